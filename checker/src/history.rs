@@ -1,0 +1,181 @@
+//! What clients saw: operations, each with an invocation and one of three outcomes.
+//!
+//! ```text
+//!   process 1   ├── write 1 ──┤ ok
+//!   process 2        ├──── read ────┤ ok 1
+//!   process 3   ├── write 2 ─ ─ ─ ─ ─ ─ ─ ─ ─ ▸   info: it may yet happen, or never
+//!   ───────────────────────────────────────────▸ time
+//! ```
+//!
+//! An operation takes effect at one instant between its invocation and its completion. One whose
+//! completion comes strictly before another's invocation precedes it; equal times count as
+//! concurrent, which can only hide a violation, never invent one.
+
+mod builder;
+mod event;
+pub use builder::{HistoryBuilder, MalformedHistory};
+pub use event::{Event, EventError, EventKind};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A point on the run's one monotonic clock, in nanoseconds since the run began.
+///
+/// Where an imported file has no clock it is the position of the event: only the order matters.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Time(pub u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = self.0 / 1_000;
+        write!(f, "{}.{:06} s", us / 1_000_000, us % 1_000_000)
+    }
+}
+
+/// A logical client: single-threaded, and retired by its first unknown outcome.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Process(pub u64);
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+/// How an operation ended, as far as its client knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<R> {
+    /// It happened, and this is what came back.
+    Ok(R),
+    /// It did not happen, and never will.
+    Fail(Reason),
+    /// Nobody knows: it may have happened, may yet happen, or may never.
+    Info(Reason),
+}
+
+impl<R> Outcome<R> {
+    /// The result of an operation that is known to have happened.
+    pub fn ok(&self) -> Option<&R> {
+        match self {
+            Outcome::Ok(ret) => Some(ret),
+            Outcome::Fail(_) | Outcome::Info(_) => None,
+        }
+    }
+
+    /// True where the operation may or may not have happened.
+    pub fn is_info(&self) -> bool {
+        matches!(self, Outcome::Info(_))
+    }
+}
+
+/// Why an operation failed or is unknown, in the words of the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reason(pub String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An operation's place in its history: the rank of its invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub usize);
+
+/// One operation from invocation to completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation<O, R> {
+    id: OperationId,
+    process: Process,
+    op: O,
+    invoked: Time,
+    completed: Option<Time>,
+    outcome: Outcome<R>,
+}
+
+impl<O, R> Operation<O, R> {
+    /// Its place in the history.
+    pub fn id(&self) -> OperationId {
+        self.id
+    }
+
+    /// Who did it.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// What was asked.
+    pub fn op(&self) -> &O {
+        &self.op
+    }
+
+    /// When it was asked.
+    pub fn invoked(&self) -> Time {
+        self.invoked
+    }
+
+    /// When its client stopped waiting; `None` where it was still waiting at the end.
+    ///
+    /// For an unknown outcome this bounds nothing: see [`Operation::returned`].
+    pub fn completed(&self) -> Option<Time> {
+        self.completed
+    }
+
+    /// The instant before which it certainly took effect: its completion if that was `ok`.
+    pub fn returned(&self) -> Option<Time> {
+        self.outcome.ok().and(self.completed)
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> &Outcome<R> {
+        &self.outcome
+    }
+
+    /// True where this operation certainly came before `other`.
+    pub fn precedes(&self, other: &Self) -> bool {
+        self.returned()
+            .is_some_and(|returned| returned < other.invoked)
+    }
+}
+
+/// Operations in order of invocation, well-formed by construction.
+///
+/// Every process has at most one operation open at a time, time never runs backwards within a
+/// process, and nothing follows an unknown outcome. Only [`HistoryBuilder`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History<O, R> {
+    operations: Vec<Operation<O, R>>,
+}
+
+impl<O, R> History<O, R> {
+    /// The operations, in order of invocation.
+    pub fn operations(&self) -> &[Operation<O, R>] {
+        &self.operations
+    }
+
+    /// The operation of that id.
+    ///
+    /// # Panics
+    /// If the id belongs to another history.
+    pub fn get(&self, id: OperationId) -> &Operation<O, R> {
+        &self.operations[id.0]
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// True where nothing was ever asked.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}

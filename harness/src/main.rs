@@ -1,0 +1,3 @@
+//! The control binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The system under test: a Raft node.
+
+pub mod protocol;
