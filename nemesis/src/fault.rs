@@ -1,0 +1,392 @@
+//! Faults as data: closed, printable, and read back from the very text they print.
+//!
+//! A fault is one line, the same on the terminal, in a plan and in an event:
+//!
+//! | text | what happens, and what heals it |
+//! |---|---|
+//! | `kill n1 n3`, `kill leader`, `kill all` | SIGKILL; started again |
+//! | `pause n2`, `pause leader`, `pause all` | SIGSTOP; SIGCONT |
+//! | `halves n1 n2 \| n3 n4 n5` | the two sides do not hear each other |
+//! | `isolate n3`, `isolate leader` | one node and all others do not hear each other |
+//! | `ring n3 n1 n5 n2 n4` | each node hears only its neighbours in this circle |
+//! | `one-way n1 n2 -> n3` | nothing from the left reaches the right |
+//! | `clients n1 n2` | clients and these nodes do not hear each other |
+//!
+//! `leader` is a symbol: who it is, is asked when the fault is injected.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    grudge::Grudge,
+    node::{NameError, Node},
+};
+
+/// Something to do to the cluster, and by implication to undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Fault {
+    /// SIGKILL; heals by starting the same nodes again.
+    Kill(Targets),
+    /// SIGSTOP; heals by SIGCONT.
+    Pause(Targets),
+    /// A cut in the network; heals by removing it.
+    Partition(Shape),
+}
+
+/// The nodes a process fault hits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    /// These, known when the plan is made: one, a minority, any list.
+    Nodes(BTreeSet<Node>),
+    /// Whoever leads at the moment of injection.
+    Leader,
+    /// Every node.
+    All,
+}
+
+/// How a partition is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// Two sides that do not hear each other.
+    Halves {
+        /// One side.
+        left: BTreeSet<Node>,
+        /// The other.
+        right: BTreeSet<Node>,
+    },
+    /// One node against all others.
+    Isolate(Node),
+    /// Whoever leads at the moment of injection against all others; clients still reach it.
+    IsolateLeader,
+    /// Each node hears only its neighbours in this circle: see [`Grudge::ring`].
+    MajoritiesRing(Vec<Node>),
+    /// Nothing from `from` reaches `to`; the way back is open.
+    OneWay {
+        /// Who is not heard.
+        from: BTreeSet<Node>,
+        /// Who does not hear.
+        to: BTreeSet<Node>,
+    },
+    /// Clients and these nodes do not hear each other.
+    ClientCut(BTreeSet<Node>),
+}
+
+/// The classes that coverage asks for: what a plan promises is that each of them really happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultClass {
+    /// Processes killed and started again.
+    Kill,
+    /// Processes stopped and continued.
+    Pause,
+    /// Packets dropped.
+    Partition,
+}
+
+impl FaultClass {
+    /// Every class, in order.
+    pub const ALL: [FaultClass; 3] = [Self::Kill, Self::Pause, Self::Partition];
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Partition => "partition",
+        })
+    }
+}
+
+impl Fault {
+    /// The class that this fault counts towards.
+    pub fn class(&self) -> FaultClass {
+        match self {
+            Self::Kill(_) => FaultClass::Kill,
+            Self::Pause(_) => FaultClass::Pause,
+            Self::Partition(_) => FaultClass::Partition,
+        }
+    }
+
+    /// Whether somebody has to be asked who leads before this fault can be injected.
+    pub fn needs_leader(&self) -> bool {
+        matches!(
+            self,
+            Self::Kill(Targets::Leader)
+                | Self::Pause(Targets::Leader)
+                | Self::Partition(Shape::IsolateLeader)
+        )
+    }
+
+    /// The nodes whose processes this fault hits: `None` for a partition or an unknown leader.
+    pub fn processes(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
+        match self {
+            Self::Kill(targets) | Self::Pause(targets) => targets.resolve(count, leader),
+            Self::Partition(_) => None,
+        }
+    }
+}
+
+impl Targets {
+    /// One node.
+    pub fn one(node: Node) -> Self {
+        Self::Nodes(BTreeSet::from([node]))
+    }
+
+    /// The nodes meant, in a cluster of `count`; `None` when the leader is meant and not known.
+    pub fn resolve(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
+        match self {
+            Self::Nodes(nodes) => Some(nodes.clone()),
+            Self::Leader => leader.map(|node| BTreeSet::from([node])),
+            Self::All => Some(Node::first(count).collect()),
+        }
+    }
+}
+
+impl Shape {
+    /// The edges to block, in a cluster of `count`; `None` when the leader is meant and not known.
+    pub fn grudge(&self, count: u16, leader: Option<Node>) -> Option<Grudge> {
+        Some(match self {
+            Self::Halves { left, right } => Grudge::halves(left, right),
+            Self::Isolate(node) => Grudge::isolate(*node, count),
+            Self::IsolateLeader => Grudge::isolate(leader?, count),
+            Self::MajoritiesRing(order) => Grudge::ring(order),
+            Self::OneWay { from, to } => Grudge::one_way(from, to),
+            Self::ClientCut(nodes) => Grudge::clients(nodes),
+        })
+    }
+
+    /// The first word of the shape's text: `halves`, `isolate`, `ring`, `one-way`, `clients`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Halves { .. } => "halves",
+            Self::Isolate(_) | Self::IsolateLeader => "isolate",
+            Self::MajoritiesRing(_) => "ring",
+            Self::OneWay { .. } => "one-way",
+            Self::ClientCut(_) => "clients",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(targets) => write!(f, "kill {targets}"),
+            Self::Pause(targets) => write!(f, "pause {targets}"),
+            Self::Partition(shape) => shape.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nodes(nodes) => f.write_str(&spaced(nodes)),
+            Self::Leader => f.write_str("leader"),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        match self {
+            Self::Halves { left, right } => {
+                write!(f, "{name} {} | {}", spaced(left), spaced(right))
+            }
+            Self::Isolate(node) => write!(f, "{name} {node}"),
+            Self::IsolateLeader => write!(f, "{name} leader"),
+            Self::MajoritiesRing(order) => write!(f, "{name} {}", spaced(order)),
+            Self::OneWay { from, to } => write!(f, "{name} {} -> {}", spaced(from), spaced(to)),
+            Self::ClientCut(nodes) => write!(f, "{name} {}", spaced(nodes)),
+        }
+    }
+}
+
+fn spaced<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
+    nodes
+        .into_iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A fault's text that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("fault `{text}`: {problem}")]
+pub struct FaultTextError {
+    text: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("`{0}` is no fault: use kill, pause, halves, isolate, ring, one-way or clients")]
+    Kind(String),
+    #[error("write it as `{0}`")]
+    Form(&'static str),
+    #[error("{0} is named twice")]
+    Twice(Node),
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl FromStr for Fault {
+    type Err = FaultTextError;
+
+    fn from_str(text: &str) -> Result<Self, FaultTextError> {
+        parse(text).map_err(|problem| FaultTextError {
+            text: text.to_owned(),
+            problem,
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Fault, Problem> {
+    let text = text.trim();
+    let (kind, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    Ok(match kind {
+        "kill" => Fault::Kill(targets(rest, "kill n1 n2` or `kill leader` or `kill all")?),
+        "pause" => Fault::Pause(targets(
+            rest,
+            "pause n1 n2` or `pause leader` or `pause all",
+        )?),
+        "halves" => {
+            let (left, right) = sides(rest, "|", "halves n1 n2 | n3")?;
+            Fault::Partition(Shape::Halves { left, right })
+        }
+        "isolate" if rest == "leader" => Fault::Partition(Shape::IsolateLeader),
+        "isolate" => match nodes(rest, "isolate n1` or `isolate leader")?.as_slice() {
+            [node] => Fault::Partition(Shape::Isolate(*node)),
+            _ => return Err(Problem::Form("isolate n1` or `isolate leader")),
+        },
+        "ring" => Fault::Partition(Shape::MajoritiesRing(nodes(rest, "ring n1 n2 n3 n4")?)),
+        "one-way" => {
+            let (from, to) = sides(rest, "->", "one-way n1 -> n2 n3")?;
+            Fault::Partition(Shape::OneWay { from, to })
+        }
+        "clients" => {
+            let nodes = nodes(rest, "clients n1 n2")?;
+            Fault::Partition(Shape::ClientCut(nodes.into_iter().collect()))
+        }
+        other => return Err(Problem::Kind(other.to_owned())),
+    })
+}
+
+fn targets(text: &str, form: &'static str) -> Result<Targets, Problem> {
+    Ok(match text {
+        "leader" => Targets::Leader,
+        "all" => Targets::All,
+        _ => Targets::Nodes(nodes(text, form)?.into_iter().collect()),
+    })
+}
+
+type Side = BTreeSet<Node>;
+
+fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), Problem> {
+    let (left, right) = text.split_once(between).ok_or(Problem::Form(form))?;
+    let left: Side = nodes(left, form)?.into_iter().collect();
+    let right: Side = nodes(right, form)?.into_iter().collect();
+    if let Some(node) = left.intersection(&right).next() {
+        return Err(Problem::Twice(*node));
+    }
+    Ok((left, right))
+}
+
+/// At least one node, none twice.
+fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
+    let mut list = Vec::new();
+    for word in text.split_whitespace() {
+        let node = word.parse()?;
+        if list.contains(&node) {
+            return Err(Problem::Twice(node));
+        }
+        list.push(node);
+    }
+    if list.is_empty() {
+        Err(Problem::Form(form))
+    } else {
+        Ok(list)
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> String {
+        fault.to_string()
+    }
+}
+
+impl TryFrom<String> for Fault {
+    type Error = FaultTextError;
+
+    fn try_from(text: String) -> Result<Self, FaultTextError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_read_back_from_the_text_it_prints() {
+        for text in [
+            "kill n1 n3",
+            "kill leader",
+            "kill all",
+            "pause n2",
+            "pause leader",
+            "halves n1 n2 | n3 n4 n5",
+            "isolate n3",
+            "isolate leader",
+            "ring n3 n1 n5 n2 n4",
+            "one-way n1 n2 -> n3",
+            "clients n1 n2",
+        ] {
+            let fault: Fault = text.parse().unwrap();
+            assert_eq!(fault.to_string(), text);
+            assert_eq!(serde_json::to_string(&fault).unwrap(), format!("{text:?}"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_text_is_refused_with_the_form_to_use() {
+        for (text, message) in [
+            (
+                "",
+                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way or clients",
+            ),
+            (
+                "kill",
+                "fault `kill`: write it as `kill n1 n2` or `kill leader` or `kill all`",
+            ),
+            (
+                "kill n1 x",
+                "fault `kill n1 x`: `x` is not a node (n1, n2, …)",
+            ),
+            ("pause n1 n1", "fault `pause n1 n1`: n1 is named twice"),
+            (
+                "isolate n1 n2",
+                "fault `isolate n1 n2`: write it as `isolate n1` or `isolate leader`",
+            ),
+            (
+                "halves n1 n2",
+                "fault `halves n1 n2`: write it as `halves n1 n2 | n3`",
+            ),
+            (
+                "halves n1 | n1",
+                "fault `halves n1 | n1`: n1 is named twice",
+            ),
+            (
+                "one-way n1 ->",
+                "fault `one-way n1 ->`: write it as `one-way n1 -> n2 n3`",
+            ),
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
+        }
+    }
+}

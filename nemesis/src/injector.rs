@@ -1,0 +1,150 @@
+//! The injector: runs a schedule with the levers, and says of every fault what became of it.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::FaultClass,
+    lever::{Levers, Observer},
+    node::{Edge, Node},
+    proof::{Effect, Proof},
+    schedule::{PlannedFault, Schedule},
+};
+
+/// One line of `faults.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultEvent {
+    /// When, in nanoseconds on the harness's clock.
+    pub time_ns: u64,
+    /// The planned fault's id.
+    pub fault: u32,
+    /// Its class.
+    pub class: FaultClass,
+    /// What happened to it.
+    pub what: Step,
+    /// The nodes concerned, once they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Node>,
+    /// The edges concerned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
+    /// The evidence, where there is some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// The same for a person.
+    pub message: String,
+}
+
+/// The steps in a fault's life.
+///
+/// ```text
+///  injecting ──▶ installed ──▶ healing ──▶ healed
+///      │  └──────────────────────▲  └────▶ no-effect | indeterminate
+///      └▶ skipped | indeterminate
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The target is known and the lever about to be pulled.
+    Injecting,
+    /// It is proven to be in force.
+    Installed,
+    /// The lever is about to be put back.
+    Healing,
+    /// It is gone, and that was verified.
+    Healed,
+    /// It was not tried.
+    Skipped,
+    /// It was in place and changed nothing.
+    NoEffect,
+    /// It may or may not have happened, or may not be fully undone.
+    Indeterminate,
+}
+
+/// What became of one planned fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// What was planned.
+    pub planned: PlannedFault,
+    /// The nodes it was done to, or that its cut names.
+    pub nodes: Vec<Node>,
+    /// From the lever pulled to the lever put back, in nanoseconds on the harness's clock.
+    pub window_ns: Option<(u64, u64)>,
+    /// What it did.
+    pub effect: Effect,
+    /// Whether nothing of it is left. `false` only when healing failed.
+    pub healed: bool,
+}
+
+/// How long the injector waits for what it does not control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// For a leader to be known when a fault wants one.
+    pub leader: Duration,
+    /// For a restarted process to serve.
+    pub serving: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            leader: Duration::from_secs(1),
+            serving: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Asks a run to end early: heal everything now. Clones are the same request.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {}
+
+impl Stop {
+    /// Not requested yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests the end. May be called from any thread, any number of times.
+    pub fn request(&self) {
+        unimplemented!()
+    }
+
+    /// Whether it was requested.
+    pub fn is_requested(&self) -> bool {
+        unimplemented!()
+    }
+
+    /// Waits until it is requested or `until` has come; returns whether it was requested.
+    pub fn wait_until(&self, until: Instant) -> bool {
+        let _ = until;
+        unimplemented!()
+    }
+}
+
+/// Everything a run of a schedule needs.
+pub struct Injector<'a> {
+    /// How many nodes the cluster has.
+    pub nodes: u16,
+    /// What can be pulled.
+    pub levers: &'a Levers,
+    /// Who is asked about leaders and restarted nodes.
+    pub observer: &'a dyn Observer,
+    /// The harness's clock, in nanoseconds.
+    pub clock: &'a (dyn Fn() -> u64 + Sync),
+    /// Gets every event as it happens.
+    pub sink: &'a (dyn Fn(FaultEvent) + Sync),
+    /// Ends the run early.
+    pub stop: &'a Stop,
+    /// How long to wait.
+    pub patience: Patience,
+}
+
+impl Injector<'_> {
+    /// Runs the schedule, counted from now; returns when every fault is healed, in the schedule's
+    /// order. Blocks: call it on a thread of its own.
+    pub fn run(&self, schedule: &Schedule) -> Vec<FaultRecord> {
+        let _ = schedule;
+        unimplemented!()
+    }
+}

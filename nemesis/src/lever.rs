@@ -1,0 +1,25 @@
+//! What can be pulled here: each lever is optional, and a fault without its lever is skipped.
+
+use std::sync::Arc;
+
+use crate::{network::Network, node::Node, process::Lifecycle};
+
+/// The levers of one deployment.
+#[derive(Clone, Default)]
+pub struct Levers {
+    /// Kills, pauses, starts.
+    pub processes: Option<Arc<dyn Lifecycle>>,
+    /// Cuts.
+    pub network: Option<Arc<dyn Network>>,
+}
+
+/// What is known about the cluster from outside the clients' network: asked over a way that no
+/// fault blocks, and answered at once from what was seen last.
+pub trait Observer: Sync {
+    /// Who leads now, if anybody is known to.
+    fn leader(&self) -> Option<Node>;
+
+    /// Whether the process `pid` of this node answers requests. An answer that an earlier process
+    /// of the node gave does not count: it is what proves that the node came back.
+    fn serving(&self, node: Node, pid: u32) -> bool;
+}

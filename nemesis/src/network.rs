@@ -1,0 +1,110 @@
+//! The network between clients and nodes: what it must offer, whoever carries the packets.
+//!
+//! ```text
+//!  clients (harness's own namespace)    n1 (own namespace)      n2 …
+//!        10.77.0.254                        10.77.0.1            10.77.0.2
+//!             └──────────────── backend ────────┴────────────────────┘
+//! ```
+
+mod namespace;
+mod switch;
+
+use std::{io, net::Ipv4Addr};
+
+pub use namespace::Namespace;
+pub use switch::{Switch, SwitchOptions};
+
+use crate::{grudge::Grudge, node::Node, proof::Dropped};
+
+/// As many nodes as a network has room for.
+pub const NODES_MAX: u16 = 50;
+
+/// The clients' address.
+pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
+
+/// One installed cut. Never reused within a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CutId(u64);
+
+/// A network backend.
+pub trait Network: Send + Sync {
+    /// How many nodes it has.
+    fn nodes(&self) -> u16;
+
+    /// Where a node listens: `10.77.0.N`.
+    fn address(&self, node: Node) -> Ipv4Addr {
+        address(node)
+    }
+
+    /// The namespace in which a node's process lives.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    fn namespace(&self, node: Node) -> &Namespace;
+
+    /// Blocks the edges of `grudge`, besides whatever other cuts block. When it returns, no packet
+    /// that the backend had not yet forwarded crosses any of these edges.
+    ///
+    /// # Errors
+    ///
+    /// When an edge names a node that is not there, or the backend failed.
+    fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError>;
+
+    /// Removes one cut and no other, and returns what it dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the cut is not installed (any more), or the backend failed.
+    fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError>;
+
+    /// The packets that an installed cut has dropped so far: the proof that it works. Where cuts
+    /// overlap, each counts the packet.
+    ///
+    /// # Errors
+    ///
+    /// When the cut is not installed (any more), or the backend failed.
+    fn dropped(&self, cut: CutId) -> Result<Dropped, NetworkError>;
+
+    /// The cuts that are installed now; empty when all is healed.
+    fn cuts(&self) -> Vec<CutId>;
+}
+
+/// A network that cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// No, or too many, nodes.
+    #[error("a network has 1 to {NODES_MAX} nodes, not {0}")]
+    Nodes(u16),
+    /// The device node of TUN is missing or not accessible.
+    #[error("cannot open /dev/net/tun: {source}; {advice}")]
+    Tun {
+        /// How it failed.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// An edge names a node that the network has not.
+    #[error("there is no {0} in this network")]
+    NoSuchNode(Node),
+    /// The cut was never installed or is healed.
+    #[error("cut {} is not installed", .0.0)]
+    NoSuchCut(CutId),
+    /// A system call failed that should not have.
+    #[error("network of {of}: {call}: {source}")]
+    Call {
+        /// Whose part of the network.
+        of: String,
+        /// Which call.
+        call: &'static str,
+        /// How it failed.
+        source: io::Error,
+    },
+}
+
+/// Where a node listens.
+pub fn address(node: Node) -> Ipv4Addr {
+    let [high, low] = node.0.to_be_bytes();
+    Ipv4Addr::new(10, 77, high, low)
+}

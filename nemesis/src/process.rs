@@ -1,0 +1,207 @@
+//! The node processes: started in their namespaces, held by pidfd, watched until they end.
+
+use std::{
+    collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::ExitStatus, time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    network::Network,
+    node::Node,
+    proof::{Killed, Paused},
+};
+
+/// How to start one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCommand {
+    /// What to execute.
+    pub program: PathBuf,
+    /// With which arguments.
+    pub args: Vec<OsString>,
+    /// Variables set in addition to the harness's own.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working directory, which must exist.
+    pub cwd: PathBuf,
+    /// Where stdout and stderr are appended to.
+    pub log: PathBuf,
+}
+
+/// Where a node's process is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Never started.
+    Absent,
+    /// Started and not known to have ended.
+    Running {
+        /// The process.
+        pid: u32,
+    },
+    /// Stopped by [`Lifecycle::pause`].
+    Paused {
+        /// The process.
+        pid: u32,
+    },
+    /// Ended because we said so.
+    Ended {
+        /// The process it was.
+        pid: u32,
+    },
+    /// Ended by itself.
+    Died(Death),
+}
+
+/// A process that ended without being told to: a finding about the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// Whose.
+    pub node: Node,
+    /// The process it was.
+    pub pid: u32,
+    /// `exit code 101`, `signal 6 (SIGABRT)`.
+    pub status: String,
+    /// The last lines that this process wrote to its log: the panic text, if there was one.
+    pub log_tail: Vec<String>,
+}
+
+/// What a lever can do to node processes.
+pub trait Lifecycle: Send + Sync {
+    /// Starts a node that does not run.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or cannot be executed.
+    fn start(&self, node: Node) -> Result<u32, ProcessError>;
+
+    /// SIGKILL, to the process and its group; returns once it is reaped.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is not gone by the deadline.
+    fn kill(&self, node: Node) -> Result<Killed, ProcessError>;
+
+    /// SIGSTOP; returns once the kernel has reported the stop and all threads are in state `T`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, is paused already, or does not stop by the deadline.
+    fn pause(&self, node: Node) -> Result<Paused, ProcessError>;
+
+    /// SIGCONT; returns once no thread is in state `T`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not paused, or does not continue by the deadline.
+    fn resume(&self, node: Node) -> Result<u32, ProcessError>;
+
+    /// Where the node's process is in its life.
+    fn state(&self, node: Node) -> State;
+}
+
+/// A process that cannot be started or did not do as told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// There is no such node.
+    #[error("there is no {0} in this cluster")]
+    NoSuchNode(Node),
+    /// It cannot be executed, or its log cannot be opened.
+    #[error("cannot start {node}: {what}: {source}")]
+    Start {
+        /// Which node.
+        node: Node,
+        /// The file concerned.
+        what: String,
+        /// How it failed.
+        source: io::Error,
+    },
+    /// It is not in the state that this needs.
+    #[error("cannot {verb} {node}: it {is}")]
+    State {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which node.
+        node: Node,
+        /// The state it is in, as a predicate.
+        is: String,
+    },
+    /// It did not do so in time.
+    #[error("{node} (pid {pid}) did not {verb} within {} ms", .deadline.as_millis())]
+    Deadline {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which node.
+        node: Node,
+        /// The process.
+        pid: u32,
+        /// How long it was given.
+        deadline: Duration,
+    },
+    /// A system call failed that should not have.
+    #[error("{node}: {call}: {source}")]
+    Call {
+        /// Which node.
+        node: Node,
+        /// Which call.
+        call: &'static str,
+        /// How it failed.
+        source: io::Error,
+    },
+}
+
+/// The processes of one cluster. Dropping it kills them all.
+#[derive(Debug)]
+pub struct Processes {
+    commands: BTreeMap<Node, NodeCommand>,
+}
+
+impl Processes {
+    /// Starts nothing yet. `on_death` is called, from a thread of its own, as soon as a process
+    /// ends that nobody had told to.
+    pub fn new(
+        network: &dyn Network,
+        commands: BTreeMap<Node, NodeCommand>,
+        on_death: impl Fn(Death) + Send + Sync + 'static,
+    ) -> Self {
+        let _ = (network, on_death);
+        Self { commands }
+    }
+
+    /// SIGTERM, then SIGKILL if it has not ended by the deadline. A paused process is continued.
+    /// Returns how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is not even gone after SIGKILL.
+    pub fn stop(&self, node: Node, deadline: Duration) -> Result<ExitStatus, ProcessError> {
+        let _ = (&self.commands, node, deadline);
+        unimplemented!()
+    }
+}
+
+impl Lifecycle for Processes {
+    fn start(&self, node: Node) -> Result<u32, ProcessError> {
+        let _ = node;
+        unimplemented!()
+    }
+
+    fn kill(&self, node: Node) -> Result<Killed, ProcessError> {
+        let _ = node;
+        unimplemented!()
+    }
+
+    fn pause(&self, node: Node) -> Result<Paused, ProcessError> {
+        let _ = node;
+        unimplemented!()
+    }
+
+    fn resume(&self, node: Node) -> Result<u32, ProcessError> {
+        let _ = node;
+        unimplemented!()
+    }
+
+    fn state(&self, node: Node) -> State {
+        let _ = node;
+        unimplemented!()
+    }
+}

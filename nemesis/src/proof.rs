@@ -1,0 +1,165 @@
+//! What a fault did, with its evidence: a fault counts only when it is proven.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::{Edge, Node};
+
+/// How a fault ended. Only [`Effect::Installed`] counts towards coverage.
+#[must_use = "a fault without proof must not be counted as done"]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", content = "detail", rename_all = "kebab-case")]
+pub enum Effect {
+    /// It happened; here is the evidence.
+    Installed(Proof),
+    /// It was not tried: nobody to do it to, no lever for it, or the run ended first.
+    Skipped(String),
+    /// The lever was pulled and undone, and nothing changed in between.
+    NoEffect(String),
+    /// The lever failed, or its evidence did not arrive: it may or may not have happened.
+    Indeterminate(String),
+}
+
+impl Effect {
+    /// Whether the fault is proven to have happened.
+    pub fn is_installed(&self) -> bool {
+        matches!(self, Self::Installed(_))
+    }
+
+    /// The word that events and reports use: `installed`, `skipped`, …
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Installed(_) => "installed",
+            Self::Skipped(_) => "skipped",
+            Self::NoEffect(_) => "no effect",
+            Self::Indeterminate(_) => "indeterminate",
+        }
+    }
+}
+
+/// Evidence that a fault happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Proof {
+    /// The old process was reaped after SIGKILL; once healed, another one serves in its place.
+    Killed {
+        /// What was killed, in order.
+        processes: Vec<Killed>,
+    },
+    /// Every thread of the process was seen in state `T`.
+    Paused {
+        /// What was paused, in order.
+        processes: Vec<Paused>,
+    },
+    /// Packets met the cut and went no further.
+    Cut(Dropped),
+}
+
+/// One process killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    /// Whose.
+    pub node: Node,
+    /// The process that was reaped, with SIGKILL as its end.
+    pub pid: u32,
+    /// From the signal to the reaped process, in microseconds.
+    pub gone_after_us: u64,
+    /// Who serves in its place; absent until healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<Successor>,
+}
+
+/// The process that took over after a kill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its process id, in the sandbox.
+    pub pid: u32,
+    /// From its start until it was seen to serve, in milliseconds.
+    pub serving_after_ms: u64,
+}
+
+/// One process paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Whose.
+    pub node: Node,
+    /// The process.
+    pub pid: u32,
+    /// How many threads it had, all of them in state `T`.
+    pub threads: u32,
+    /// From the signal until the kernel reported the stop, in microseconds.
+    pub stopped_after_us: u64,
+}
+
+/// Packets dropped by one cut, per directed edge. Edges that dropped none are listed with 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Edge → packets.
+    pub packets: BTreeMap<Edge, u64>,
+}
+
+impl Dropped {
+    /// Over all edges.
+    pub fn total(&self) -> u64 {
+        self.packets.values().sum()
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Installed(proof) => write!(f, "installed: {proof}"),
+            Self::Skipped(why) | Self::NoEffect(why) | Self::Indeterminate(why) => {
+                write!(f, "{}: {why}", self.status())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list: Vec<String> = match self {
+            Self::Killed { processes } => processes.iter().map(ToString::to_string).collect(),
+            Self::Paused { processes } => processes.iter().map(ToString::to_string).collect(),
+            Self::Cut(dropped) => vec![dropped.to_string()],
+        };
+        f.write_str(&list.join(", "))
+    }
+}
+
+impl fmt::Display for Killed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pid {} gone", self.node, self.pid)?;
+        match &self.successor {
+            Some(successor) => write!(f, ", pid {} serving", successor.pid),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} pid {} in state T ({} threads)",
+            self.node, self.pid, self.threads
+        )
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hit = self
+            .packets
+            .values()
+            .filter(|packets| **packets > 0)
+            .count();
+        let edges = self.packets.len();
+        write!(
+            f,
+            "{} packets dropped on {hit} of {edges} edges",
+            self.total()
+        )
+    }
+}

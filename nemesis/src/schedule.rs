@@ -1,0 +1,268 @@
+//! A schedule: which fault, when, for how long. Plain data that a plan stores and replays.
+//!
+//! In a plan's TOML, embedded as `#[serde(rename = "fault", default)] schedule: Schedule`:
+//!
+//! ```toml
+//! [[fault]]
+//! id = 1
+//! at_ms = 1200
+//! for_ms = 3000
+//! fault = "halves n1 n2 | n3 n4 n5"
+//! ```
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::{Fault, FaultClass, Shape, Targets},
+    node::{Endpoint, Node},
+};
+
+/// One fault at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedFault {
+    /// Its name in events and reports; unique in its schedule.
+    pub id: u32,
+    /// When to inject, in milliseconds from the start of the main phase.
+    pub at_ms: u64,
+    /// How long to keep it before healing, in milliseconds.
+    pub for_ms: u64,
+    /// What to do.
+    pub fault: Fault,
+}
+
+impl PlannedFault {
+    /// When to heal, in milliseconds from the start of the main phase.
+    pub fn heal_ms(&self) -> u64 {
+        self.at_ms.saturating_add(self.for_ms)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.at_ms < other.heal_ms() && other.at_ms < self.heal_ms()
+    }
+}
+
+/// Faults in the order of their injection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schedule {
+    /// Sorted by `at_ms`, which [`Schedule::validate`] checks.
+    pub faults: Vec<PlannedFault>,
+}
+
+/// A schedule that cannot be run as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// Two faults share an id.
+    #[error("two faults have the id {0}; give each its own")]
+    SameId(u32),
+    /// The faults are out of order.
+    #[error("fault {id} at {at_ms} ms stands after a later one; sort the faults by at_ms")]
+    Order {
+        /// The fault.
+        id: u32,
+        /// Its time.
+        at_ms: u64,
+    },
+    /// A fault names a node that the cluster has not.
+    #[error("fault {id} names {node}, but the cluster has only n1 … n{count}")]
+    NoSuchNode {
+        /// The fault.
+        id: u32,
+        /// The node it names.
+        node: Node,
+        /// The size of the cluster.
+        count: u16,
+    },
+    /// A fault would change nothing.
+    #[error("fault {id} (`{fault}`) would change nothing in a cluster of {count}")]
+    NoOp {
+        /// The fault.
+        id: u32,
+        /// Its text.
+        fault: String,
+        /// The size of the cluster.
+        count: u16,
+    },
+    /// A fault lasts no time.
+    #[error("fault {0} has for_ms = 0; give it at least 1 ms")]
+    NoTime(u32),
+    /// A fault would still be there when the main phase ends.
+    #[error("fault {id} heals at {heal_ms} ms, after the main phase ends at {time_ms} ms")]
+    TooLate {
+        /// The fault.
+        id: u32,
+        /// When it heals.
+        heal_ms: u64,
+        /// The end of the main phase.
+        time_ms: u64,
+    },
+    /// Two process faults would hit one node at the same time.
+    #[error("faults {first} and {second} overlap and may both hit {node}'s process")]
+    SameProcess {
+        /// The earlier fault.
+        first: u32,
+        /// The later one.
+        second: u32,
+        /// A node that both may hit.
+        node: Node,
+    },
+}
+
+impl Schedule {
+    /// The classes that occur.
+    pub fn classes(&self) -> BTreeSet<FaultClass> {
+        self.faults
+            .iter()
+            .map(|planned| planned.fault.class())
+            .collect()
+    }
+
+    /// Whether this can be run on `count` nodes in a main phase of `time_ms`.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, by the fault's id.
+    pub fn validate(&self, count: u16, time_ms: u64) -> Result<(), ScheduleError> {
+        let mut ids = BTreeSet::new();
+        let mut previous_ms = 0;
+        for planned in &self.faults {
+            let id = planned.id;
+            if !ids.insert(id) {
+                return Err(ScheduleError::SameId(id));
+            }
+            if planned.at_ms < previous_ms {
+                return Err(ScheduleError::Order {
+                    id,
+                    at_ms: planned.at_ms,
+                });
+            }
+            previous_ms = planned.at_ms;
+            if planned.for_ms == 0 {
+                return Err(ScheduleError::NoTime(id));
+            }
+            let heal_ms = planned.heal_ms();
+            if heal_ms > time_ms {
+                return Err(ScheduleError::TooLate {
+                    id,
+                    heal_ms,
+                    time_ms,
+                });
+            }
+            validate_targets(planned, count)?;
+        }
+        self.validate_overlaps(count)
+    }
+
+    fn validate_overlaps(&self, count: u16) -> Result<(), ScheduleError> {
+        for (index, second) in self.faults.iter().enumerate() {
+            for first in self.faults[..index]
+                .iter()
+                .filter(|first| first.overlaps(second))
+            {
+                let both = &hits(&first.fault, count) & &hits(&second.fault, count);
+                if let Some(node) = both.first() {
+                    let (first, second, node) = (first.id, second.id, *node);
+                    return Err(ScheduleError::SameProcess {
+                        first,
+                        second,
+                        node,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every node whose process the fault may hit: the leader may be anybody.
+pub(crate) fn hits(fault: &Fault, count: u16) -> BTreeSet<Node> {
+    match fault {
+        Fault::Kill(targets) | Fault::Pause(targets) => match targets {
+            Targets::Nodes(nodes) => nodes.clone(),
+            Targets::Leader | Targets::All => Node::first(count).collect(),
+        },
+        Fault::Partition(_) => BTreeSet::new(),
+    }
+}
+
+fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleError> {
+    let id = planned.id;
+    if let Some(node) = named(&planned.fault)
+        .into_iter()
+        .find(|node| node.0 > count)
+    {
+        return Err(ScheduleError::NoSuchNode { id, node, count });
+    }
+    // Who leads does not matter here: any node stands for the leader.
+    let leader = Node::first(count).next();
+    let changes = match &planned.fault {
+        Fault::Kill(targets) | Fault::Pause(targets) => targets
+            .resolve(count, leader)
+            .is_some_and(|nodes| !nodes.is_empty()),
+        Fault::Partition(shape) => shape.grudge(count, leader).is_some_and(|grudge| {
+            let inside = |end: Endpoint| end != Endpoint::Node(Node(0));
+            !grudge.is_empty()
+                && grudge
+                    .edges()
+                    .all(|edge| inside(edge.from) && inside(edge.to))
+        }),
+    };
+    if changes {
+        return Ok(());
+    }
+    Err(ScheduleError::NoOp {
+        id,
+        fault: planned.fault.to_string(),
+        count,
+    })
+}
+
+/// The nodes that the fault's text names.
+fn named(fault: &Fault) -> BTreeSet<Node> {
+    match fault {
+        Fault::Kill(targets) | Fault::Pause(targets) => match targets {
+            Targets::Nodes(nodes) => nodes.clone(),
+            Targets::Leader | Targets::All => BTreeSet::new(),
+        },
+        Fault::Partition(shape) => match shape {
+            Shape::Halves { left, right } => left | right,
+            Shape::Isolate(node) => BTreeSet::from([*node]),
+            Shape::IsolateLeader => BTreeSet::new(),
+            Shape::MajoritiesRing(order) => order.iter().copied().collect(),
+            Shape::OneWay { from, to } => from | to,
+            Shape::ClientCut(nodes) => nodes.clone(),
+        },
+    }
+}
+
+/// One fault a line: when, for how long, what.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for planned in &self.faults {
+            planned.fmt(f)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PlannedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id,
+            at_ms,
+            for_ms,
+            fault,
+        } = self;
+        let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+        write!(
+            f,
+            "{id:>3}  at {:>7} s  for {} s  {fault}",
+            seconds(*at_ms),
+            seconds(*for_ms)
+        )
+    }
+}
