@@ -220,6 +220,8 @@ pub struct Status {
     pub cluster: String,
     /// A number that is new with every start of the process.
     pub boot: u64,
+    /// Its process id, by which a harness knows a restarted node from its predecessor.
+    pub pid: u32,
     /// What it plays.
     pub role: Role,
     /// Its current term.
