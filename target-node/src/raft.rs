@@ -1,0 +1,357 @@
+//! Raft without I/O: one thread, no clock, no disk, no network.
+//!
+//! ```text
+//!   step(message)  tick()  propose(command)  read()  persisted(batch)
+//!         └───────────┴──────────┬──────────────┴──────────┘
+//!                              Raft      every input changes memory only
+//!                                │
+//!                          take_output()  ──▶  Output: what to persist, send, apply, answer
+//! ```
+//!
+//! The same inputs in the same order give the same outputs: randomness is seeded and passed in,
+//! time is counted in ticks. One file per phase: [`election`], [`replication`], [`commit`],
+//! [`read`]; what they work on: [`log`], [`progress`], [`quorum`], [`durability`].
+//!
+//! What always holds, and where it is enforced:
+//!
+//! ```text
+//! applied <= commit, applied <= durable <= last     commit::take_committed, durability
+//! matched < next                                    progress
+//! a leader never drops an entry of its own log      only followers reach replication::truncate
+//! commit never falls                                commit::{advance_commit, learn_commit}
+//! ```
+//!
+//! Sections refer to Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm
+//! (Extended Version)", 2014, and to Ongaro's thesis, "Consensus: Bridging Theory and Practice".
+
+mod commit;
+mod config;
+mod durability;
+mod election;
+mod entry;
+mod log;
+mod message;
+mod output;
+mod progress;
+mod quorum;
+mod read;
+mod replication;
+mod role;
+
+use std::mem;
+
+use rand::rngs::ChaCha8Rng;
+use thiserror::Error;
+
+pub use config::{Config, ConfigError};
+pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
+pub use message::{AppendOutcome, Body, Message};
+pub use output::{Batch, BatchId, Event, Output};
+pub use role::Role;
+
+use durability::Durability;
+use election::ElectionTimer;
+use log::Log;
+use quorum::Majority;
+use read::Reads;
+use role::State;
+
+/// One node's part in the consensus.
+#[derive(Debug)]
+pub struct Raft {
+    config: Config,
+    majority: Majority,
+    hard_state: HardState,
+    state: State,
+    leader: Option<NodeId>,
+    log: Log,
+    durability: Durability,
+    commit: Index,
+    applied: Index,
+    reads: Reads,
+    timer: ElectionTimer,
+    rng: ChaCha8Rng,
+    output: Output,
+}
+
+/// What recovery read back from the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The log, contiguous from index 1.
+    pub entries: Vec<Entry>,
+}
+
+/// No leader is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no leader is known")]
+pub struct NoLeader;
+
+/// The node does not lead, so it takes no proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this node does not lead")]
+pub struct NotLeader {
+    /// Who does, if known.
+    pub leader: Option<NodeId>,
+}
+
+impl Raft {
+    /// A follower with what it remembers from before, if anything.
+    ///
+    /// # Errors
+    /// Where the configuration makes no sense.
+    ///
+    /// # Panics
+    /// Where the recovered entries are not contiguous from 1: recovery has checked that.
+    pub fn new(config: Config, recovered: Recovered, rng: ChaCha8Rng) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let Recovered {
+            hard_state,
+            entries,
+        } = recovered;
+        let log = Log::new(entries);
+        let mut raft = Self {
+            majority: Majority::new(config.voters.clone()),
+            hard_state,
+            state: State::Follower,
+            leader: None,
+            durability: Durability::new(log.last().index, hard_state),
+            log,
+            commit: 0,
+            applied: 0,
+            reads: Reads::new(config.first_read),
+            timer: ElectionTimer::default(),
+            rng,
+            output: Output::default(),
+            config,
+        };
+        raft.restart_timer();
+        Ok(raft)
+    }
+
+    /// One unit of time has passed.
+    pub fn tick(&mut self) {
+        match self.role() {
+            Role::Leader => self.tick_heartbeat(),
+            Role::Follower | Role::Candidate => self.tick_election(),
+        }
+        self.tick_reads();
+    }
+
+    /// A message has come. What does not concern this node is dropped.
+    pub fn step(&mut self, message: Message) {
+        let is_from_peer =
+            message.from != self.config.id && self.config.voters.contains(&message.from);
+        if message.to != self.config.id || !is_from_peer || !message.is_well_formed() {
+            return;
+        }
+        if message.term > self.term() {
+            self.become_follower(message.term);
+        }
+        if message.term < self.term() {
+            self.answer_stale(&message);
+            return;
+        }
+        if message.body.is_from_leader() {
+            self.hear_leader(message.from);
+            if self.role() == Role::Leader {
+                return;
+            }
+        }
+        self.dispatch(message);
+    }
+
+    fn dispatch(&mut self, message: Message) {
+        let from = message.from;
+        match message.body {
+            Body::Vote { last } => self.handle_vote(from, last),
+            Body::VoteResponse { granted } => self.handle_vote_response(from, granted),
+            Body::Append {
+                prev,
+                entries,
+                commit,
+            } => {
+                self.handle_append(from, prev, entries, commit);
+            }
+            Body::AppendResponse(outcome) => self.handle_append_response(from, outcome),
+            Body::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
+            Body::HeartbeatResponse { round } => self.handle_heartbeat_response(from, round),
+            Body::ReadIndex { read } => self.handle_read_index(from, read),
+            Body::ReadIndexResponse { read, index } => {
+                self.handle_read_index_response(read, index);
+            }
+        }
+    }
+
+    /// Someone lives in a term that is over. A deposed leader or a late candidate is told so, by
+    /// a refusal in the present term; everything else of that term means nothing any more.
+    fn answer_stale(&mut self, message: &Message) {
+        match &message.body {
+            Body::Vote { .. } => self.say(message.from, Body::VoteResponse { granted: false }),
+            Body::Append { prev, .. } => {
+                let refusal = AppendOutcome::Rejected {
+                    at: prev.index,
+                    hint: LogId::ZERO,
+                };
+                self.say(message.from, Body::AppendResponse(refusal));
+            }
+            Body::Heartbeat { .. } => {
+                let refusal = AppendOutcome::Rejected {
+                    at: 0,
+                    hint: LogId::ZERO,
+                };
+                self.say(message.from, Body::AppendResponse(refusal));
+            }
+            _ => {}
+        }
+    }
+
+    /// A command to be replicated. It stands in this leader's log afterwards, under the returned
+    /// name; whether it is ever committed is another question.
+    ///
+    /// # Errors
+    /// Where this node does not lead; nothing was appended then.
+    pub fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
+        match self.role() {
+            Role::Leader => Ok(self.push(Payload::Command(command))),
+            Role::Follower | Role::Candidate => Err(NotLeader {
+                leader: self.leader,
+            }),
+        }
+    }
+
+    /// All batches up to this one are durable.
+    pub fn persisted(&mut self, batch: BatchId) {
+        self.durability.persisted(batch);
+        self.count_own_vote(batch);
+        self.advance_commit();
+    }
+
+    /// Everything that the inputs since the last call have led to.
+    pub fn take_output(&mut self) -> Output {
+        self.flush_reads();
+        self.flush_appends();
+        self.output.batch = self.take_batch();
+        self.output.barrier = self.durability.last_batch();
+        self.output.committed = self.take_committed();
+        self.output.reads = self.reads.take_ready(self.applied);
+        mem::take(&mut self.output)
+    }
+
+    fn take_batch(&mut self) -> Option<Batch> {
+        let last = self.log.last().index;
+        let handed = self.durability.hand_out(last, self.hard_state)?;
+        Some(Batch {
+            id: handed.id,
+            hard_state: handed.hard_state,
+            truncate_from: handed.truncate_from,
+            append: self.log.range(handed.append_from, last).to_vec(),
+        })
+    }
+
+    fn say(&mut self, to: NodeId, body: Body) {
+        let queue = match body.is_promise() {
+            true => &mut self.output.send_durable,
+            false => &mut self.output.send_now,
+        };
+        queue.push(Message {
+            from: self.config.id,
+            to,
+            term: self.hard_state.term,
+            body,
+        });
+    }
+
+    fn record(&mut self, event: Event) {
+        self.output.events.push(event);
+    }
+
+    fn peers(&self) -> Vec<NodeId> {
+        let others = self.config.voters.iter().copied();
+        others.filter(|&id| id != self.config.id).collect()
+    }
+
+    /// Ends the process where an invariant of the core is broken. Not with seeded defects: they
+    /// break invariants, and what is of interest then is what clients get to see.
+    fn tripwire(&self, holds: bool, broken: &str) {
+        assert!(
+            holds || !self.config.defects.is_empty(),
+            "node {}: {broken}",
+            self.config.id
+        );
+    }
+}
+
+// What a driver, a status page or a test may look at.
+impl Raft {
+    /// This node.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    /// What it plays.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.state.role()
+    }
+
+    /// Its term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.hard_state.term
+    }
+
+    /// Whom it voted for in its term.
+    #[must_use]
+    pub fn vote(&self) -> Option<NodeId> {
+        self.hard_state.vote
+    }
+
+    /// The leader of its term, if known.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// The highest index known to be committed.
+    #[must_use]
+    pub fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// The highest index handed out for applying.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The highest index on this node's own disk.
+    #[must_use]
+    pub fn durable(&self) -> Index {
+        self.durability.durable()
+    }
+
+    /// The last entry.
+    #[must_use]
+    pub fn last(&self) -> LogId {
+        self.log.last()
+    }
+
+    /// The entries from `first` to `last`, as far as there are any.
+    #[must_use]
+    pub fn entries(&self, first: Index, last: Index) -> &[Entry] {
+        self.log.range(first, last)
+    }
+
+    /// A leader's view of one follower: matched, next, and how appends are sent.
+    #[must_use]
+    pub fn progress(&self, follower: NodeId) -> Option<(Index, Index, &'static str)> {
+        let State::Leader(leader) = &self.state else {
+            return None;
+        };
+        let progress = leader.progress.get(&follower)?;
+        Some((progress.matched(), progress.next(), progress.pace()))
+    }
+}

@@ -1,0 +1,47 @@
+//! Commitment: when an entry is safe for ever (Raft paper sections 5.3 and 5.4.2).
+
+use super::Raft;
+use super::entry::{Entry, Index};
+use super::role::State;
+
+impl Raft {
+    /// The leader's rule: an entry of its *own* term that a majority holds durably is committed,
+    /// and with it all before it. Entries of earlier terms are never committed by counting: a
+    /// majority may hold one, and a later leader still overwrite it (figure 8).
+    ///
+    /// The leader counts itself like any other, by what is on its own disk.
+    pub(super) fn advance_commit(&mut self) {
+        let State::Leader(leader) = &self.state else {
+            return;
+        };
+        let own = self.durability.durable();
+        let agreed = self.majority.agreed(|id| match leader.progress.get(&id) {
+            Some(progress) => progress.matched(),
+            None => own,
+        });
+        if agreed > self.commit && self.log.term_at(agreed) == Some(self.term()) {
+            self.commit = agreed;
+        }
+    }
+
+    /// The follower's rule: what the leader says, and it never says more than the follower holds.
+    pub(super) fn learn_commit(&mut self, commit: Index) {
+        let last = self.log.last().index;
+        self.tripwire(commit <= last, "told to commit beyond the end of the log");
+        self.commit = self.commit.max(commit.min(last));
+    }
+
+    /// True where the leader knows that its commit index is up to date: an entry of its own term
+    /// is committed. Before that, its predecessor may have acknowledged more than it knows of.
+    pub(super) fn has_committed_in_term(&self) -> bool {
+        self.log.term_at(self.commit) == Some(self.term())
+    }
+
+    /// What may be applied now: committed, and on this node's own disk.
+    pub(super) fn take_committed(&mut self) -> Vec<Entry> {
+        let upto = self.commit.min(self.durability.durable());
+        let entries = self.log.range(self.applied + 1, upto).to_vec();
+        self.applied = self.applied.max(upto);
+        entries
+    }
+}

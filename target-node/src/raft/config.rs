@@ -1,0 +1,97 @@
+//! What a core is told once, at its start.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::entry::NodeId;
+use crate::defect::Defects;
+
+/// What a core is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// All nodes that vote, this one among them.
+    pub voters: BTreeSet<NodeId>,
+    /// ET: a follower that hears nothing for a random number of ticks in `[ET, 2*ET-1]` campaigns.
+    pub election_ticks: u32,
+    /// A leader speaks at least every so many ticks.
+    pub heartbeat_ticks: u32,
+    /// How much payload one append carries at most, unless a single entry has more.
+    pub append_bytes_max: usize,
+    /// How many appends may be under way to one follower.
+    pub in_flight_max: usize,
+    /// The first name for a read: above every name used in an earlier life of this node, so that
+    /// a late answer to a question of then cannot answer one of now.
+    pub first_read: u64,
+    /// What is deliberately wrong.
+    pub defects: Defects,
+}
+
+/// Why a configuration makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The node is not in its own cluster.
+    #[error("node {id} is not among the voters {voters:?}: name it in the list of peers")]
+    NotAVoter {
+        /// The node.
+        id: NodeId,
+        /// The cluster.
+        voters: BTreeSet<NodeId>,
+    },
+    /// Followers would campaign between two heartbeats.
+    #[error(
+        "the election timeout of {election_ticks} ticks must be more than the heartbeat interval \
+         of {heartbeat_ticks}, which must be at least 1"
+    )]
+    Ticks {
+        /// The election timeout.
+        election_ticks: u32,
+        /// The heartbeat interval.
+        heartbeat_ticks: u32,
+    },
+    /// No append could ever be sent.
+    #[error("the window must let at least one append be under way")]
+    Window,
+}
+
+impl Config {
+    /// A configuration with the limits that suit most clusters.
+    #[must_use]
+    pub fn new(id: NodeId, voters: BTreeSet<NodeId>) -> Self {
+        Self {
+            id,
+            voters,
+            election_ticks: 10,
+            heartbeat_ticks: 1,
+            append_bytes_max: 256 * 1024,
+            in_flight_max: 128,
+            first_read: 1,
+            defects: Defects::NONE,
+        }
+    }
+
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in words.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !self.voters.contains(&self.id) {
+            return Err(ConfigError::NotAVoter {
+                id: self.id,
+                voters: self.voters.clone(),
+            });
+        }
+        if self.heartbeat_ticks == 0 || self.election_ticks <= self.heartbeat_ticks {
+            return Err(ConfigError::Ticks {
+                election_ticks: self.election_ticks,
+                heartbeat_ticks: self.heartbeat_ticks,
+            });
+        }
+        if self.in_flight_max == 0 {
+            return Err(ConfigError::Window);
+        }
+        Ok(())
+    }
+}

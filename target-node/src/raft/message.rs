@@ -1,0 +1,210 @@
+//! What nodes say to each other.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, Index, LogId, NodeId, Term};
+
+/// One message. Any of them may be lost, late, doubled or out of order; none is ever changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub from: NodeId,
+    /// To whom.
+    pub to: NodeId,
+    /// The sender's term when it said it.
+    pub term: Term,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Vote for me in this term; this is where my log ends.
+    Vote {
+        /// The candidate's last entry.
+        last: LogId,
+    },
+    /// The answer to [`Body::Vote`].
+    VoteResponse {
+        /// Whether the vote was given.
+        granted: bool,
+    },
+    /// Put these entries behind `prev`, if your log has `prev`.
+    Append {
+        /// The entry right before `entries`.
+        prev: LogId,
+        /// Entries, contiguous from `prev.index + 1`; may be none.
+        entries: Vec<Entry>,
+        /// The leader's commit index.
+        commit: Index,
+    },
+    /// The answer to [`Body::Append`].
+    AppendResponse(AppendOutcome),
+    /// I lead in this term.
+    Heartbeat {
+        /// The leader's commit index, but never beyond what it knows the follower to hold.
+        commit: Index,
+        /// The latest read round; answering confirms it and all earlier ones.
+        round: u64,
+    },
+    /// The answer to [`Body::Heartbeat`].
+    HeartbeatResponse {
+        /// The round of the heartbeat.
+        round: u64,
+    },
+    /// From which index may I serve a read that came to me?
+    ReadIndex {
+        /// The asker's name for the read, unique over all its lives.
+        read: u64,
+    },
+    /// The answer to [`Body::ReadIndex`].
+    ReadIndexResponse {
+        /// The asker's name for the read.
+        read: u64,
+        /// Everything acknowledged before the question came is at or below this index.
+        index: Index,
+    },
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppendOutcome {
+    /// The follower's log equals the leader's up to `matched`, durably.
+    Accepted {
+        /// The last entry of the append: not of the follower's log, whose tail may be foreign.
+        matched: Index,
+    },
+    /// The follower has no such `prev`.
+    Rejected {
+        /// The index of the `prev` that was refused; tells a late refusal from a fresh one.
+        at: Index,
+        /// The follower's last entry that could possibly match: see
+        /// [`Log::last_possible_match`](super::log::Log::last_possible_match).
+        hint: LogId,
+    },
+}
+
+impl Body {
+    /// True where the message must not leave before everything handed out for persisting so far
+    /// is durable.
+    ///
+    /// A vote (also the candidate's own, implied by its request) and an acknowledged entry are
+    /// promises that must survive a crash. The rest promises nothing: an append may run ahead of
+    /// the leader's own disk, because the leader counts itself only once durable (Raft thesis
+    /// section 10.2.1), and a heartbeat or its answer speaks of the present only.
+    #[must_use]
+    pub const fn is_promise(&self) -> bool {
+        matches!(
+            self,
+            Self::Vote { .. } | Self::VoteResponse { .. } | Self::AppendResponse(_)
+        )
+    }
+
+    /// True where only a leader of the message's term says it.
+    #[must_use]
+    pub const fn is_from_leader(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::Heartbeat { .. })
+    }
+}
+
+impl Message {
+    /// False where no correct node could have sent it: such a message is dropped, not trusted.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let Body::Append { prev, entries, .. } = &self.body else {
+            return true;
+        };
+        let mut before = *prev;
+        entries.iter().all(|entry| {
+            let follows = Some(entry.id.index) == before.index.checked_add(1)
+                && (before.term..=self.term).contains(&entry.id.term);
+            before = entry.id;
+            follows
+        })
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}->{} term={} {}",
+            self.from, self.to, self.term, self.body
+        )
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vote { last } => write!(f, "vote last={last}"),
+            Self::VoteResponse { granted: true } => write!(f, "vote-granted"),
+            Self::VoteResponse { granted: false } => write!(f, "vote-refused"),
+            Self::Append {
+                prev,
+                entries,
+                commit,
+            } => {
+                write!(f, "append prev={prev} commit={commit} [")?;
+                for (place, entry) in entries.iter().enumerate() {
+                    write!(f, "{}{entry}", if place == 0 { "" } else { " " })?;
+                }
+                write!(f, "]")
+            }
+            Self::AppendResponse(AppendOutcome::Accepted { matched }) => {
+                write!(f, "accepted matched={matched}")
+            }
+            Self::AppendResponse(AppendOutcome::Rejected { at, hint }) => {
+                write!(f, "rejected at={at} hint={hint}")
+            }
+            Self::Heartbeat { commit, round } => {
+                write!(f, "heartbeat commit={commit} round={round}")
+            }
+            Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
+            Self::ReadIndex { read } => write!(f, "read-index read={read}"),
+            Self::ReadIndexResponse { read, index } => {
+                write!(f, "read-index-answer read={read} index={index}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Payload;
+    use super::*;
+
+    fn append(term: Term, prev: LogId, ids: &[LogId]) -> Message {
+        let entries = ids
+            .iter()
+            .map(|&id| Entry {
+                id,
+                payload: Payload::Noop,
+            })
+            .collect();
+        Message {
+            from: 1,
+            to: 2,
+            term,
+            body: Body::Append {
+                prev,
+                entries,
+                commit: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn an_append_with_a_gap_or_a_term_from_the_future_is_not_well_formed() {
+        let prev = LogId::new(1, 4);
+        assert!(append(3, prev, &[]).is_well_formed());
+        assert!(append(3, prev, &[LogId::new(1, 5), LogId::new(3, 6)]).is_well_formed());
+        assert!(!append(3, prev, &[LogId::new(1, 6)]).is_well_formed());
+        assert!(!append(3, prev, &[LogId::new(2, 5), LogId::new(1, 6)]).is_well_formed());
+        assert!(!append(3, prev, &[LogId::new(4, 5)]).is_well_formed());
+        assert!(!append(3, LogId::new(1, u64::MAX), &[LogId::new(1, 0)]).is_well_formed());
+    }
+}

@@ -1,0 +1,115 @@
+//! What the core wants done: the effects that its driver carries out.
+//!
+//! ```text
+//!            ┌──────────── one Output ────────────┐
+//!   batch ───┼─▶ disk: hard state, truncate, append, in one write and one sync
+//!   send_now ┼─▶ network, at once: it may run ahead of the disk
+//!   send_durable ─▶ network, but only once batch number `barrier` is durable
+//!   committed ┼─▶ state machine, in order
+//!   reads ────┼─▶ clients, after `committed` is applied
+//!   events ───┼─▶ log lines and traces; nothing depends on them
+//!            └────────────────────────────────────┘
+//! ```
+//!
+//! Batches become durable in the order of their numbers. The driver reports each with
+//! [`Raft::persisted`](super::Raft::persisted); until then the core does not count this node
+//! among those that hold an entry.
+
+use super::entry::{Entry, HardState, Index, LogId, NodeId, Term};
+use super::message::Message;
+
+/// Numbers the batches handed out for persisting, from 1; 0 is before the first.
+pub type BatchId = u64;
+
+/// What must become durable together, in this order.
+///
+/// The hard state comes first: a crash that keeps only a part of the batch then never leaves an
+/// entry of a term that the node does not remember to have seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its number.
+    pub id: BatchId,
+    /// The new term and vote, where they changed.
+    pub hard_state: Option<HardState>,
+    /// Drop the entry at this index and all behind it.
+    pub truncate_from: Option<Index>,
+    /// Then put these at the end.
+    pub append: Vec<Entry>,
+}
+
+/// Everything to be done since the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// To be made durable.
+    pub batch: Option<Batch>,
+    /// To be sent at once.
+    pub send_now: Vec<Message>,
+    /// To be sent once `barrier` is durable.
+    pub send_durable: Vec<Message>,
+    /// The batch that `send_durable` waits for: the last one handed out.
+    pub barrier: BatchId,
+    /// To be applied, in order.
+    pub committed: Vec<Entry>,
+    /// Reads that may be answered from the state that `committed` leads to.
+    pub reads: Vec<u64>,
+    /// What happened, for people.
+    pub events: Vec<Event>,
+}
+
+impl Output {
+    /// True where there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_none()
+            && self.send_now.is_empty()
+            && self.send_durable.is_empty()
+            && self.committed.is_empty()
+            && self.reads.is_empty()
+            && self.events.is_empty()
+    }
+}
+
+/// Something that happened in the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The node began an election.
+    Campaigned {
+        /// Its new term.
+        term: Term,
+        /// Where its log ended.
+        last: LogId,
+    },
+    /// It gave its vote.
+    Voted {
+        /// In which term.
+        term: Term,
+        /// For whom.
+        candidate: NodeId,
+    },
+    /// It won.
+    BecameLeader {
+        /// The term it leads.
+        term: Term,
+        /// Where its log ended before its own first entry.
+        last: LogId,
+    },
+    /// It stopped to lead or to campaign.
+    BecameFollower {
+        /// Its term now.
+        term: Term,
+    },
+    /// It learnt who leads.
+    Follows {
+        /// The term.
+        term: Term,
+        /// The leader.
+        leader: NodeId,
+    },
+    /// It dropped a tail that conflicted with the leader's log.
+    Truncated {
+        /// The first index dropped.
+        from: Index,
+        /// Where the log had ended.
+        last: LogId,
+    },
+}

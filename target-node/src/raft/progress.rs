@@ -1,0 +1,203 @@
+//! What a leader knows about one follower's log, and how fast it may send to it.
+
+use std::collections::VecDeque;
+
+use super::entry::Index;
+
+/// A leader's book-keeping for one follower.
+///
+/// `matched < next` always: what is matched need not be sent, and everything below `next` was
+/// sent or is known to match.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The follower's log equals the leader's up to here, durably; only ever from an acceptance.
+    matched: Index,
+    /// The first entry that the next append carries.
+    next: Index,
+    pace: Pace,
+    /// The highest commit index that an append could have told the follower.
+    commit_sent: Index,
+    /// An append is due even if it is empty: something sent earlier may be lost.
+    is_owed: bool,
+}
+
+/// How appends are sent.
+#[derive(Debug)]
+enum Pace {
+    /// One append at a time, until the leader knows where the two logs agree.
+    Probe {
+        /// One is under way.
+        is_waiting: bool,
+    },
+    /// Appends go out without waiting, up to a window; each is the last index it carried.
+    Replicate {
+        /// What is under way, oldest first.
+        in_flight: VecDeque<Index>,
+    },
+}
+
+impl Progress {
+    /// A follower about which nothing is known: assume that it has everything (Raft paper,
+    /// figure 2: next index is the leader's last plus one).
+    pub(super) fn new(last: Index) -> Self {
+        Self {
+            matched: 0,
+            next: last + 1,
+            pace: Pace::Probe { is_waiting: false },
+            commit_sent: 0,
+            is_owed: false,
+        }
+    }
+
+    /// Up to where the follower's log is known to equal the leader's.
+    pub(super) fn matched(&self) -> Index {
+        self.matched
+    }
+
+    /// The first entry that the next append carries.
+    pub(super) fn next(&self) -> Index {
+        self.next
+    }
+
+    /// `probe` or `replicate`, for a status page.
+    pub(super) fn pace(&self) -> &'static str {
+        match self.pace {
+            Pace::Probe { .. } => "probe",
+            Pace::Replicate { .. } => "replicate",
+        }
+    }
+
+    /// True where an append should go out now.
+    pub(super) fn is_due(&self, last: Index, commit: Index, in_flight_max: usize) -> bool {
+        match &self.pace {
+            Pace::Probe { is_waiting } => !is_waiting,
+            Pace::Replicate { in_flight } => {
+                let has_news = self.next <= last || self.commit_sent < commit || self.is_owed;
+                has_news && in_flight.len() < in_flight_max
+            }
+        }
+    }
+
+    /// An append went out that carried everything up to `last` and told `commit`.
+    pub(super) fn sent(&mut self, last: Index, commit: Index) {
+        self.is_owed = false;
+        self.commit_sent = self.commit_sent.max(commit.min(last));
+        match &mut self.pace {
+            Pace::Probe { is_waiting } => *is_waiting = true,
+            Pace::Replicate { in_flight } => {
+                if last >= self.next {
+                    in_flight.push_back(last);
+                    self.next = last + 1;
+                }
+            }
+        }
+    }
+
+    /// The follower accepted an append up to `matched`.
+    pub(super) fn accepted(&mut self, matched: Index) {
+        let is_late = matched < self.matched;
+        self.matched = self.matched.max(matched);
+        match &mut self.pace {
+            Pace::Probe { .. } if is_late => {}
+            Pace::Probe { .. } => {
+                self.next = self.matched + 1;
+                self.pace = Pace::Replicate {
+                    in_flight: VecDeque::new(),
+                };
+            }
+            Pace::Replicate { in_flight } => {
+                self.next = self.next.max(self.matched + 1);
+                while in_flight.front().is_some_and(|&last| last <= self.matched) {
+                    in_flight.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The follower has no entry that matches the append's `prev` at index `at`; the two logs can
+    /// agree at `possible` at most. A refusal of something older than what is known is ignored.
+    pub(super) fn rejected(&mut self, at: Index, possible: Index) {
+        match self.pace {
+            Pace::Probe { .. } => {
+                if at + 1 != self.next {
+                    return;
+                }
+                self.next = (possible.min(at.saturating_sub(1)) + 1).max(self.matched + 1);
+            }
+            Pace::Replicate { .. } => {
+                if at <= self.matched {
+                    return;
+                }
+                self.next = self.matched + 1;
+            }
+        }
+        self.pace = Pace::Probe { is_waiting: false };
+    }
+
+    /// The follower answered a heartbeat, so it can be reached: if it is behind, an append or its
+    /// answer was lost, or is still on its way. Sending one more tells which.
+    pub(super) fn answered_heartbeat(&mut self, last: Index) {
+        match &mut self.pace {
+            Pace::Probe { is_waiting } => *is_waiting = false,
+            Pace::Replicate { in_flight } => {
+                if self.matched < last {
+                    self.is_owed = true;
+                    in_flight.pop_front();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_waits_for_its_answer_and_then_the_pipeline_opens() {
+        let mut progress = Progress::new(5);
+        assert!(progress.is_due(6, 0, 2));
+        progress.sent(6, 0);
+        assert!(!progress.is_due(6, 0, 2));
+        progress.accepted(6);
+        progress.sent(7, 0);
+        progress.sent(8, 0);
+        assert!(!progress.is_due(9, 0, 2), "the window is full");
+        progress.accepted(7);
+        assert!(progress.is_due(9, 0, 2));
+        assert_eq!((progress.matched(), progress.next()), (7, 9));
+    }
+
+    #[test]
+    fn a_late_refusal_moves_nothing() {
+        let mut progress = Progress::new(5);
+        progress.sent(6, 0);
+        progress.accepted(6);
+        progress.rejected(5, 2);
+        assert_eq!(
+            (progress.matched(), progress.next(), progress.pace()),
+            (6, 7, "replicate")
+        );
+    }
+
+    #[test]
+    fn a_refusal_goes_back_to_the_possible_match_but_never_below_the_known_one() {
+        let mut progress = Progress::new(9);
+        progress.sent(10, 0);
+        progress.rejected(9, 3);
+        assert_eq!(progress.next(), 4);
+        progress.sent(10, 0);
+        progress.accepted(5);
+        progress.sent(10, 0);
+        progress.rejected(10, 1);
+        assert_eq!(progress.next(), 6);
+    }
+
+    #[test]
+    fn a_refusal_always_steps_back_even_where_the_hint_does_not() {
+        let mut progress = Progress::new(9);
+        progress.sent(10, 0);
+        progress.rejected(9, 9);
+        assert_eq!(progress.next(), 9);
+    }
+}

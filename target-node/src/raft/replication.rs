@@ -1,0 +1,204 @@
+//! Replication: the leader's appends and heartbeats, the follower's answers (Raft paper
+//! section 5.3).
+
+use std::collections::BTreeMap;
+
+use super::Raft;
+use super::entry::{Entry, Index, LogId, NodeId, Payload};
+use super::message::{AppendOutcome, Body};
+use super::output::Event;
+use super::progress::Progress;
+use super::read::ReadRounds;
+use super::role::State;
+
+/// What a leader keeps.
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// Every other voter's progress.
+    pub(super) progress: BTreeMap<NodeId, Progress>,
+    /// Ticks since it last spoke to all.
+    heartbeat_elapsed: u32,
+    /// Reads that wait for a proof that it still leads.
+    pub(super) reads: ReadRounds,
+}
+
+impl Leader {
+    pub(super) fn new(peers: Vec<NodeId>, last: Index) -> Self {
+        Self {
+            progress: peers
+                .into_iter()
+                .map(|peer| (peer, Progress::new(last)))
+                .collect(),
+            heartbeat_elapsed: 0,
+            reads: ReadRounds::default(),
+        }
+    }
+}
+
+// The leader's side.
+impl Raft {
+    /// Puts an entry of this term at the end of the leader's log.
+    pub(super) fn push(&mut self, payload: Payload) -> LogId {
+        let id = LogId::new(self.term(), self.log.last().index + 1);
+        self.log.push(Entry { id, payload });
+        id
+    }
+
+    pub(super) fn tick_heartbeat(&mut self) {
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        leader.heartbeat_elapsed += 1;
+        if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
+            self.broadcast_heartbeat();
+        }
+    }
+
+    /// Speaks to all followers. The commit index told is never beyond what the follower is known
+    /// to hold: its log may have a foreign tail there.
+    pub(super) fn broadcast_heartbeat(&mut self) {
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        leader.heartbeat_elapsed = 0;
+        let round = leader.reads.latest();
+        let commit = self.commit;
+        let known = leader.progress.iter();
+        let heartbeats: Vec<_> = known
+            .map(|(&peer, progress)| (peer, commit.min(progress.matched())))
+            .collect();
+        for (peer, commit) in heartbeats {
+            self.say(peer, Body::Heartbeat { commit, round });
+        }
+    }
+
+    /// Sends every append that is due. Called once an output, so that everything proposed since
+    /// the last one travels together.
+    pub(super) fn flush_appends(&mut self) {
+        for peer in self.peers() {
+            while let Some(body) = self.next_append(peer) {
+                self.say(peer, body);
+            }
+        }
+    }
+
+    fn next_append(&mut self, peer: NodeId) -> Option<Body> {
+        let State::Leader(leader) = &mut self.state else {
+            return None;
+        };
+        let progress = leader.progress.get_mut(&peer)?;
+        if !progress.is_due(
+            self.log.last().index,
+            self.commit,
+            self.config.in_flight_max,
+        ) {
+            return None;
+        }
+        let before = progress.next() - 1;
+        let term = self
+            .log
+            .term_at(before)
+            .expect("next is at most one beyond the last entry");
+        let entries = self
+            .log
+            .batch_after(before, self.config.append_bytes_max)
+            .to_vec();
+        let last = entries.last().map_or(before, |entry| entry.id.index);
+        progress.sent(last, self.commit);
+        Some(Body::Append {
+            prev: LogId::new(term, before),
+            entries,
+            commit: self.commit,
+        })
+    }
+
+    pub(super) fn handle_append_response(&mut self, follower: NodeId, outcome: AppendOutcome) {
+        let last = self.log.last().index;
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        let Some(progress) = leader.progress.get_mut(&follower) else {
+            return;
+        };
+        match outcome {
+            AppendOutcome::Accepted { matched } if matched <= last => {
+                progress.accepted(matched);
+                self.advance_commit();
+            }
+            AppendOutcome::Accepted { .. } => {
+                self.tripwire(false, "a follower acknowledged entries that do not exist");
+            }
+            AppendOutcome::Rejected { at, hint } => {
+                progress.rejected(at, self.log.last_possible_match(hint).index);
+            }
+        }
+    }
+
+    pub(super) fn handle_heartbeat_response(&mut self, follower: NodeId, round: u64) {
+        let last = self.log.last().index;
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        let Some(progress) = leader.progress.get_mut(&follower) else {
+            return;
+        };
+        progress.answered_heartbeat(last);
+        leader.reads.confirm(follower, round);
+    }
+}
+
+// The follower's side.
+impl Raft {
+    pub(super) fn handle_append(
+        &mut self,
+        leader: NodeId,
+        prev: LogId,
+        entries: Vec<Entry>,
+        commit: Index,
+    ) {
+        let outcome = if self.log.contains(prev) {
+            let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
+            self.take_entries(entries);
+            self.learn_commit(commit.min(matched));
+            AppendOutcome::Accepted { matched }
+        } else {
+            // The refused entry cannot match, so the leader need not try it again; but without
+            // the cap the answer about a short log could name an entry above the one refused.
+            let hint = self.log.last_possible_match(prev);
+            AppendOutcome::Rejected {
+                at: prev.index,
+                hint,
+            }
+        };
+        self.say(leader, Body::AppendResponse(outcome));
+    }
+
+    /// Appends what is new. An existing entry is dropped only where it conflicts with a new one:
+    /// an append that is late and short proves nothing against what stands behind it.
+    fn take_entries(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if self.log.contains(entry.id) {
+                continue;
+            }
+            if entry.id.index <= self.log.last().index {
+                self.truncate(entry.id.index);
+            }
+            self.log.push(entry);
+        }
+    }
+
+    fn truncate(&mut self, from: Index) {
+        self.tripwire(from > self.commit, "a committed entry is overwritten");
+        self.record(Event::Truncated {
+            from,
+            last: self.log.last(),
+        });
+        self.log.truncate_from(from);
+        self.durability.truncated(from);
+    }
+
+    pub(super) fn handle_heartbeat(&mut self, leader: NodeId, commit: Index, round: u64) {
+        self.learn_commit(commit);
+        self.say(leader, Body::HeartbeatResponse { round });
+    }
+}
