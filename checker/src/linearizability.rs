@@ -1,0 +1,145 @@
+//! Is there one order of the operations that the object could have gone through, and that no
+//! client can tell from what it saw?
+//!
+//! ```text
+//!   p1   ├── write 1 ──┤                 order:  write 1 · read → 1 · write 2 · read → 2
+//!   p2        ├── read → 1 ──┤
+//!   p3      ├───── write 2 ─────┤        p4's read must come after write 2, and p2's before it,
+//!   p4                 ├ read → 2 ┤      which is possible: they overlap. Linearizable.
+//! ```
+//!
+//! [`check`] splits the history by key (a history is linearizable exactly if it is so key by key:
+//! Herlihy and Wing 1990, section 3.1) and searches each key on its own. Operations that certainly
+//! did not happen are left out; so are those of unknown result that could not have changed
+//! anything; every other unknown one stays open to the end, to be used once or not at all.
+
+mod finding;
+mod problem;
+mod search;
+
+use std::collections::BTreeMap;
+
+use crate::budget::Budget;
+use crate::history::{History, Operation, OperationId};
+use crate::model::Model;
+use crate::verdict::Validity;
+use problem::Problem;
+use search::Answer;
+
+/// What is known of a history after the search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linearizability {
+    /// One verdict for each key, in the order of the keys.
+    pub keys: Vec<KeyVerdict>,
+}
+
+/// What is known of one key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyVerdict {
+    /// The key in words; `None` where the object is one whole.
+    pub key: Option<String>,
+    /// How many operations had to be ordered, those of unknown result included.
+    pub operations: usize,
+    /// How many configurations were visited.
+    pub states: u64,
+    /// The answer, with its evidence.
+    pub decision: Decision,
+}
+
+/// The answer for one key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// This order explains everything. Operations of unknown result that it does not need are
+    /// not in it.
+    Valid {
+        /// The witness: replaying it through the model gives every result that was seen.
+        order: Vec<OperationId>,
+    },
+    /// The budget was spent first.
+    Unknown(Prefix),
+    /// No order explains it.
+    Invalid(Prefix),
+}
+
+/// As far as the operations could be explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prefix {
+    /// The longest consistent order that was found.
+    pub order: Vec<OperationId>,
+    /// What the object holds after it, in words.
+    pub state: String,
+    /// Each operation that might have come next, and why it cannot: first to return first.
+    pub stuck: Vec<Stuck>,
+    /// How many operations that certainly happened are not in the order.
+    pub left: usize,
+}
+
+/// An operation that cannot follow the longest consistent order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stuck {
+    /// Which.
+    pub operation: OperationId,
+    /// Why not, in words with times and processes.
+    pub why: String,
+}
+
+impl Linearizability {
+    /// The worst of all keys.
+    pub fn validity(&self) -> Validity {
+        Validity::worst(self.keys.iter().map(KeyVerdict::validity))
+    }
+}
+
+impl KeyVerdict {
+    /// This key's answer, without its evidence.
+    pub fn validity(&self) -> Validity {
+        match self.decision {
+            Decision::Valid { .. } => Validity::Valid,
+            Decision::Unknown(_) => Validity::Unknown,
+            Decision::Invalid(_) => Validity::Invalid,
+        }
+    }
+}
+
+/// Decides whether the history is linearizable with respect to the model, within the budget.
+pub fn check<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    budget: &Budget,
+) -> Linearizability {
+    let mut keys: BTreeMap<M::Key, Vec<_>> = BTreeMap::new();
+    for operation in history.operations() {
+        if problem::counts(model, operation) {
+            let key = model.key(operation.op());
+            keys.entry(key).or_default().push(operation);
+        }
+    }
+    Linearizability {
+        keys: keys
+            .iter()
+            .map(|(key, operations)| check_key(model, model.describe_key(key), operations, budget))
+            .collect(),
+    }
+}
+
+fn check_key<M: Model>(
+    model: &M,
+    key: Option<String>,
+    operations: &[&Operation<M::Op, M::Ret>],
+    budget: &Budget,
+) -> KeyVerdict {
+    let problem = Problem::new(model, operations);
+    let (answer, states) = search::portfolio(&problem, budget);
+    KeyVerdict {
+        key,
+        operations: operations.len(),
+        states,
+        decision: match answer {
+            Answer::Order(order) => Decision::Valid {
+                order: problem.ids(&order),
+            },
+            Answer::None { deepest } => Decision::Invalid(finding::prefix(&problem, &deepest)),
+            Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
+        },
+    }
+}

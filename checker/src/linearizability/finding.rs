@@ -1,0 +1,174 @@
+//! From the search's last word to words: how far an order gets, and what stops it there.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::problem::Problem;
+use super::{Decision, KeyVerdict, Linearizability, Prefix, Stuck};
+use crate::history::{Operation, OperationId};
+use crate::model::Model;
+use crate::verdict::{Anomaly, Finding, Validity};
+
+/// How many stuck operations a message names; the rest is in the data.
+const NAMED_MAX: usize = 4;
+
+/// Replays `order` and says of every operation that might come next why it cannot.
+pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefix {
+    let mut state = problem.model.init();
+    let mut writer = None;
+    let mut done = vec![false; problem.operations.len()];
+    for place in order {
+        let next = problem
+            .step(&state, *place)
+            .expect("the search only takes possible steps");
+        if next != state {
+            writer = Some(*place);
+        }
+        state = next;
+        done[*place as usize] = true;
+    }
+    let mut left: Vec<u32> = (0..)
+        .zip(&done)
+        .filter(|(place, done)| !**done && !problem.is_open(*place))
+        .map(|(place, _)| place)
+        .collect();
+    left.sort_by_key(|place| problem.returns[*place as usize]);
+    let front = left.first().map(|place| problem.returns[*place as usize]);
+    let stuck = left
+        .iter()
+        .filter(|place| front.is_some_and(|front| problem.calls[**place as usize] < front))
+        .map(|place| Stuck {
+            operation: problem.operations[*place as usize].id(),
+            why: why(problem, *place, &state, writer),
+        })
+        .collect();
+    Prefix {
+        order: problem.ids(order),
+        state: problem.model.describe_state(&state),
+        stuck,
+        left: left.len(),
+    }
+}
+
+fn why<M: Model>(
+    problem: &Problem<'_, M>,
+    place: u32,
+    state: &M::State,
+    writer: Option<u32>,
+) -> String {
+    let model = problem.model;
+    let operation = sentence(model, problem.operations[place as usize]);
+    if problem.step(state, place).is_some() {
+        return format!("{operation} could follow, but leads to a dead end further on");
+    }
+    let holds = model.describe_state(state);
+    match writer {
+        Some(writer) => {
+            let writer = sentence(model, problem.operations[writer as usize]);
+            format!("{operation} cannot follow: the object holds {holds}, since {writer}")
+        }
+        None => format!("{operation} cannot follow: the object still holds {holds}"),
+    }
+}
+
+/// An operation as one phrase: who, what, when.
+fn sentence<M: Model>(model: &M, operation: &Operation<M::Op, M::Ret>) -> String {
+    let what = model.describe(operation.op(), operation.outcome().ok());
+    let (process, invoked) = (operation.process(), operation.invoked());
+    match operation.returned() {
+        Some(returned) => format!("{process}'s {what} ({invoked} to {returned})"),
+        None => format!("{process}'s {what} (from {invoked}, never returned)"),
+    }
+}
+
+impl Linearizability {
+    /// The verdict in the form that every check gives.
+    pub fn finding(&self) -> Finding {
+        let count = |validity| {
+            let of = |key: &&KeyVerdict| key.validity() == validity;
+            self.keys.iter().filter(of).count()
+        };
+        let operations: usize = self.keys.iter().map(|key| key.operations).sum();
+        let states: u64 = self.keys.iter().map(|key| key.states).sum();
+        let mut anomalies: Vec<(Validity, Anomaly)> = self
+            .keys
+            .iter()
+            .filter_map(|key| Some((key.validity(), key.anomaly()?)))
+            .collect();
+        anomalies.sort_by_key(|(validity, _)| std::cmp::Reverse(*validity));
+        Finding {
+            check: "linearizability".into(),
+            validity: self.validity(),
+            summary: self.summary(operations, count),
+            anomalies: anomalies.into_iter().map(|(_, anomaly)| anomaly).collect(),
+            statistics: BTreeMap::from([
+                ("operations".into(), json!(operations)),
+                ("states".into(), json!(states)),
+                ("keys".into(), json!(self.keys.len())),
+                ("keys_valid".into(), json!(count(Validity::Valid))),
+                ("keys_unknown".into(), json!(count(Validity::Unknown))),
+                ("keys_invalid".into(), json!(count(Validity::Invalid))),
+            ]),
+        }
+    }
+
+    fn summary(&self, operations: usize, count: impl Fn(Validity) -> usize) -> String {
+        let keys = match self.keys.len() {
+            1 => "1 key".to_owned(),
+            keys => format!("{keys} keys"),
+        };
+        match self.validity() {
+            Validity::Valid => format!("{operations} operations on {keys} are linearizable"),
+            Validity::Unknown => format!(
+                "{} of {keys} valid, {} undecided: the budget was spent",
+                count(Validity::Valid),
+                count(Validity::Unknown)
+            ),
+            Validity::Invalid => format!(
+                "{} of {keys} not linearizable ({operations} operations)",
+                count(Validity::Invalid)
+            ),
+        }
+    }
+}
+
+impl KeyVerdict {
+    fn anomaly(&self) -> Option<Anomaly> {
+        let (kind, verdict, prefix) = match &self.decision {
+            Decision::Valid { .. } => return None,
+            Decision::Unknown(prefix) => ("undecided", "is undecided", prefix),
+            Decision::Invalid(prefix) => ("nonlinearizable", "is not linearizable", prefix),
+        };
+        let object = match &self.key {
+            Some(key) => format!("key {key}"),
+            None => "the history".to_owned(),
+        };
+        let mut message = format!(
+            "{object} {verdict}: the longest consistent order found explains {} of {} operations \
+             and leaves {}.",
+            prefix.order.len(),
+            self.operations,
+            prefix.state
+        );
+        for stuck in prefix.stuck.iter().take(NAMED_MAX) {
+            message.push(' ');
+            message.push_str(&stuck.why);
+            message.push('.');
+        }
+        if prefix.stuck.len() > NAMED_MAX {
+            let more = prefix.stuck.len() - NAMED_MAX;
+            message.push_str(&format!(" {more} more are stuck there."));
+        }
+        let id = |operation: OperationId| operation.0 as u64;
+        let stuck = prefix.stuck.iter().map(|stuck| id(stuck.operation));
+        Some(Anomaly {
+            kind: kind.into(),
+            key: self.key.clone(),
+            message,
+            events: stuck
+                .chain(prefix.order.last().map(|last| id(*last)))
+                .collect(),
+        })
+    }
+}

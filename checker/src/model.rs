@@ -1,0 +1,80 @@
+//! A sequential object: what one client alone would see.
+//!
+//! A history is right if there is an order of its operations, one after another, that the object
+//! could have gone through. The model says what the object could do; the search finds the order.
+//!
+//! Nil is a value like any other: a read that came back empty is an observation, and is checked.
+//! Without that a cluster that lost everything would look linearizable.
+
+mod keyed;
+mod register;
+
+pub use keyed::{Keyed, PerKey};
+pub use register::{CasRegister, RegisterOp, RegisterRet};
+
+use std::fmt;
+use std::hash::Hash;
+
+/// A sequential specification.
+///
+/// Only [`Model::init`], [`Model::step`] and [`Model::key`] are needed; the rest makes the search
+/// faster ([`Model::is_read`]) or its answer readable (`describe_*`).
+pub trait Model: Sync {
+    /// What can be asked.
+    type Op: Eq + Hash + fmt::Debug + Sync;
+    /// What can come back.
+    type Ret: Eq + Hash + fmt::Debug + Sync;
+    /// What the object remembers of one key.
+    type State: Clone + Eq + Hash + fmt::Debug + Send + Sync;
+    /// The independent part of the object that an operation goes to; `()` where it is one whole.
+    ///
+    /// A history is linearizable exactly if it is so key by key (Herlihy and Wing 1990, section
+    /// 3.1), and a search over one key is exponentially smaller than one over all.
+    type Key: Clone + Ord + fmt::Debug + Send + Sync;
+
+    /// The object before anything was done to it.
+    fn init(&self) -> Self::State;
+
+    /// What `op` makes of `state`, or `None` where it cannot have had that result there.
+    ///
+    /// `ret` is `None` where nobody knows the result: then whatever the object would have
+    /// answered is right.
+    fn step(
+        &self,
+        state: &Self::State,
+        op: &Self::Op,
+        ret: Option<&Self::Ret>,
+    ) -> Option<Self::State>;
+
+    /// Where the operation goes.
+    fn key(&self, op: &Self::Op) -> Self::Key;
+
+    /// True where this operation with this result changes no state whatever.
+    ///
+    /// Such an operation may be put into the order as soon as it fits, without trying anything
+    /// else: no later operation can tell. With `ret` as `None`: true whatever the result, so that
+    /// an operation of unknown outcome says nothing and is left out. When in doubt, `false`.
+    fn is_read(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> bool {
+        let _ = (op, ret);
+        false
+    }
+
+    /// An operation and its result, in words: `read → 3`.
+    fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String {
+        match ret {
+            Some(ret) => format!("{op:?} → {ret:?}"),
+            None => format!("{op:?} → ?"),
+        }
+    }
+
+    /// A state, in words that complete "the object holds …".
+    fn describe_state(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// A key, in words; `None` where there is only one.
+    fn describe_key(&self, key: &Self::Key) -> Option<String> {
+        let words = format!("{key:?}");
+        (words != "()").then_some(words)
+    }
+}

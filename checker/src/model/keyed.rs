@@ -1,0 +1,87 @@
+//! Many independent objects of one kind, each under its key.
+
+use super::Model;
+use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+/// An operation, and the object that it goes to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Keyed<K, O> {
+    /// Which object.
+    pub key: K,
+    /// What is asked of it.
+    pub op: O,
+}
+
+impl<K, O> Keyed<K, O> {
+    /// `op` on the object under `key`.
+    pub fn new(key: K, op: O) -> Self {
+        Keyed { key, op }
+    }
+}
+
+/// One `M` under each key of type `K`: a register becomes a key-value store.
+#[derive(Clone, Copy, Debug)]
+pub struct PerKey<K, M> {
+    object: M,
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K, M> PerKey<K, M> {
+    /// A family of objects like this one, all starting from its initial state.
+    pub fn new(object: M) -> Self {
+        PerKey {
+            object,
+            key: PhantomData,
+        }
+    }
+}
+
+impl<K, M: Default> Default for PerKey<K, M> {
+    fn default() -> Self {
+        PerKey::new(M::default())
+    }
+}
+
+impl<K, M> Model for PerKey<K, M>
+where
+    K: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync,
+    M: Model,
+{
+    type Op = Keyed<K, M::Op>;
+    type Ret = M::Ret;
+    type State = M::State;
+    type Key = (K, M::Key);
+
+    fn init(&self) -> M::State {
+        self.object.init()
+    }
+
+    fn step(&self, state: &M::State, op: &Self::Op, ret: Option<&M::Ret>) -> Option<M::State> {
+        self.object.step(state, &op.op, ret)
+    }
+
+    fn key(&self, op: &Self::Op) -> Self::Key {
+        (op.key.clone(), self.object.key(&op.op))
+    }
+
+    fn is_read(&self, op: &Self::Op, ret: Option<&M::Ret>) -> bool {
+        self.object.is_read(&op.op, ret)
+    }
+
+    fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {
+        self.object.describe(&op.op, ret)
+    }
+
+    fn describe_state(&self, state: &M::State) -> String {
+        self.object.describe_state(state)
+    }
+
+    fn describe_key(&self, (key, within): &Self::Key) -> Option<String> {
+        Some(match self.object.describe_key(within) {
+            Some(within) => format!("{key}/{within}"),
+            None => key.to_string(),
+        })
+    }
+}

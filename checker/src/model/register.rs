@@ -1,0 +1,151 @@
+//! A register that can be read, written, and compared-and-set.
+
+use super::Model;
+
+/// A register, nil until first written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CasRegister;
+
+/// What can be asked of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegisterOp {
+    /// Its value.
+    Read,
+    /// Give it this value.
+    Write(i64),
+    /// Give it `new` if it holds `expect`; nil can be expected too.
+    Cas {
+        /// The value that must be there.
+        expect: Option<i64>,
+        /// The value to put there.
+        new: i64,
+    },
+}
+
+/// What a register answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegisterRet {
+    /// The value that was read; `None` is nil.
+    Value(Option<i64>),
+    /// The write happened.
+    Written,
+    /// Whether the compare-and-set found what it expected. `false` is an observation like a read:
+    /// the register held something else at that moment, and this is checked.
+    Swapped(bool),
+}
+
+impl Model for CasRegister {
+    type Op = RegisterOp;
+    type Ret = RegisterRet;
+    type State = Option<i64>;
+    type Key = ();
+
+    fn init(&self) -> Option<i64> {
+        None
+    }
+
+    fn step(
+        &self,
+        state: &Option<i64>,
+        op: &RegisterOp,
+        ret: Option<&RegisterRet>,
+    ) -> Option<Option<i64>> {
+        use RegisterOp::{Cas, Read, Write};
+        use RegisterRet::{Swapped, Value, Written};
+        match (op, ret) {
+            (Read, None) => Some(*state),
+            (Read, Some(Value(seen))) => (seen == state).then_some(*state),
+            (Write(new), None | Some(Written)) => Some(Some(*new)),
+            (Cas { expect, new }, None) => Some(if expect == state { Some(*new) } else { *state }),
+            (Cas { expect, new }, Some(Swapped(true))) => (expect == state).then_some(Some(*new)),
+            (Cas { expect, .. }, Some(Swapped(false))) => (expect != state).then_some(*state),
+            // An answer that no register gives to that question.
+            (Read | Write(_) | Cas { .. }, Some(_)) => None,
+        }
+    }
+
+    fn key(&self, _: &RegisterOp) {}
+
+    fn is_read(&self, op: &RegisterOp, ret: Option<&RegisterRet>) -> bool {
+        match op {
+            RegisterOp::Read => true,
+            RegisterOp::Write(_) => false,
+            // Swapping a value for itself changes nothing, found or not.
+            RegisterOp::Cas { expect, new } => {
+                *expect == Some(*new) || ret == Some(&RegisterRet::Swapped(false))
+            }
+        }
+    }
+
+    fn describe(&self, op: &RegisterOp, ret: Option<&RegisterRet>) -> String {
+        let asked = match op {
+            RegisterOp::Read => "read".to_owned(),
+            RegisterOp::Write(new) => format!("write {new}"),
+            RegisterOp::Cas { expect, new } => format!("cas {}→{new}", nil_or(*expect)),
+        };
+        match ret {
+            None => format!("{asked} (result unknown)"),
+            Some(RegisterRet::Value(seen)) => format!("{asked} → {}", nil_or(*seen)),
+            Some(RegisterRet::Written) => asked,
+            Some(RegisterRet::Swapped(true)) => format!("{asked} (swapped)"),
+            Some(RegisterRet::Swapped(false)) => format!("{asked} (found another value)"),
+        }
+    }
+
+    fn describe_state(&self, state: &Option<i64>) -> String {
+        nil_or(*state)
+    }
+}
+
+fn nil_or(value: Option<i64>) -> String {
+    value.map_or_else(|| "nil".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(state: Option<i64>, op: RegisterOp, ret: RegisterRet) -> Option<Option<i64>> {
+        CasRegister.step(&state, &op, Some(&ret))
+    }
+
+    #[test]
+    fn nil_is_a_value() {
+        let nil = RegisterRet::Value(None);
+        assert_eq!(step(None, RegisterOp::Read, nil), Some(None));
+        assert_eq!(step(Some(1), RegisterOp::Read, nil), None);
+        let from_nil = RegisterOp::Cas {
+            expect: None,
+            new: 4,
+        };
+        let swapped = RegisterRet::Swapped(true);
+        assert_eq!(step(None, from_nil, swapped), Some(Some(4)));
+        assert_eq!(step(Some(1), from_nil, swapped), None);
+    }
+
+    #[test]
+    fn a_cas_that_found_another_value_is_an_observation() {
+        let cas = RegisterOp::Cas {
+            expect: Some(1),
+            new: 2,
+        };
+        let other = RegisterRet::Swapped(false);
+        assert_eq!(step(Some(1), cas, other), None);
+        assert_eq!(step(Some(3), cas, other), Some(Some(3)));
+    }
+
+    #[test]
+    fn a_cas_of_unknown_result_does_what_a_register_would() {
+        let cas = RegisterOp::Cas {
+            expect: Some(1),
+            new: 2,
+        };
+        assert_eq!(CasRegister.step(&Some(1), &cas, None), Some(Some(2)));
+        assert_eq!(CasRegister.step(&Some(3), &cas, None), Some(Some(3)));
+    }
+
+    #[test]
+    fn an_answer_to_another_question_fits_nowhere() {
+        assert_eq!(step(None, RegisterOp::Read, RegisterRet::Written), None);
+    }
+}
