@@ -1,0 +1,192 @@
+//! From the bytes of all segments back to the log, or a refusal.
+//!
+//! A crash may cut the last write short: a torn tail, which nobody was ever told about, and which
+//! is dropped. Damage in what was once durable is another thing: entries that this node has
+//! acknowledged may be gone, and a node that forgets them and votes can lose them for all. The
+//! sync marks tell the two apart.
+//!
+//! ```text
+//!   … records │ mark "durable up to here" │ records ✗ records            torn: cut at ✗
+//!   … records ✗ records │ mark beyond ✗ │ …                              corrupt: refuse
+//! ```
+//!
+//! A mark is written right after each sync and becomes durable with the next one, so what is
+//! unprotected is at most the last write before the machine lost power.
+
+use super::record::{self, ALIGNMENT, Found, Record};
+use super::segment::{HEAD, Head};
+use crate::raft::{Entry, HardState, Recovered};
+
+/// What recovery had to leave out, if anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repair {
+    /// Bytes of a torn tail, of no record that anybody was told about.
+    pub(crate) torn_bytes: u64,
+}
+
+/// Why recovery refuses: which file, where, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Corruption {
+    pub(super) sequence: u64,
+    pub(super) offset: u64,
+    pub(super) reason: String,
+}
+
+/// What the segments say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Replay {
+    pub(super) recovered: Recovered,
+    /// Where the next record belongs in the last file.
+    pub(super) end: usize,
+    /// Bytes from `end` to the last one that is not zero; to be cleared before anything is
+    /// written, or they could be read as records one day.
+    pub(super) torn_bytes: usize,
+}
+
+/// Reads all segments, each with the place that its file's name tells, in order.
+pub(super) fn replay(segments: &[(u64, Vec<u8>)], owner: u64) -> Result<Replay, Corruption> {
+    let mut replay = Replay {
+        recovered: Recovered::default(),
+        end: 0,
+        torn_bytes: 0,
+    };
+    for (place, (sequence, bytes)) in segments.iter().enumerate() {
+        let corrupt = |offset: usize, reason: &str| Corruption {
+            sequence: *sequence,
+            offset: offset as u64,
+            reason: reason.to_owned(),
+        };
+        let head = check_head(*sequence, place, bytes, owner).map_err(|why| corrupt(0, why))?;
+        if place > 0 && head.previous_end != replay.end as u64 {
+            return Err(corrupt(0, "the file before it does not end where it ended"));
+        }
+        let (end, damage) = replay
+            .recovered
+            .take_records(bytes, head.salt())
+            .map_err(|(offset, why)| corrupt(offset, why))?;
+        let used = used(bytes);
+        if let Some(offset) = mark_beyond(bytes, end, used, head.salt()) {
+            let what = damage.unwrap_or("a record is missing");
+            let proof = format!("{what}, but the mark at byte {offset} shows that it was durable");
+            return Err(corrupt(end, &proof));
+        }
+        replay.end = end;
+        replay.torn_bytes = used.saturating_sub(end);
+    }
+    Ok(replay)
+}
+
+fn check_head(sequence: u64, place: usize, bytes: &[u8], owner: u64) -> Result<Head, &'static str> {
+    let head = Head::decode(bytes).ok_or("the head of the file is damaged")?;
+    if head.owner != owner {
+        return Err("the file belongs to another node");
+    }
+    if head.sequence != sequence || sequence != place as u64 + 1 {
+        return Err("a file is missing before this one");
+    }
+    if head.capacity != bytes.len() as u64 {
+        return Err("the file has not the size that it was laid out with");
+    }
+    Ok(head)
+}
+
+/// The offset of a sync mark behind `end` that speaks of more than `end`, if there is one.
+fn mark_beyond(bytes: &[u8], end: usize, used: usize, salt: u64) -> Option<usize> {
+    let mut candidates = (end.next_multiple_of(ALIGNMENT)..used).step_by(ALIGNMENT);
+    candidates.find(|&offset| {
+        matches!(record::decode(bytes, offset, salt),
+            Found::Record(Record::SyncMark(durable), _) if durable > end as u64)
+    })
+}
+
+/// How long the file is without the zeros at its end.
+fn used(bytes: &[u8]) -> usize {
+    const PAGE: usize = 4096;
+    let is_used = |page: &&[u8]| **page != [0; PAGE][..page.len()];
+    let Some(last) = bytes.chunks(PAGE).rposition(|page| is_used(&page)) else {
+        return 0;
+    };
+    let page = bytes
+        .chunks(PAGE)
+        .nth(last)
+        .expect("the page was just seen");
+    let within = page
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .expect("the page is used");
+    last * PAGE + within + 1
+}
+
+type Refusal = (usize, &'static str);
+
+trait Take {
+    fn take_records(
+        &mut self,
+        bytes: &[u8],
+        salt: u64,
+    ) -> Result<(usize, Option<&'static str>), Refusal>;
+    fn take(&mut self, record: Record, offset: usize) -> Result<(), &'static str>;
+}
+
+impl Take for Recovered {
+    /// Takes all records up to the first place that has none: that place, and what is wrong there
+    /// if it is not simply empty.
+    fn take_records(
+        &mut self,
+        bytes: &[u8],
+        salt: u64,
+    ) -> Result<(usize, Option<&'static str>), Refusal> {
+        let mut offset = HEAD;
+        loop {
+            match record::decode(bytes, offset, salt) {
+                Found::Record(record, next) => {
+                    self.take(record, offset).map_err(|why| (offset, why))?;
+                    offset = next;
+                }
+                Found::Nothing => return Ok((offset, None)),
+                Found::Damage(why) => return Ok((offset, Some(why))),
+            }
+        }
+    }
+
+    /// A valid record that contradicts those before it was not written by this code: refused.
+    fn take(&mut self, record: Record, offset: usize) -> Result<(), &'static str> {
+        match record {
+            Record::Entry(entry) => take_entry(self, entry),
+            Record::HardState(new) => {
+                let is_successor = is_successor(self.hard_state, new);
+                self.hard_state = new;
+                is_successor.then_some(()).ok_or("term or vote went back")
+            }
+            Record::TruncateFrom(first) => {
+                let kept = first
+                    .checked_sub(1)
+                    .and_then(|kept| usize::try_from(kept).ok());
+                let kept = kept.filter(|&kept| kept < self.entries.len());
+                self.entries
+                    .truncate(kept.ok_or("a cut beyond the end of the log")?);
+                Ok(())
+            }
+            Record::SyncMark(durable) => (durable <= offset as u64)
+                .then_some(())
+                .ok_or("a sync mark speaks of the future"),
+        }
+    }
+}
+
+fn take_entry(recovered: &mut Recovered, entry: Entry) -> Result<(), &'static str> {
+    if entry.id.index != recovered.entries.len() as u64 + 1 {
+        return Err("an entry does not follow the one before it");
+    }
+    let term_before = recovered.entries.last().map_or(0, |last| last.id.term);
+    if !(term_before..=recovered.hard_state.term).contains(&entry.id.term) {
+        return Err("an entry's term is below its predecessor's or above the node's");
+    }
+    recovered.entries.push(entry);
+    Ok(())
+}
+
+/// Terms never fall, and in one term a vote once given stays.
+fn is_successor(old: HardState, new: HardState) -> bool {
+    new.term > old.term || (new.term == old.term && (old.vote.is_none() || old.vote == new.vote))
+}

@@ -1,0 +1,264 @@
+//! The files of the log: append, sync, rotate.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::posix_fallocate;
+
+use super::record::Record;
+use super::recover::{self, Repair};
+use super::segment::{self, CAPACITY, HEAD, Head};
+use super::{StorageError, make_dir, sync_dir};
+use crate::raft::{Batch, BatchId, HardState, Recovered};
+
+/// Room for the mark that closes every write.
+const MARK_ROOM: u64 = 64;
+
+/// The write-ahead log, ready to be written.
+#[derive(Debug)]
+pub(super) struct Wal {
+    dir: PathBuf,
+    head: Head,
+    path: PathBuf,
+    file: File,
+    /// Where the next record belongs.
+    end: u64,
+    /// The first thing in every new file, so that older ones need not be kept for it.
+    hard_state: HardState,
+    buffer: Vec<u8>,
+    /// The size of files to come.
+    capacity: u64,
+}
+
+impl Wal {
+    /// Opens the log in `dir`, with what is in it; begins one where there may be none yet.
+    pub(super) fn open(
+        dir: &Path,
+        owner: u64,
+        is_new: bool,
+    ) -> Result<(Self, Recovered, Repair), StorageError> {
+        Self::open_sized(dir, owner, is_new, CAPACITY)
+    }
+
+    fn open_sized(
+        dir: &Path,
+        owner: u64,
+        is_new: bool,
+        capacity: u64,
+    ) -> Result<(Self, Recovered, Repair), StorageError> {
+        make_dir(dir)?;
+        let sequences = list(dir)?;
+        if sequences.is_empty() {
+            if !is_new {
+                let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
+                return Err(StorageError::Corrupt {
+                    path,
+                    offset: 0,
+                    reason,
+                });
+            }
+            let head = Head {
+                owner,
+                sequence: 1,
+                previous_end: 0,
+                capacity,
+            };
+            let wal = Self::create(dir, head, HardState::default(), capacity)?;
+            return Ok((wal, Recovered::default(), Repair::default()));
+        }
+        let mut segments = Vec::new();
+        for sequence in sequences {
+            let path = segment::path(dir, sequence);
+            segments.push((
+                sequence,
+                fs::read(&path).map_err(StorageError::io("read", &path))?,
+            ));
+        }
+        let replay = recover::replay(&segments, owner).map_err(|corruption| {
+            let path = segment::path(dir, corruption.sequence);
+            let recover::Corruption { offset, reason, .. } = corruption;
+            StorageError::Corrupt {
+                path,
+                offset,
+                reason,
+            }
+        })?;
+        let (sequence, bytes) = segments.pop().expect("there is a segment");
+        let head = Head::decode(&bytes).expect("recovery has read this head");
+        let path = segment::path(dir, sequence);
+        let file = OpenOptions::new().write(true).open(&path);
+        let file = file.map_err(StorageError::io("open", &path))?;
+        if replay.torn_bytes > 0 {
+            let clear = file.write_all_at(&vec![0; replay.torn_bytes], replay.end as u64);
+            clear
+                .and_then(|()| file.sync_all())
+                .map_err(StorageError::io("repair", &path))?;
+        }
+        let mut wal = Self {
+            dir: dir.to_owned(),
+            head,
+            path,
+            file,
+            end: replay.end as u64,
+            hard_state: replay.recovered.hard_state,
+            buffer: Vec::new(),
+            capacity,
+        };
+        wal.settle()?;
+        Ok((
+            wal,
+            replay.recovered,
+            Repair {
+                torn_bytes: replay.torn_bytes as u64,
+            },
+        ))
+    }
+
+    /// What was read may still be only in the page cache: the process that wrote it may have died
+    /// before its sync. It is counted as durable from now on, so it has to be.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        self.file
+            .sync_all()
+            .map_err(StorageError::io("sync", &self.path))?;
+        if self.end + MARK_ROOM > self.head.capacity {
+            return self.rotate(0);
+        }
+        self.mark()
+    }
+
+    /// Makes the batches durable, all with one write and one sync. Returns the last one's number.
+    ///
+    /// # Errors
+    /// Whatever the operating system refuses; the log must not be used afterwards.
+    pub(super) fn write(&mut self, batches: &[Batch]) -> Result<BatchId, StorageError> {
+        let records: Vec<Record> = batches.iter().flat_map(records).collect();
+        self.encode(&records);
+        let needed = self.buffer.len() as u64 + MARK_ROOM;
+        if self.end + needed > self.head.capacity {
+            self.rotate(needed)?;
+            self.encode(&records);
+        }
+        let written = self.file.write_all_at(&self.buffer, self.end);
+        written.map_err(StorageError::io("write", &self.path))?;
+        self.file
+            .sync_data()
+            .map_err(StorageError::io("sync", &self.path))?;
+        self.end += self.buffer.len() as u64;
+        if let Some(state) = batches.iter().rev().find_map(|batch| batch.hard_state) {
+            self.hard_state = state;
+        }
+        self.mark()?;
+        Ok(batches.last().map_or(0, |batch| batch.id))
+    }
+
+    /// Makes the last mark durable too: the log is being closed in order.
+    pub(super) fn close(self) -> Result<(), StorageError> {
+        self.file
+            .sync_data()
+            .map_err(StorageError::io("sync", &self.path))
+    }
+
+    fn encode(&mut self, records: &[Record]) {
+        self.buffer.clear();
+        for record in records {
+            record.encode(self.head.salt(), self.end, &mut self.buffer);
+        }
+    }
+
+    /// Notes that everything so far is durable. The note itself becomes so with the next sync.
+    fn mark(&mut self) -> Result<(), StorageError> {
+        self.encode(&[Record::SyncMark(self.end)]);
+        let written = self.file.write_all_at(&self.buffer, self.end);
+        written.map_err(StorageError::io("write", &self.path))?;
+        self.end += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Goes on in a new file with room for `needed` bytes. The old one is made durable first: the
+    /// new one says where it ends.
+    fn rotate(&mut self, needed: u64) -> Result<(), StorageError> {
+        self.file
+            .sync_data()
+            .map_err(StorageError::io("sync", &self.path))?;
+        let room = HEAD as u64 + 2 * MARK_ROOM;
+        let head = Head {
+            owner: self.head.owner,
+            sequence: self.head.sequence + 1,
+            previous_end: self.end,
+            capacity: self.capacity.max((needed + room).next_multiple_of(4096)),
+        };
+        *self = Self::create(&self.dir, head, self.hard_state, self.capacity)?;
+        Ok(())
+    }
+
+    /// Lays out a file under a temporary name, and gives it its own once it is durable.
+    fn create(
+        dir: &Path,
+        head: Head,
+        hard_state: HardState,
+        capacity: u64,
+    ) -> Result<Self, StorageError> {
+        let draft = dir.join("next.tmp");
+        let path = segment::path(dir, head.sequence);
+        let mut bytes = head.encode().to_vec();
+        Record::HardState(hard_state).encode(head.salt(), 0, &mut bytes);
+        let end = bytes.len() as u64;
+        Record::SyncMark(end).encode(head.salt(), 0, &mut bytes);
+        let lay_out = || -> io::Result<File> {
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .open(&draft)?;
+            let size = i64::try_from(head.capacity).map_err(io::Error::other)?;
+            posix_fallocate(&file, 0, size)?;
+            file.write_all_at(&bytes, 0)?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            Ok(file)
+        };
+        let file = lay_out().map_err(StorageError::io("lay out", &path))?;
+        sync_dir(dir)?;
+        let end = bytes.len() as u64;
+        let (dir, buffer) = (dir.to_owned(), Vec::new());
+        Ok(Self {
+            dir,
+            head,
+            path,
+            file,
+            end,
+            hard_state,
+            buffer,
+            capacity,
+        })
+    }
+}
+
+fn records(batch: &Batch) -> impl Iterator<Item = Record> {
+    let hard_state = batch.hard_state.map(Record::HardState);
+    let truncate = batch.truncate_from.map(Record::TruncateFrom);
+    let entries = batch.append.iter().cloned().map(Record::Entry);
+    hard_state.into_iter().chain(truncate).chain(entries)
+}
+
+/// The places of all segments in a directory, in order; drafts of an interrupted start are removed.
+fn list(dir: &Path) -> Result<Vec<u64>, StorageError> {
+    let mut sequences = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StorageError::io("list", dir))? {
+        let entry = entry.map_err(StorageError::io("list", dir))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(sequence) = segment::sequence(&name) {
+            sequences.push(sequence);
+        } else if name == "next.tmp" {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+        }
+    }
+    sequences.sort_unstable();
+    Ok(sequences)
+}
+
+#[cfg(test)]
+mod tests;
