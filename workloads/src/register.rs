@@ -138,7 +138,19 @@ mod tests {
     #[test]
     fn the_first_operations_of_seed_one_are_these() {
         let text: Vec<_> = stream(1, 2, 8).iter().map(ToString::to_string).collect();
-        assert_eq!(text, ["",]);
+        assert_eq!(
+            text,
+            [
+                "read k3",
+                "read k2",
+                "read k4",
+                "cas k0 last-seen → 1002",
+                "read k1",
+                "write k0 = 2002",
+                "write k0 = 3002",
+                "read k1",
+            ]
+        );
     }
 
     #[test]
