@@ -12,7 +12,7 @@ mod switch;
 use std::{io, net::Ipv4Addr};
 
 pub use namespace::Namespace;
-pub use switch::{Switch, SwitchOptions};
+pub use switch::{Switch, SwitchOptions, Traffic};
 
 use crate::{grudge::Grudge, node::Node, proof::Dropped};
 
