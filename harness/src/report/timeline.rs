@@ -1,0 +1,374 @@
+//! The timeline: everything that happened, on one real time axis.
+//!
+//! ```text
+//!               0 s        5 s        10 s
+//!   anomalies                  1
+//!   kill              ▆▆▆▆▆▆                     a band a fault; its proof in the tooltip
+//!   n1          ━━ leads t1 ━┅┅┅┅┅┅──────────    who led, who was silent, who was hit
+//!   client 1    ▪▪ ▪▪▪ ▪ ▪▪▪▪▪▪ ▪▪▪▪ ▪▪ ▪▪▪▪▪    a box an operation, coloured by its outcome
+//!   ops/s       ▂▃▅▅▅▂▁▁▃▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅
+//!   latency     ──────╱‾‾╲─────────────────
+//! ```
+//!
+//! Boxes are shapes in a few paths, one for each lane and outcome, in milliseconds: the browser
+//! stretches them to whatever window is looked at. Words are HTML and keep their size.
+
+use super::anomaly::events_of;
+use super::figure::{at, millis, nice, thousands};
+use super::operation::{Drawn, Ending, lanes};
+use super::plot::{plot_rows, series};
+use super::sentence::anomalies;
+use super::table::class_of;
+use super::{FaultView, RunView};
+use maud::{Markup, PreEscaped, html};
+use ordeal_checker::history::Time;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Above this, operations that touch on the screen are drawn as one, and the page does not carry
+/// the words of each.
+const OPERATIONS_TOLD_MAX: usize = 25_000;
+/// More lanes than an eye can follow.
+const LANES_MAX: usize = 64;
+/// How many boxes a lane has room for.
+const LANE_BOXES_MAX: f64 = 1_500.0;
+/// Height of one band of a fault, in pixels.
+const BAND: usize = 20;
+
+/// The timeline with its legend.
+pub(super) fn timeline_section(run: &RunView<'_>, operations: &[Drawn<'_>]) -> Markup {
+    let end = run.end();
+    // A little room at the end, for marks that stand there.
+    let span = (millis(end) * 1.01).ceil().max(1.0);
+    html! {
+        section #timeline {
+            h2 { "Timeline" }
+            @if operations.is_empty() {
+                p { "No operation was recorded." }
+            } @else {
+                (legend(operations.len()))
+            }
+            @if end > Time(0) {
+                div.scroll {
+                    div.timeline data-span=(span) style={ "--t0:0;--w:" (span) } {
+                        (underlay(run, span))
+                        (axis_row(span))
+                        (anomaly_row(run, operations))
+                        (fault_rows(run.faults, end))
+                        (node_rows(run, end))
+                        (client_rows(operations, span))
+                        (plot_rows(operations, span))
+                        (axis_row(span))
+                    }
+                }
+                (record(operations, span))
+            }
+        }
+    }
+}
+
+fn legend(operations: usize) -> Markup {
+    html! {
+        p.legend {
+            span.item { span.swatch.ok {} "ok: it happened" }
+            span.item { span.swatch.fail {} "fail: it certainly did not happen" }
+            span.item { span.swatch.info {} "info: nobody knows" }
+            span.item { span.swatch.leads {} "leads" }
+            span.item { span.swatch.silent {} "no answer" }
+            span.zoom hidden {
+                button type="button" data-zoom="in" { "zoom in" }
+                button type="button" data-zoom="out" { "zoom out" }
+                button type="button" data-zoom="left" aria-label="earlier" { "◀" }
+                button type="button" data-zoom="right" aria-label="later" { "▶" }
+                button type="button" data-zoom="all" { "whole run" }
+                span.note { "or drag over a stretch of time" }
+            }
+        }
+        @if operations > OPERATIONS_TOLD_MAX {
+            p.note {
+                (thousands(operations as u64)) " operations: neighbours are drawn as one. "
+                code { "history.jsonl" } " has each."
+            }
+        }
+    }
+}
+
+/// A row: its name in the margin, and a track of that height over the whole time.
+pub(super) fn row(class: &str, name: &str, height: usize, track: &Markup) -> Markup {
+    html! {
+        div class={ "row " (class) } {
+            div.name title=(name) { (name) }
+            div.track style={ "height:" (height) "px" } { (track) }
+        }
+    }
+}
+
+/// A stretch of time on the axis.
+fn stretch((from, to): (Time, Time)) -> String {
+    format!("--a:{};--b:{}", millis(from), millis(to))
+}
+
+/// Behind everything: a line a tick, and a tint wherever a fault was in force.
+fn underlay(run: &RunView<'_>, span: f64) -> Markup {
+    let windows = run
+        .faults
+        .iter()
+        .filter_map(|fault| Some((fault, fault.window(run.end())?)));
+    html! {
+        div.under aria-hidden="true" {
+            @for (fault, window) in windows {
+                i class={ "tint " (class_of(&fault.class)) } style=(stretch(window)) {}
+            }
+            div.ticks { @for tick in ticks(span) { i.line style={ "--a:" (tick) } {} } }
+        }
+    }
+}
+
+/// The ticks of a span, in milliseconds, about ten of them.
+fn ticks(span: f64) -> Vec<f64> {
+    let step = nice(span / 12.0);
+    let steps = std::iter::successors(Some(0.0), |tick| Some(tick + step));
+    steps.take_while(|tick| *tick <= span).collect()
+}
+
+fn axis_row(span: f64) -> Markup {
+    let ticks = html! {
+        div.ticks {
+            @for tick in ticks(span) {
+                span.tick style={ "--a:" (tick) } { (tick / 1000.0) " s" }
+            }
+        }
+    };
+    row("axis", "", 20, &ticks)
+}
+
+/// A mark where the last witness of each anomaly completed.
+fn anomaly_row(run: &RunView<'_>, operations: &[Drawn<'_>]) -> Markup {
+    let all = anomalies(run.verdict);
+    let marks = all
+        .iter()
+        .enumerate()
+        .filter_map(|(number, (_, _, anomaly))| {
+            let witnesses = events_of(anomaly, operations);
+            let last = witnesses
+                .iter()
+                .map(|drawn| drawn.completed().unwrap_or(drawn.invoked()));
+            Some((number + 1, anomaly, last.max()?))
+        });
+    let marks: Vec<_> = marks.take(super::anomaly::TOLD_MAX).collect();
+    if marks.is_empty() {
+        return html! {};
+    }
+    let marks = html! {
+        @for (number, anomaly, time) in marks {
+            a.mark href={ "#anomaly-" (number) } style={ "--a:" (millis(time)) }
+                title={ (at(time)) ": " (anomaly.message) } { (number) }
+        }
+    };
+    row("anomalies", "anomalies", BAND, &marks)
+}
+
+/// One row for each class, as many bands high as faults of it overlap.
+fn fault_rows(faults: &[FaultView], end: Time) -> Markup {
+    let mut classes: BTreeMap<&str, Vec<(&FaultView, (Time, Time))>> = BTreeMap::new();
+    for fault in faults {
+        if let Some(window) = fault.window(end) {
+            classes
+                .entry(&fault.class)
+                .or_default()
+                .push((fault, window));
+        }
+    }
+    html! {
+        @for (class, mut bands) in classes {
+            @let () = bands.sort_by_key(|(_, window)| *window);
+            @let (levels, height) = stack(&bands);
+            (row("fault", class, height * BAND, &html! {
+                @for ((fault, window), level) in bands.iter().zip(levels) {
+                    div class={ "band " (class_of(&fault.class)) " " (fault.status.word()) }
+                        style={ (stretch(*window)) ";--level:" (level) }
+                        title=(told(fault, *window)) tabindex="0" { (fault.label()) }
+                }
+            }))
+        }
+    }
+}
+
+fn told(fault: &FaultView, (from, to): (Time, Time)) -> String {
+    format!(
+        "{}\n{} – {}\n{}: {}",
+        fault.label(),
+        at(from),
+        at(to),
+        fault.status.word(),
+        fault.evidence
+    )
+}
+
+/// The level of each band, so that none lies on another, and how many levels there are.
+fn stack(bands: &[(&FaultView, (Time, Time))]) -> (Vec<usize>, usize) {
+    let mut free_from: Vec<Time> = Vec::new();
+    let mut levels = Vec::with_capacity(bands.len());
+    for (_, (from, to)) in bands {
+        let level = free_from
+            .iter()
+            .position(|free| free <= from)
+            .unwrap_or(free_from.len());
+        if level == free_from.len() {
+            free_from.push(*to);
+        }
+        free_from[level] = *to;
+        levels.push(level);
+    }
+    (levels, free_from.len())
+}
+
+/// One row for each node: what it said of itself, and what was done to it.
+fn node_rows(run: &RunView<'_>, end: Time) -> Markup {
+    html! {
+        @for node in run.nodes {
+            (row("node", &node.name, 26, &html! {
+                @for (window, role, term) in stretches(run, &node.name, end) {
+                    @let words = words_of(role, term);
+                    div class={ "role " (class_of_role(role)) } style=(stretch(window))
+                        title={ (node.name) ": " (words) "\n" (at(window.0)) " – " (at(window.1)) }
+                        { (words) }
+                }
+                @for fault in run.faults.iter().filter(|fault| fault.nodes.contains(&node.name)) {
+                    @if let Some(window) = fault.window(end) {
+                        i class={ "hit " (class_of(&fault.class)) } style=(stretch(window))
+                            title=(told(fault, window)) {}
+                    }
+                }
+                @for (time, how) in &node.unplanned_deaths {
+                    i.died style={ "--a:" (millis(*time)) }
+                        title={ (node.name) " died at " (at(*time)) ": " (how) } { "✕" }
+                }
+            }))
+        }
+    }
+}
+
+fn words_of(role: &str, term: Option<u64>) -> String {
+    match (role, term) {
+        ("leader", Some(term)) => format!("leads term {term}"),
+        (role, Some(term)) => format!("{role}, term {term}"),
+        (role, None) => role.to_owned(),
+    }
+}
+
+fn class_of_role(role: &str) -> &'static str {
+    match role {
+        "leader" => "leads",
+        "silent" => "silent",
+        "candidate" | "pre_candidate" => "stands",
+        _ => "follows",
+    }
+}
+
+/// What a node said of itself, and for how long it stayed so.
+fn stretches<'a>(
+    run: &RunView<'a>,
+    node: &str,
+    end: Time,
+) -> Vec<((Time, Time), &'a str, Option<u64>)> {
+    let seen: Vec<_> = run
+        .observations
+        .iter()
+        .filter(|seen| seen.node == node)
+        .collect();
+    let until = |place: usize| seen.get(place + 1).map_or(end, |next| next.time);
+    let stretch = seen.iter().enumerate();
+    stretch
+        .map(|(place, seen)| ((seen.time, until(place)), seen.role.as_str(), seen.term))
+        .collect()
+}
+
+/// One row for each lane of clients.
+fn client_rows(operations: &[Drawn<'_>], span: f64) -> Markup {
+    let (lanes, count) = lanes(operations);
+    let shown = count.min(LANES_MAX);
+    let mut boxes: Vec<[Boxes; 3]> = (0..shown).map(|_| Default::default()).collect();
+    let gap = if operations.len() > OPERATIONS_TOLD_MAX {
+        span / LANE_BOXES_MAX
+    } else {
+        0.0
+    };
+    for (operation, lane) in operations.iter().zip(&lanes) {
+        let from = millis(operation.invoked());
+        let to = operation.completed().map_or(span, millis);
+        boxes[lane % LANES_MAX][operation.ending() as usize].add(from, to, gap);
+    }
+    html! {
+        @for (lane, boxes) in boxes.into_iter().enumerate() {
+            (row("client", &format!("client {}", lane + 1), 12, &html! {
+                svg viewBox={ "0 0 " (span) " 10" } preserveAspectRatio="none" data-lane=(lane)
+                    aria-hidden="true" {
+                    @for (ending, boxes) in Ending::ALL.iter().zip(boxes) {
+                        @let path = boxes.finish();
+                        @if !path.is_empty() { path class=(ending.word()) d=(path) {} }
+                    }
+                }
+            }))
+        }
+    }
+}
+
+/// The boxes of one lane and outcome as one SVG path; those closer than `gap` become one.
+#[derive(Default)]
+struct Boxes {
+    path: String,
+    last: Option<(f64, f64)>,
+}
+
+impl Boxes {
+    fn add(&mut self, from: f64, to: f64, gap: f64) {
+        match &mut self.last {
+            Some((_, until)) if gap > 0.0 && from - *until < gap => *until = until.max(to),
+            _ => {
+                self.flush();
+                self.last = Some((from, to));
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some((from, to)) = self.last.take() {
+            let width = ((to - from) * 100.0).round() / 100.0;
+            let _ = write!(self.path, "M{from} 1v8h{width}v-8z");
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.flush();
+        self.path
+    }
+}
+
+/// What the tooltips tell, as JSON: without scripts nobody misses it.
+fn record(operations: &[Drawn<'_>], span: f64) -> Markup {
+    let (lanes, count) = lanes(operations);
+    let mut told: Vec<Vec<_>> = vec![Vec::new(); count.min(LANES_MAX)];
+    if operations.len() <= OPERATIONS_TOLD_MAX {
+        for (drawn, lane) in operations.iter().zip(lanes) {
+            let to = drawn.completed().map_or(span, millis);
+            let place = match (drawn.node(), drawn.term()) {
+                (Some(node), Some(term)) => format!("{node} t{term}"),
+                (node, _) => node.unwrap_or_default().to_owned(),
+            };
+            told[lane % LANES_MAX].push(json!([
+                millis(drawn.invoked()),
+                ((to - millis(drawn.invoked())) * 100.0).round() / 100.0,
+                drawn.ending() as u8,
+                drawn.process().0,
+                format!("{} → {}", drawn.asked(), drawn.answered()),
+                place,
+            ]));
+        }
+    }
+    let record = json!({ "lanes": told, "series": series(operations, span).to_json() });
+    // Within a script only `<` could end it.
+    let record = record.to_string().replace('<', "\\u003c");
+    html! { script #record type="application/json" { (PreEscaped(record)) } }
+}
