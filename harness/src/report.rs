@@ -15,6 +15,7 @@ mod fault;
 mod figure;
 mod html;
 mod junit;
+mod lane;
 mod markdown;
 mod operation;
 mod plot;

@@ -5,7 +5,7 @@
 //! that follows from it. Distances are compressed: a millisecond and ten seconds must fit on one
 //! line, and each moment is labelled with its exact time.
 
-use super::figure::{at, count, float, length, thousands};
+use super::figure::{at, count, float, length, millis, thousands};
 use super::operation::Drawn;
 use super::sentence::{anomalies, kind};
 use super::table::class_of;
@@ -61,6 +61,7 @@ fn anomaly_box(
             p.message { (anomaly.message) }
             @if !witnesses.is_empty() {
                 (drawing(run.faults, run.end(), &witnesses))
+                (look_button(&witnesses))
                 (table(&witnesses))
             }
         }
@@ -162,8 +163,8 @@ fn drawing(faults: &[FaultView], end: Time, witnesses: &[Drawn<'_>]) -> Markup {
             }
             figcaption {
                 "A bar is one operation, from the moment a client asked to the moment it heard \
-                 back; it took effect at one instant in between. Where two bars do not overlap, the \
-                 left one came first. Distances are compressed; the times are exact."
+                 back; it took effect at one instant in between. Where two bars do not overlap, \
+                 the left one came first. Distances are compressed; the times are exact."
                 @if witnesses.len() > shown.len() {
                     " The first " (shown.len()) " of " (witnesses.len()) " are drawn."
                 }
@@ -211,6 +212,26 @@ fn lane(moments: &Moments, drawn: &Drawn<'_>) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Zooms the timeline to these operations, with as much again on both sides.
+fn look_button(witnesses: &[Drawn<'_>]) -> Markup {
+    let first = witnesses
+        .iter()
+        .map(Drawn::invoked)
+        .min()
+        .map_or(0.0, millis);
+    let last = witnesses
+        .iter()
+        .filter_map(Drawn::completed)
+        .max()
+        .map_or(first, millis);
+    let margin = (last - first).max(10.0);
+    html! {
+        button type="button" hidden data-from=(first - margin) data-to=(last + margin) {
+            "show in the timeline"
         }
     }
 }

@@ -120,7 +120,9 @@ fn story_section(run: &RunView<'_>) -> Markup {
                     summary { "What was checked, and how much" }
                     div.scroll {
                         table {
-                            thead { tr { th { "axis" } th { "check" } th { "answer" } th { "says" } } }
+                            thead { tr {
+                                th { "axis" } th { "check" } th { "answer" } th { "says" }
+                            } }
                             tbody {
                                 @for (axis, finding) in checks {
                                     tr {

@@ -54,12 +54,13 @@ pub(crate) fn junit(run: &RunView<'_>) -> String {
             Validity::Invalid => "failure",
         };
         let summary = escaped(&answer.summary);
+        let details = escaped(&details(run, axis));
+        let validity = answer.validity;
         let _ = write!(
             out,
-            ">\n      <{element} type=\"{}\" message=\"{summary}\">{}</{element}>\n    </testcase>\n",
-            answer.validity,
-            escaped(&details(run, axis)),
+            ">\n      <{element} type=\"{validity}\" message=\"{summary}\">"
         );
+        let _ = write!(out, "{details}</{element}>\n    </testcase>\n");
     }
     let mut words = story(run);
     words.extend(defects(verdict));

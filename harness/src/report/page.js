@@ -32,7 +32,7 @@
     for (const ticks of line.querySelectorAll(".ticks")) {
       const words = ticks.closest(".row") !== null;
       ticks.replaceChildren();
-      for (let at = Math.ceil(from / step) * step; at <= from + width; at += step) {
+      for (let at = Math.ceil(from / step) * step; at <= from + width * (words ? 0.97 : 1); at += step) {
         const tick = document.createElement(words ? "span" : "i");
         tick.className = words ? "tick" : "line";
         tick.style.setProperty("--a", at);
@@ -54,6 +54,14 @@
     button.closest("[hidden]")?.removeAttribute("hidden");
   }
   line.addEventListener("dblclick", moves.all);
+  for (const button of document.querySelectorAll("[data-from]")) {
+    button.hidden = false;
+    button.onclick = () => {
+      const [start, end] = [Number(button.dataset.from), Number(button.dataset.to)];
+      look(start, end - start);
+      document.getElementById("timeline").scrollIntoView({ behavior: "smooth" });
+    };
+  }
 
   // Where on the time axis a pointer is.
   const track = line.querySelector(".track");

@@ -131,21 +131,24 @@ pub(super) fn story(run: &RunView<'_>) -> Vec<String> {
     let counts = &verdict.operations;
     let total = counts.ok + counts.fail + counts.info;
     let mut story = vec![format!(
-        "{} of target {} served the {} workload for {} while the nemesis {} was at work.",
-        count(run.nodes.len() as u64, "node"),
+        "A {} cluster of {} served the {} workload for {} under the nemesis {}.",
         verdict.target,
+        count(run.nodes.len() as u64, "node"),
         verdict.workload,
         length(verdict.timing.main_ms.saturating_mul(1_000_000)),
         verdict.nemesis,
     )];
     story.push(format!(
-        "Clients completed {}: {} succeeded, {} certainly did not happen, and of {} nobody knows. \
-         {} succeeded while a fault was installed.",
+        "Clients completed {}: {} succeeded, {} failed for certain and changed nothing, and of {} \
+         nobody knows whether they happened.",
         count(total, "operation"),
         thousands(counts.ok),
         thousands(counts.fail),
         thousands(counts.info),
-        thousands(counts.ok_during_faults),
+    ));
+    story.push(format!(
+        "While at least one fault was installed, {} succeeded.",
+        count(counts.ok_during_faults, "operation"),
     ));
     story.push(if run.faults.is_empty() {
         "No fault was planned.".into()
@@ -156,10 +159,14 @@ pub(super) fn story(run: &RunView<'_>) -> Vec<String> {
             .filter(|fault| fault.status == FaultStatus::Proven)
             .count();
         format!(
-            "Of {} planned {} {} proven to have happened: {}.",
+            "{} {} planned, and {} proven to have happened: {}.",
             count(run.faults.len() as u64, "fault"),
-            thousands(done as u64),
-            if done == 1 { "is" } else { "are" },
+            if run.faults.len() == 1 { "was" } else { "were" },
+            match done {
+                0 => "none is".to_owned(),
+                1 => "1 is".to_owned(),
+                n => format!("{} are", thousands(n as u64)),
+            },
             proven(run.faults),
         )
     });
@@ -220,9 +227,10 @@ mod tests {
     fn the_story_counts_and_names() {
         let story = story(&Sample::small().view()).join(" ");
         for part in [
-            "3 nodes of target raft",
-            "while a fault was installed",
-            "within 800.0 ms",
+            "A raft cluster of 3 nodes",
+            "4 operations succeeded",
+            "3 faults were planned, and 3 are proven",
+            "within 800 ms",
         ] {
             assert!(story.contains(part), "{part:?} in {story}");
         }

@@ -18,8 +18,9 @@ pub(super) fn faults_section(faults: &[FaultView]) -> Markup {
             } @else {
                 p.note {
                     "A fault counts only when it is proven. "
-                    @if unproven == 0 { "All " (faults.len()) " are." }
-                    @else { (count(unproven as u64, "fault")) " of " (faults.len()) " could not be." }
+                    @if unproven == 0 { "All " (faults.len()) " are." } @else {
+                        (count(unproven as u64, "fault")) " of " (faults.len()) " could not be."
+                    }
                 }
                 div.scroll {
                     table {
@@ -45,7 +46,7 @@ fn fault_row(fault: &FaultView) -> Markup {
         tr {
             td.figure { (at(fault.planned)) }
             td { span class={ "swatch " (class_of(&fault.class)) } {} (fault.label()) }
-            td.figure { @if let Some(installed) = fault.installed { (at(installed)) } @else { "–" } }
+            td.figure { (fault.installed.map_or("–".into(), at)) }
             td.figure { (lasted) }
             td {
                 span class={ "answer " @if fault.status == FaultStatus::Proven { "valid" }

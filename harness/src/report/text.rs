@@ -135,7 +135,7 @@ coverage        valid     3 of 3 fault classes proven
 
 operations      7 ok, 0 fail, 1 info; 4 ok while a fault was installed
 faults proven   kill 1 of 1, partition 1 of 1, pause 1 of 1
-recovery        Every node served a write and a read again within 800.0 ms of the last heal.
+recovery        Every node served a write and a read again within 800 ms of the last heal.
 
 report          results/runs/latest/report.html
 reproduce       ordeal run --seed 7

@@ -15,24 +15,16 @@
 
 use super::anomaly::events_of;
 use super::figure::{at, millis, nice, thousands};
-use super::operation::{Drawn, Ending, lanes};
-use super::plot::{plot_rows, series};
+use super::lane::{OPERATIONS_TOLD_MAX, client_rows, record};
+use super::operation::Drawn;
+use super::plot::plot_rows;
 use super::sentence::anomalies;
 use super::table::class_of;
 use super::{FaultView, RunView};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 use ordeal_checker::history::Time;
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Above this, operations that touch on the screen are drawn as one, and the page does not carry
-/// the words of each.
-const OPERATIONS_TOLD_MAX: usize = 25_000;
-/// More lanes than an eye can follow.
-const LANES_MAX: usize = 64;
-/// How many boxes a lane has room for.
-const LANE_BOXES_MAX: f64 = 1_500.0;
 /// Height of one band of a fault, in pixels.
 const BAND: usize = 20;
 
@@ -57,7 +49,7 @@ pub(super) fn timeline_section(run: &RunView<'_>, operations: &[Drawn<'_>]) -> M
                         (anomaly_row(run, operations))
                         (fault_rows(run.faults, end))
                         (node_rows(run, end))
-                        (client_rows(operations, span))
+                        (client_rows(operations, &witnesses(run), span))
                         (plot_rows(operations, span))
                         (axis_row(span))
                     }
@@ -73,7 +65,7 @@ fn legend(operations: usize) -> Markup {
         p.legend {
             span.item { span.swatch.ok {} "ok: it happened" }
             span.item { span.swatch.fail {} "fail: it certainly did not happen" }
-            span.item { span.swatch.info {} "info: nobody knows" }
+            span.item { span.swatch.info {} "info: nobody knows whether it happened" }
             span.item { span.swatch.leads {} "leads" }
             span.item { span.swatch.silent {} "no answer" }
             span.zoom hidden {
@@ -135,12 +127,20 @@ fn ticks(span: f64) -> Vec<f64> {
 fn axis_row(span: f64) -> Markup {
     let ticks = html! {
         div.ticks {
-            @for tick in ticks(span) {
+            // The words of a tick at the very end would be cut off.
+            @for tick in ticks(span).into_iter().filter(|tick| *tick < span * 0.97) {
                 span.tick style={ "--a:" (tick) } { (tick / 1000.0) " s" }
             }
         }
     };
     row("axis", "", 20, &ticks)
+}
+
+/// The invocations that some anomaly names.
+fn witnesses(run: &RunView<'_>) -> BTreeSet<u64> {
+    let all = anomalies(run.verdict).into_iter();
+    all.flat_map(|(_, _, anomaly)| anomaly.events.iter().copied())
+        .collect()
 }
 
 /// A mark where the last witness of each anomaly completed.
@@ -283,92 +283,4 @@ fn stretches<'a>(
     stretch
         .map(|(place, seen)| ((seen.time, until(place)), seen.role.as_str(), seen.term))
         .collect()
-}
-
-/// One row for each lane of clients.
-fn client_rows(operations: &[Drawn<'_>], span: f64) -> Markup {
-    let (lanes, count) = lanes(operations);
-    let shown = count.min(LANES_MAX);
-    let mut boxes: Vec<[Boxes; 3]> = (0..shown).map(|_| Default::default()).collect();
-    let gap = if operations.len() > OPERATIONS_TOLD_MAX {
-        span / LANE_BOXES_MAX
-    } else {
-        0.0
-    };
-    for (operation, lane) in operations.iter().zip(&lanes) {
-        let from = millis(operation.invoked());
-        let to = operation.completed().map_or(span, millis);
-        boxes[lane % LANES_MAX][operation.ending() as usize].add(from, to, gap);
-    }
-    html! {
-        @for (lane, boxes) in boxes.into_iter().enumerate() {
-            (row("client", &format!("client {}", lane + 1), 12, &html! {
-                svg viewBox={ "0 0 " (span) " 10" } preserveAspectRatio="none" data-lane=(lane)
-                    aria-hidden="true" {
-                    @for (ending, boxes) in Ending::ALL.iter().zip(boxes) {
-                        @let path = boxes.finish();
-                        @if !path.is_empty() { path class=(ending.word()) d=(path) {} }
-                    }
-                }
-            }))
-        }
-    }
-}
-
-/// The boxes of one lane and outcome as one SVG path; those closer than `gap` become one.
-#[derive(Default)]
-struct Boxes {
-    path: String,
-    last: Option<(f64, f64)>,
-}
-
-impl Boxes {
-    fn add(&mut self, from: f64, to: f64, gap: f64) {
-        match &mut self.last {
-            Some((_, until)) if gap > 0.0 && from - *until < gap => *until = until.max(to),
-            _ => {
-                self.flush();
-                self.last = Some((from, to));
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some((from, to)) = self.last.take() {
-            let width = ((to - from) * 100.0).round() / 100.0;
-            let _ = write!(self.path, "M{from} 1v8h{width}v-8z");
-        }
-    }
-
-    fn finish(mut self) -> String {
-        self.flush();
-        self.path
-    }
-}
-
-/// What the tooltips tell, as JSON: without scripts nobody misses it.
-fn record(operations: &[Drawn<'_>], span: f64) -> Markup {
-    let (lanes, count) = lanes(operations);
-    let mut told: Vec<Vec<_>> = vec![Vec::new(); count.min(LANES_MAX)];
-    if operations.len() <= OPERATIONS_TOLD_MAX {
-        for (drawn, lane) in operations.iter().zip(lanes) {
-            let to = drawn.completed().map_or(span, millis);
-            let place = match (drawn.node(), drawn.term()) {
-                (Some(node), Some(term)) => format!("{node} t{term}"),
-                (node, _) => node.unwrap_or_default().to_owned(),
-            };
-            told[lane % LANES_MAX].push(json!([
-                millis(drawn.invoked()),
-                ((to - millis(drawn.invoked())) * 100.0).round() / 100.0,
-                drawn.ending() as u8,
-                drawn.process().0,
-                format!("{} → {}", drawn.asked(), drawn.answered()),
-                place,
-            ]));
-        }
-    }
-    let record = json!({ "lanes": told, "series": series(operations, span).to_json() });
-    // Within a script only `<` could end it.
-    let record = record.to_string().replace('<', "\\u003c");
-    html! { script #record type="application/json" { (PreEscaped(record)) } }
 }
