@@ -130,7 +130,6 @@ pub(super) fn facts_section(run: &RunView<'_>) -> Markup {
         ("target", verdict.target.clone()),
         ("workload", verdict.workload.clone()),
         ("nemesis", verdict.nemesis.clone()),
-        ("ordeal", verdict.ordeal.clone()),
         ("first acknowledged write after", ms(timing.first_write_ms)),
         ("main phase", ms(timing.main_ms)),
         ("recovery", recovery),
