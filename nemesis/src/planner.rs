@@ -7,7 +7,8 @@
 //! injections lies a random interval; each fault lasts a random time, so faults overlap. The bounds
 //! that hold throughout:
 //!
-//! - two process faults never hit the same node at the same time;
+//! - two process faults never hit the same node at the same time, nor within a second of a heal:
+//!   what was started again must be seen to serve;
 //! - explicit targets down or paused at the same time are at most a minority (one, in a cluster of
 //!   one or two);
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
@@ -15,55 +16,20 @@
 //! - everything heals before the end of the main phase.
 
 mod card;
+mod nemesis;
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
-use serde::{Deserialize, Serialize};
+
+pub use self::nemesis::{Nemesis, NemesisNameError};
 
 use self::card::{Card, Free};
 use crate::{
-    fault::FaultClass,
     network::NODES_MAX,
     node::Node,
     schedule::{PlannedFault, Schedule, hits},
 };
-
-/// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Nemesis {
-    /// No fault at all.
-    None,
-    /// Kill up to a minority, start again.
-    Kill,
-    /// Kill whoever leads.
-    KillLeader,
-    /// Kill every node at once.
-    KillAll,
-    /// Pause up to a minority.
-    Pause,
-    /// Pause whoever leads.
-    PauseLeader,
-    /// Pause every node at once.
-    PauseAll,
-    /// Partitions of every shape.
-    Partition,
-    /// Random halves only.
-    Halves,
-    /// One random node cut off.
-    Isolate,
-    /// Whoever leads cut off from the other nodes.
-    IsolateLeader,
-    /// Majorities ring only.
-    Ring,
-    /// One direction only.
-    OneWay,
-    /// Clients cut off from some nodes.
-    ClientCut,
-    /// Kills, pauses and partitions of every shape, overlapping.
-    Mixed,
-}
 
 /// What to plan for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,11 +84,6 @@ pub enum PlanError {
         to: u64,
     },
 }
-
-/// A name that is no nemesis.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no nemesis: use one of {list}", list = Nemesis::ALL.map(Nemesis::name).join(", "))]
-pub struct NemesisNameError(String);
 
 impl PlanSpec {
     /// The usual intervals and durations.
@@ -202,6 +163,9 @@ fn check_range(name: &'static str, range: &RangeInclusive<u64>) -> Result<(), Pl
     }
 }
 
+/// After a process fault has healed, its nodes are left alone for so long.
+const REST_MS: u64 = 1000;
+
 /// A schedule in the making.
 struct Draw<'a> {
     spec: &'a PlanSpec,
@@ -209,6 +173,8 @@ struct Draw<'a> {
     cards: Vec<Card>,
     deck: Vec<Card>,
     faults: Vec<PlannedFault>,
+    /// Nodes in a process fault, or at rest after one, and until when.
+    busy: Vec<(u64, BTreeSet<Node>)>,
 }
 
 impl<'a> Draw<'a> {
@@ -223,6 +189,7 @@ impl<'a> Draw<'a> {
             cards,
             deck,
             faults: Vec::new(),
+            busy: Vec::new(),
         }
     }
 
@@ -232,10 +199,11 @@ impl<'a> Draw<'a> {
         let shortest = *self.spec.duration_ms.start();
         let mut at_ms = self.rng.random_range(soonest.div_ceil(2)..=soonest);
         while at_ms.saturating_add(shortest) <= end_ms {
-            let Some(card) = self.draw(at_ms) else {
-                // Every card waits for a process fault to heal; the next millisecond at which one
-                // does is soon enough.
-                at_ms = self.next_heal(at_ms);
+            self.busy.retain(|(until_ms, _)| *until_ms > at_ms);
+            let Some(card) = self.draw() else {
+                // Every card waits for nodes that are busy: on to when the first are not.
+                let until_ms = self.busy.iter().map(|(until_ms, _)| *until_ms).min();
+                at_ms = until_ms.expect("a card waits only for busy nodes");
                 continue;
             };
             self.play(card, at_ms, end_ms);
@@ -246,36 +214,41 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// The first card of the deck that can be played now.
-    fn draw(&mut self, at_ms: u64) -> Option<Card> {
-        let free = self.free(at_ms);
-        let playable = |card: &Card| card.is_playable(&free);
-        if !self.cards.iter().any(playable) {
-            return None;
-        }
-        if !self.deck.iter().any(playable) {
-            // What is left of the old deck keeps its turn, before the new one.
+    /// The card whose turn it is. A deck in which none can have it is renewed: whole when it is
+    /// empty, by partitions alone while process faults still wait in it.
+    fn draw(&mut self) -> Option<Card> {
+        let free = self.free();
+        if self.turn(&free).is_none() {
             let mut fresh = self.cards.clone();
+            fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
             fresh.shuffle(&mut self.rng);
             self.deck.append(&mut fresh);
         }
-        let next = self
-            .deck
-            .iter()
-            .position(playable)
-            .expect("one of all cards is playable");
-        Some(self.deck.remove(next))
+        self.turn(&free).map(|index| self.deck.remove(index))
+    }
+
+    /// Where the first playable card lies. Partitions may overtake a process fault that waits for
+    /// busy nodes; process faults do not, or those that need everybody would wait for ever.
+    fn turn(&self, free: &Free) -> Option<usize> {
+        let first_process = self.deck.iter().position(|card| card.hits_processes());
+        self.deck.iter().enumerate().position(|(index, card)| {
+            card.is_playable(free) && (!card.hits_processes() || Some(index) == first_process)
+        })
     }
 
     fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
-        let free = self.free(at_ms);
+        let free = self.free();
         let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
         let for_ms = self
             .rng
             .random_range(self.spec.duration_ms.clone())
             .min(end_ms - at_ms);
-        let id =
-            u32::try_from(self.faults.len()).expect("a fault takes a millisecond at least") + 1;
+        let hit = hits(&fault, self.spec.nodes);
+        if !hit.is_empty() {
+            self.busy
+                .push((at_ms.saturating_add(for_ms).saturating_add(REST_MS), hit));
+        }
+        let id = u32::try_from(self.faults.len() + 1).expect("a plan has few faults");
         self.faults.push(PlannedFault {
             id,
             at_ms,
@@ -284,15 +257,14 @@ impl<'a> Draw<'a> {
         });
     }
 
-    /// The processes that may be hit at this time.
-    fn free(&self, at_ms: u64) -> Free {
+    /// The processes that may be hit now.
+    fn free(&self) -> Free {
         let count = self.spec.nodes;
-        let active = self
-            .faults
+        let busy: BTreeSet<Node> = self
+            .busy
             .iter()
-            .filter(|planned| planned.heal_ms() > at_ms);
-        let busy: Vec<Node> = active
-            .flat_map(|planned| hits(&planned.fault, count))
+            .flat_map(|(_, nodes)| nodes)
+            .copied()
             .collect();
         let minority = usize::from((count.saturating_sub(1) / 2).max(1));
         Free {
@@ -302,20 +274,6 @@ impl<'a> Draw<'a> {
             budget: minority.saturating_sub(busy.len()),
             nobody_is_hit: busy.is_empty(),
         }
-    }
-
-    /// When the next process fault heals, after `at_ms`.
-    fn next_heal(&self, at_ms: u64) -> u64 {
-        let processes = self
-            .faults
-            .iter()
-            .filter(|planned| planned.fault.class() != FaultClass::Partition);
-        let heals = processes
-            .map(PlannedFault::heal_ms)
-            .filter(|heal| *heal > at_ms);
-        heals
-            .min()
-            .expect("a card waits only for a process fault that is in force")
     }
 }
 
@@ -333,119 +291,4 @@ fn one_of_each_class_first(deck: Vec<Card>) -> Vec<Card> {
     }
     front.append(&mut rest);
     front
-}
-
-impl Nemesis {
-    /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 15] = [
-        Self::None,
-        Self::Kill,
-        Self::KillLeader,
-        Self::KillAll,
-        Self::Pause,
-        Self::PauseLeader,
-        Self::PauseAll,
-        Self::Partition,
-        Self::Halves,
-        Self::Isolate,
-        Self::IsolateLeader,
-        Self::Ring,
-        Self::OneWay,
-        Self::ClientCut,
-        Self::Mixed,
-    ];
-
-    /// What its deck holds.
-    fn cards(self) -> &'static [Card] {
-        match self {
-            Self::None => &[],
-            Self::Kill => &[Card::Kill],
-            Self::KillLeader => &[Card::KillLeader],
-            Self::KillAll => &[Card::KillAll],
-            Self::Pause => &[Card::Pause],
-            Self::PauseLeader => &[Card::PauseLeader],
-            Self::PauseAll => &[Card::PauseAll],
-            Self::Partition => &Card::PARTITIONS,
-            Self::Halves => &[Card::Halves],
-            Self::Isolate => &[Card::Isolate],
-            Self::IsolateLeader => &[Card::IsolateLeader],
-            Self::Ring => &[Card::Ring],
-            Self::OneWay => &[Card::OneWay],
-            Self::ClientCut => &[Card::Clients],
-            Self::Mixed => &Card::MIXED,
-        }
-    }
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Kill => "kill",
-            Self::KillLeader => "kill-leader",
-            Self::KillAll => "kill-all",
-            Self::Pause => "pause",
-            Self::PauseLeader => "pause-leader",
-            Self::PauseAll => "pause-all",
-            Self::Partition => "partition",
-            Self::Halves => "halves",
-            Self::Isolate => "isolate",
-            Self::IsolateLeader => "isolate-leader",
-            Self::Ring => "ring",
-            Self::OneWay => "one-way",
-            Self::ClientCut => "client-cut",
-            Self::Mixed => "mixed",
-        }
-    }
-
-    /// What it does, in one line.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::None => "no fault at all",
-            Self::Kill => "SIGKILL for up to a minority of the nodes, then start them again",
-            Self::KillLeader => "SIGKILL for whoever leads at that moment, then start it again",
-            Self::KillAll => "SIGKILL for every node at once, then start them all again",
-            Self::Pause => "SIGSTOP for up to a minority of the nodes, then SIGCONT",
-            Self::PauseLeader => "SIGSTOP for whoever leads at that moment, then SIGCONT",
-            Self::PauseAll => "SIGSTOP for every node at once, then SIGCONT",
-            Self::Partition => "cuts of every shape below, in turn",
-            Self::Halves => "the cluster in two random sides",
-            Self::Isolate => "one random node cut off from all others",
-            Self::IsolateLeader => {
-                "whoever leads cut off from all other nodes; clients still reach it"
-            }
-            Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
-            Self::OneWay => "some nodes are not heard by some others; the way back is open",
-            Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
-            Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
-        }
-    }
-}
-
-impl fmt::Display for Nemesis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Nemesis {
-    type Err = NemesisNameError;
-
-    fn from_str(text: &str) -> Result<Self, NemesisNameError> {
-        let found = Self::ALL.into_iter().find(|nemesis| nemesis.name() == text);
-        found.ok_or_else(|| NemesisNameError(text.to_owned()))
-    }
-}
-
-impl From<Nemesis> for String {
-    fn from(nemesis: Nemesis) -> String {
-        nemesis.name().to_owned()
-    }
-}
-
-impl TryFrom<String> for Nemesis {
-    type Error = NemesisNameError;
-
-    fn try_from(text: String) -> Result<Self, NemesisNameError> {
-        text.parse()
-    }
 }

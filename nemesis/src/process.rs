@@ -1,6 +1,7 @@
 //! The node processes: started in their namespaces, held by pidfd, watched until they end.
 
 mod log;
+mod pause;
 mod slot;
 
 use std::{

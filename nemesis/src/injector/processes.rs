@@ -90,10 +90,16 @@ impl Attempt<'_> {
             if self.injector.observer.serving(node, pid) {
                 return Ok(millis(started.elapsed()));
             }
-            if let State::Died(death) = processes.state(node) {
-                let last = death.log_tail.last().map(|line| format!(": {line}"));
-                let last = last.unwrap_or_default();
-                return Err(format!("{node} (pid {pid}) died after its restart{last}"));
+            match processes.state(node) {
+                State::Died(death) => {
+                    let last = death.log_tail.last().map(|line| format!(": {line}"));
+                    let last = last.unwrap_or_default();
+                    return Err(format!("{node} (pid {pid}) died after its restart{last}"));
+                }
+                State::Ended { .. } | State::Absent => {
+                    return Err(format!("{node} (pid {pid}) was ended before it served"));
+                }
+                State::Running { .. } | State::Paused { .. } => {}
             }
             if started.elapsed() > patience {
                 let waited = patience.as_millis();

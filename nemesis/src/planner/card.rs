@@ -72,6 +72,10 @@ impl Card {
         }
     }
 
+    pub(super) fn hits_processes(self) -> bool {
+        self.class() != FaultClass::Partition
+    }
+
     /// The smallest cluster in which it changes something.
     pub(super) fn least(self) -> u16 {
         match self {

@@ -9,7 +9,7 @@
 //! lock and sees `Alive`, the pid and its group belong to that process and to nobody else.
 
 use std::{
-    fs, io,
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
@@ -29,21 +29,14 @@ use rustix::{
 };
 
 use super::{Death, NodeCommand, ProcessError, State, log};
-use crate::{
-    network::Namespace,
-    node::Node,
-    proof::{Killed, Paused},
-};
+use crate::{network::Namespace, node::Node, proof::Killed};
 
 /// How long the kernel is given to carry a signal out. It takes microseconds; only a process stuck
 /// in the kernel takes longer.
-const SIGNAL_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Between two looks at a condition that the kernel offers no way to wait for with a deadline.
-const LOOK_INTERVAL: Duration = Duration::from_micros(200);
+pub(super) const SIGNAL_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(super) struct Slot {
-    node: Node,
+    pub(super) node: Node,
     command: NodeCommand,
     namespace: Namespace,
     on_death: Arc<dyn Fn(Death) + Send + Sync>,
@@ -52,17 +45,17 @@ pub(super) struct Slot {
     changed: Condvar,
 }
 
-enum Life {
+pub(super) enum Life {
     Absent,
     Alive(Alive),
     Ended(u32, ExitStatus),
     Died(Death),
 }
 
-struct Alive {
-    pid: Pid,
-    pidfd: Arc<OwnedFd>,
-    paused: bool,
+pub(super) struct Alive {
+    pub(super) pid: Pid,
+    pub(super) pidfd: Arc<OwnedFd>,
+    pub(super) paused: bool,
     /// What it was told, if anything: how it may end without that being a finding.
     told: Option<Told>,
     /// Where its part of the log begins.
@@ -70,7 +63,7 @@ struct Alive {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Kill,
     Stop,
 }
@@ -260,59 +253,6 @@ impl Slot {
         ended.ok_or_else(|| self.wrong_state("stop", "died by itself instead".to_owned()))
     }
 
-    pub(super) fn pause(&self) -> Result<Paused, ProcessError> {
-        let (pid, pidfd, sent) = {
-            let mut life = self.lock();
-            let alive = self.alive("pause", &mut life)?;
-            if alive.paused {
-                return Err(self.wrong_state("pause", "is paused already".to_owned()));
-            }
-            alive.paused = true;
-            let sent = Instant::now();
-            self.signal(alive, Signal::STOP)?;
-            (alive.pid, Arc::clone(&alive.pidfd), sent)
-        };
-        // The lock is free while we wait, so that a death or a kill is not held up.
-        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let reported = || {
-            let status = waitid(WaitId::PidFd(pidfd.as_fd()), stopped)
-                .map_err(|errno| self.call("waitid", errno))?;
-            Ok(status.is_some_and(|status| status.stopped()))
-        };
-        self.until("stop", pid, reported)?;
-        let stopped_after_us = micros(sent.elapsed());
-        let mut threads = 0;
-        self.until("stop", pid, || {
-            let states = thread_states(pid).map_err(|e| self.call("read /proc", e))?;
-            threads = u32::try_from(states.len()).expect("threads are fewer than pids");
-            Ok(states.iter().all(|state| *state == 'T'))
-        })?;
-        Ok(Paused {
-            node: self.node,
-            pid: number(pid),
-            threads,
-            stopped_after_us,
-        })
-    }
-
-    pub(super) fn resume(&self) -> Result<u32, ProcessError> {
-        let pid = {
-            let mut life = self.lock();
-            let alive = self.alive("resume", &mut life)?;
-            if !alive.paused {
-                return Err(self.wrong_state("resume", "is not paused".to_owned()));
-            }
-            self.signal(alive, Signal::CONT)?;
-            alive.paused = false;
-            alive.pid
-        };
-        self.until("continue", pid, || {
-            let states = thread_states(pid).map_err(|e| self.call("read /proc", e))?;
-            Ok(states.iter().all(|state| *state != 'T'))
-        })?;
-        Ok(number(pid))
-    }
-
     /// Waits until the process `pid` is reaped. `None`: it died in a way that nobody had asked for.
     fn ended(
         &self,
@@ -338,31 +278,8 @@ impl Slot {
         }
     }
 
-    /// Looks at `condition` until it holds or the deadline passes.
-    fn until(
-        &self,
-        verb: &'static str,
-        pid: Pid,
-        mut condition: impl FnMut() -> Result<bool, ProcessError>,
-    ) -> Result<(), ProcessError> {
-        let began = Instant::now();
-        while !condition()? {
-            if began.elapsed() > SIGNAL_DEADLINE {
-                let (node, pid, deadline) = (self.node, number(pid), SIGNAL_DEADLINE);
-                return Err(ProcessError::Deadline {
-                    verb,
-                    node,
-                    pid,
-                    deadline,
-                });
-            }
-            thread::sleep(LOOK_INTERVAL);
-        }
-        Ok(())
-    }
-
     /// The living process, under the lock that keeps its pid from being reused.
-    fn alive<'a>(
+    pub(super) fn alive<'a>(
         &self,
         verb: &'static str,
         life: &'a mut MutexGuard<'_, Life>,
@@ -377,7 +294,7 @@ impl Slot {
     }
 
     /// Sends to the process by pidfd, and to the rest of its group. The caller holds the lock.
-    fn signal(&self, alive: &Alive, signal: Signal) -> Result<(), ProcessError> {
+    pub(super) fn signal(&self, alive: &Alive, signal: Signal) -> Result<(), ProcessError> {
         pidfd_send_signal(&alive.pidfd, signal)
             .map_err(|errno| self.call("pidfd_send_signal", errno))?;
         // The group has the pid of its leader, which is not reaped yet: it is ours. Sending fails
@@ -386,12 +303,12 @@ impl Slot {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Life> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Life> {
         // Every change of a life is one assignment: a panic cannot leave half of one.
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wrong_state(&self, verb: &'static str, is: String) -> ProcessError {
+    pub(super) fn wrong_state(&self, verb: &'static str, is: String) -> ProcessError {
         ProcessError::State {
             verb,
             node: self.node,
@@ -399,7 +316,7 @@ impl Slot {
         }
     }
 
-    fn call(&self, call: &'static str, source: impl Into<io::Error>) -> ProcessError {
+    pub(super) fn call(&self, call: &'static str, source: impl Into<io::Error>) -> ProcessError {
         ProcessError::Call {
             node: self.node,
             call,
@@ -427,25 +344,10 @@ fn as_told(told: Option<Told>, status: ExitStatus) -> bool {
     }
 }
 
-/// The state letter of every thread of a process, from `/proc/PID/task/TID/stat`.
-fn thread_states(pid: Pid) -> io::Result<Vec<char>> {
-    let mut states = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread that ended since the listing has no state.
-        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else {
-            continue;
-        };
-        // `TID (name) S …`, where the name may itself hold parentheses and spaces.
-        let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest);
-        states.extend(after_name.and_then(|rest| rest.chars().next()));
-    }
-    Ok(states)
-}
-
-fn number(pid: Pid) -> u32 {
+pub(super) fn number(pid: Pid) -> u32 {
     pid.as_raw_nonzero().get().unsigned_abs()
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
