@@ -24,7 +24,7 @@ pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
 /// One installed cut. Never reused within a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CutId(u64);
+pub struct CutId(pub u64);
 
 /// A network backend.
 pub trait Network: Send + Sync {
