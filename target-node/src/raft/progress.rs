@@ -72,7 +72,10 @@ impl Progress {
         match &self.pace {
             Pace::Probe { is_waiting } => !is_waiting,
             Pace::Replicate { in_flight } => {
-                let has_news = self.next <= last || self.commit_sent < commit || self.is_owed;
+                // What an append can tell ends with the log: beyond it there is no news to send, and
+                // asking for some would never end.
+                let commit_news = self.commit_sent < commit.min(last);
+                let has_news = self.next <= last || commit_news || self.is_owed;
                 has_news && in_flight.len() < in_flight_max
             }
         }
@@ -166,6 +169,16 @@ mod tests {
         progress.accepted(7);
         assert!(progress.is_due(9, 0, 2));
         assert_eq!((progress.matched(), progress.next()), (7, 9));
+    }
+
+    #[test]
+    fn a_commit_index_beyond_the_log_is_no_news() {
+        let mut progress = Progress::new(5);
+        progress.sent(5, 0);
+        progress.accepted(5);
+        assert!(progress.is_due(5, 9, 2), "the part within the log is");
+        progress.sent(5, 9);
+        assert!(!progress.is_due(5, 9, 2));
     }
 
     #[test]
