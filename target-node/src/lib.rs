@@ -13,6 +13,7 @@ mod storage;
 pub mod defect;
 pub mod protocol;
 pub mod raft;
+pub mod simulation;
 
 pub use args::NodeArgs;
 pub use node::run;
