@@ -11,6 +11,7 @@
 //! counted from the evidence. Everything that came from the target is hostile text until escaped.
 
 mod anomaly;
+mod drawing;
 mod fault;
 mod figure;
 mod html;

@@ -1,8 +1,12 @@
 //! One fault from plan to heal, as a report tells it.
 
 use ordeal_checker::history::Time;
-use ordeal_nemesis::Effect;
 use ordeal_nemesis::injector::FaultRecord;
+use ordeal_nemesis::{Effect, Endpoint, Fault, Node, Proof, Shape};
+use std::collections::BTreeSet;
+
+/// From one time to another.
+pub(super) type Window = (Time, Time);
 
 /// Whether a fault really happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,7 @@ impl FaultView {
         FaultView {
             class: planned.fault.class().to_string(),
             what: planned.fault.to_string(),
-            nodes: record.nodes.iter().map(ToString::to_string).collect(),
+            nodes: hit(record).iter().map(ToString::to_string).collect(),
             planned: Time(
                 main.0
                     .saturating_add(planned.at_ms.saturating_mul(1_000_000)),
@@ -79,7 +83,7 @@ impl FaultView {
     }
 
     /// From its beginning to its end, which is `end` where it was never healed.
-    pub(super) fn window(&self, end: Time) -> Option<(Time, Time)> {
+    pub(super) fn window(&self, end: Time) -> Option<Window> {
         let installed = self.installed?;
         Some((installed, self.healed.unwrap_or(end).max(installed)))
     }
@@ -97,10 +101,48 @@ impl FaultView {
     }
 }
 
+/// The nodes that a fault hit: of a cut, those on its smaller side.
+///
+/// Who led is not in the plan; whoever was isolated is at one end of every edge that was cut.
+fn hit(record: &FaultRecord) -> Vec<Node> {
+    let smaller = |left: &BTreeSet<Node>, right: &BTreeSet<Node>| {
+        let side = if left.len() <= right.len() {
+            left
+        } else {
+            right
+        };
+        side.iter().copied().collect()
+    };
+    let Fault::Partition(shape) = &record.planned.fault else {
+        return record.nodes.clone();
+    };
+    match shape {
+        Shape::Isolate(node) => vec![*node],
+        Shape::IsolateLeader => match &record.effect {
+            Effect::Installed(Proof::Cut(dropped)) => {
+                let ends_in = |node: &Node| {
+                    let end = Endpoint::from(*node);
+                    dropped
+                        .packets
+                        .keys()
+                        .all(|edge| edge.from == end || edge.to == end)
+                };
+                record.nodes.iter().copied().filter(ends_in).collect()
+            }
+            _ => Vec::new(),
+        },
+        Shape::Halves { left, right } => smaller(left, right),
+        Shape::OneWay { from, to } => smaller(from, to),
+        Shape::MajoritiesRing(_) => record.nodes.clone(),
+        Shape::ClientCut(nodes) => nodes.iter().copied().collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ordeal_nemesis::{Node, PlannedFault};
+    use ordeal_nemesis::proof::Dropped;
+    use ordeal_nemesis::{Grudge, PlannedFault};
 
     fn fault(what: &str, nodes: &[&str]) -> FaultView {
         FaultView {
@@ -131,13 +173,13 @@ mod tests {
                 for_ms: 3_000,
                 fault: "isolate leader".parse().unwrap(),
             },
-            nodes: vec![Node(3)],
+            nodes: vec![Node(1), Node(2), Node(3)],
             window_ns: Some((2_501_000_000, 5_502_000_000)),
             effect: Effect::NoEffect("no packet met the cut".into()),
             healed: true,
         };
         let told = FaultView::of(&record, Time(1_000_000_000));
-        assert_eq!(told.label(), "isolate leader (n3)");
+        assert_eq!(told.label(), "isolate leader");
         assert_eq!(
             (told.class.as_str(), told.status),
             ("partition", FaultStatus::NoEffect)
@@ -148,6 +190,30 @@ mod tests {
             Some((Time(2_501_000_000), Time(5_502_000_000)))
         );
         assert_eq!(told.evidence, "no packet met the cut");
+    }
+
+    #[test]
+    fn an_isolated_leader_is_who_is_at_one_end_of_every_cut_edge() {
+        let grudge = Grudge::isolate(Node(2), 3);
+        let edges = grudge.edges().map(|edge| (edge, 4));
+        let record = FaultRecord {
+            planned: PlannedFault {
+                id: 1,
+                at_ms: 0,
+                for_ms: 1,
+                fault: "isolate leader".parse().unwrap(),
+            },
+            nodes: vec![Node(1), Node(2), Node(3)],
+            window_ns: Some((1, 2)),
+            effect: Effect::Installed(Proof::Cut(Dropped {
+                packets: edges.collect(),
+            })),
+            healed: true,
+        };
+        assert_eq!(
+            FaultView::of(&record, Time(0)).label(),
+            "isolate leader (n2)"
+        );
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub(super) fn length(nanos: u64) -> String {
         100_000_000..1_000_000_000 => format!("{} ms", nanos / 1_000_000),
         1_000_000..100_000_000 => {
             let tenths = nanos / 100_000;
+            if nanos.is_multiple_of(1_000_000) {
+                return format!("{} ms", tenths / 10);
+            }
             format!("{}.{} ms", tenths / 10, tenths % 10)
         }
         _ => {
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(at(Time(12_345_678_901)), "12.345 s");
         assert_eq!(length(850_999), "850 µs");
         assert_eq!(length(4_249_000), "4.2 ms");
+        assert_eq!(length(6_000_000), "6 ms");
         assert_eq!(length(800_000_000), "800 ms");
         assert_eq!(length(1_309_000_000), "1.30 s");
     }

@@ -68,6 +68,11 @@ impl<'a> Drawn<'a> {
             .map(|completed| completed.0 - self.invoked().0)
     }
 
+    /// Outside the main phase, the name of the phase.
+    pub(super) fn phase(&self) -> Option<&'a str> {
+        self.invocation.phase.as_deref()
+    }
+
     pub(super) fn node(&self) -> Option<&'a str> {
         let answered = self.completion.and_then(|event| event.node.as_deref());
         answered.or(self.invocation.node.as_deref())

@@ -35,7 +35,9 @@ pub(super) fn series(operations: &[Drawn<'_>], span: f64) -> Series {
     let mut counts = vec![[0; 3]; steps];
     let mut waits: Vec<Vec<u64>> = vec![Vec::new(); steps];
     for operation in operations {
-        let Some(completed) = operation.completed() else {
+        // Reading everything at the end would dwarf the load that the plot is about.
+        let aside = matches!(operation.phase(), Some("recovery" | "final"));
+        let Some(completed) = operation.completed().filter(|_| !aside) else {
             continue;
         };
         let place = place(millis(completed)).min(steps - 1);
@@ -120,7 +122,8 @@ fn throughput(series: &Series, span: f64) -> Markup {
         }
     }
     let levels = [(0.0, most), (50.0, most / 2.0)].map(|(top, level)| (top, level.to_string()));
-    let legend = html! { "operations completed per second" };
+    let legend =
+        html! { "operations completed per second, without those of recovery and final reads" };
     let shapes = html! {
         @for (ending, path) in Ending::ALL.iter().zip(paths) {
             @if !path.is_empty() { path class={ "bars " (ending.word()) } d=(path) {} }

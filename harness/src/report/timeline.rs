@@ -14,6 +14,7 @@
 //! stretches them to whatever window is looked at. Words are HTML and keep their size.
 
 use super::anomaly::events_of;
+use super::fault::Window;
 use super::figure::{at, millis, nice, thousands};
 use super::lane::{OPERATIONS_TOLD_MAX, client_rows, record};
 use super::operation::Drawn;
@@ -46,6 +47,7 @@ pub(super) fn timeline_section(run: &RunView<'_>, operations: &[Drawn<'_>]) -> M
                     div.timeline data-span=(span) style={ "--t0:0;--w:" (span) } {
                         (underlay(run, span))
                         (axis_row(span))
+                        (phase_row(operations, end))
                         (anomaly_row(run, operations))
                         (fault_rows(run.faults, end))
                         (node_rows(run, end))
@@ -97,7 +99,7 @@ pub(super) fn row(class: &str, name: &str, height: usize, track: &Markup) -> Mar
 }
 
 /// A stretch of time on the axis.
-fn stretch((from, to): (Time, Time)) -> String {
+fn stretch((from, to): Window) -> String {
     format!("--a:{};--b:{}", millis(from), millis(to))
 }
 
@@ -136,6 +138,28 @@ fn axis_row(span: f64) -> Markup {
     row("axis", "", 20, &ticks)
 }
 
+/// From the first operation of each phase to the first one of the next.
+fn phase_row(operations: &[Drawn<'_>], end: Time) -> Markup {
+    let mut phases: Vec<(&str, Time)> = Vec::new();
+    for operation in operations {
+        let phase = operation.phase().unwrap_or("main");
+        if phases.iter().all(|(known, _)| *known != phase) {
+            phases.push((phase, operation.invoked()));
+        }
+    }
+    let ends = phases.iter().skip(1).map(|(_, start)| *start).chain([end]);
+    row(
+        "phases",
+        "phase",
+        BAND,
+        &html! {
+            @for ((phase, start), end) in phases.iter().zip(ends) {
+                div.phase style=(stretch((*start, end))) title=(phase) { (phase) }
+            }
+        },
+    )
+}
+
 /// The invocations that some anomaly names.
 fn witnesses(run: &RunView<'_>) -> BTreeSet<u64> {
     let all = anomalies(run.verdict).into_iter();
@@ -171,7 +195,7 @@ fn anomaly_row(run: &RunView<'_>, operations: &[Drawn<'_>]) -> Markup {
 
 /// One row for each class, as many bands high as faults of it overlap.
 fn fault_rows(faults: &[FaultView], end: Time) -> Markup {
-    let mut classes: BTreeMap<&str, Vec<(&FaultView, (Time, Time))>> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, Vec<(&FaultView, Window)>> = BTreeMap::new();
     for fault in faults {
         if let Some(window) = fault.window(end) {
             classes
@@ -195,7 +219,7 @@ fn fault_rows(faults: &[FaultView], end: Time) -> Markup {
     }
 }
 
-fn told(fault: &FaultView, (from, to): (Time, Time)) -> String {
+fn told(fault: &FaultView, (from, to): Window) -> String {
     format!(
         "{}\n{} – {}\n{}: {}",
         fault.label(),
@@ -207,7 +231,7 @@ fn told(fault: &FaultView, (from, to): (Time, Time)) -> String {
 }
 
 /// The level of each band, so that none lies on another, and how many levels there are.
-fn stack(bands: &[(&FaultView, (Time, Time))]) -> (Vec<usize>, usize) {
+fn stack(bands: &[(&FaultView, Window)]) -> (Vec<usize>, usize) {
     let mut free_from: Vec<Time> = Vec::new();
     let mut levels = Vec::with_capacity(bands.len());
     for (_, (from, to)) in bands {
@@ -268,11 +292,7 @@ fn class_of_role(role: &str) -> &'static str {
 }
 
 /// What a node said of itself, and for how long it stayed so.
-fn stretches<'a>(
-    run: &RunView<'a>,
-    node: &str,
-    end: Time,
-) -> Vec<((Time, Time), &'a str, Option<u64>)> {
+fn stretches<'a>(run: &RunView<'a>, node: &str, end: Time) -> Vec<(Window, &'a str, Option<u64>)> {
     let seen: Vec<_> = run
         .observations
         .iter()

@@ -244,7 +244,7 @@ fn columns(source: &Source) -> Vec<Offence> {
 
 /// A file is one thing, and fits into a head.
 fn file_length(source: &Source) -> Vec<Offence> {
-    let tested = source.code.contains("#[cfg(test)]") || source.code.contains("#[test]");
+    let tested = source.code.contains("#[cfg(test)]") || source.path.contains("/tests/");
     let most = if tested {
         TESTED_FILE_LINES_MAX
     } else {
