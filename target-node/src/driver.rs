@@ -260,6 +260,7 @@ impl Driver {
             send_now,
             send_durable,
             barrier,
+            rebuild,
             committed,
             reads,
             events,
@@ -276,6 +277,9 @@ impl Driver {
         self.publish_standing();
         for event in events {
             self.take_event(event);
+        }
+        if rebuild {
+            self.kv = Kv::default();
         }
         for entry in &committed {
             self.apply(entry);

@@ -189,12 +189,23 @@ impl Raft {
 
     fn truncate(&mut self, from: Index) {
         self.tripwire(from > self.commit, "a committed entry is overwritten");
+        self.forget_committed(from);
         self.record(Event::Truncated {
             from,
             last: self.log.last(),
         });
         self.log.truncate_from(from);
         self.durability.truncated(from);
+    }
+
+    /// Only behind the tripwire, with a seeded defect: what was committed from `from` on is gone.
+    /// The state is what the log says, so it is built again from what is left, as after a restart.
+    fn forget_committed(&mut self, from: Index) {
+        self.commit = self.commit.min(from - 1);
+        if from <= self.applied {
+            self.applied = 0;
+            self.output.rebuild = true;
+        }
     }
 
     pub(super) fn handle_heartbeat(&mut self, leader: NodeId, commit: Index, round: u64) {
