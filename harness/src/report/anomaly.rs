@@ -7,7 +7,7 @@ use super::RunView;
 use super::drawing::{Cast, drawing};
 use super::figure::{count, millis, thousands};
 use super::operation::{Drawn, Ending};
-use super::sentence::{anomalies, kind};
+use super::sentence::{anomalies, heading};
 use maud::{Markup, html};
 use ordeal_checker::history::Time;
 use ordeal_checker::verdict::{Anomaly, Validity};
@@ -72,8 +72,7 @@ fn anomaly_box(
     html! {
         article class={ "anomaly " (validity) } id={ "anomaly-" (number) } {
             h3 {
-                span.number { (number) } " " (kind(anomaly))
-                @if let Some(key) = &anomaly.key { " on " code { (key) } }
+                span.number { (number) } " " (heading(anomaly))
                 " " span class={ "badge " (validity) } { (axis) }
             }
             p.message { (anomaly.message) }
@@ -95,7 +94,10 @@ pub(super) fn events_of<'a>(anomaly: &Anomaly, operations: &[Drawn<'a>]) -> Vec<
 /// What was done to the same object last before the last witness: what else a reader needs to see
 /// that it cannot be right.
 fn around<'a>(witnesses: &[Drawn<'a>], operations: &[Drawn<'a>]) -> Vec<Cast<'a>> {
-    let Some(last) = witnesses.last() else {
+    let Some(last) = witnesses
+        .last()
+        .filter(|last| last.invocation.key.is_some())
+    else {
         return Vec::new();
     };
     let end = last.completed().unwrap_or(last.invoked());

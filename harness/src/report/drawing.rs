@@ -5,6 +5,7 @@
 //! line, and each operation is labelled with its exact time.
 
 use super::RunView;
+use super::fault::{Band, bands, levels};
 use super::figure::{at, float, length};
 use super::operation::{Drawn, Ending};
 use super::table::class_of;
@@ -103,23 +104,21 @@ fn percent(place: f64) -> String {
 /// The faults that were in force at some of these moments.
 fn faults(run: &RunView<'_>, moments: &Moments) -> Markup {
     let mut times = moments.places.keys();
-    let (first, last) = (times.next(), times.next_back());
-    let (Some(first), Some(last)) = (first, last.or(first)) else {
+    let Some(first) = times.next() else {
         return html! {};
     };
-    let windows = run
-        .faults
-        .iter()
-        .filter_map(|fault| Some((fault, fault.window(run.end())?)));
+    let last = times.next_back().unwrap_or(first);
     html! {
-        @for (fault, (from, to)) in windows.filter(|(_, (from, to))| from <= last && to >= first) {
-            @let (left, right) = (moments.place(from), moments.place(to));
+        @for (class, bands) in bands(run.faults, (*first, *last)) {
             div.lane.fault {
-                div.name { (fault.class) }
-                div.track {
-                    div class={ "bar " (class_of(&fault.class)) } title=(fault.label())
-                        style={ "left:" (percent(left)) ";width:" (percent(right - left)) }
-                        { (fault.label()) }
+                div.name { (class) }
+                div.track style={ "height:" (levels(&bands) * 22 + 2) "px" } {
+                    @for Band { fault, window: (from, to), level } in bands {
+                        @let (left, right) = (moments.place(from), moments.place(to));
+                        div class={ "bar " (class_of(class)) } title=(fault.label())
+                            style={ "left:" (percent(left)) ";width:" (percent(right - left))
+                                ";top:" (level * 22 + 3) "px" } { (fault.label()) }
+                    }
                 }
             }
         }
@@ -138,8 +137,8 @@ fn lane(moments: &Moments, Cast { drawn, witness }: &Cast<'_>) -> Markup {
         .filter(|_| !open)
         .unwrap_or(Time(u64::MAX));
     let (left, right) = (moments.place(from), moments.place(to));
-    // Words stand at the side of the bar where there is more room for them.
-    let side = if left <= 100.0 - right {
+    // Words stand at the end of the bar that leaves them more room.
+    let side = if open || left <= 100.0 - right {
         "left"
     } else {
         "right"

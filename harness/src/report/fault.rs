@@ -3,7 +3,7 @@
 use ordeal_checker::history::Time;
 use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::{Effect, Endpoint, Fault, Node, Proof, Shape};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From one time to another.
 pub(super) type Window = (Time, Time);
@@ -99,6 +99,46 @@ impl FaultView {
         }
         format!("{} ({})", self.what, self.nodes.join(" "))
     }
+}
+
+/// A fault as a band in the row of its class.
+pub(super) struct Band<'a> {
+    pub(super) fault: &'a FaultView,
+    pub(super) window: Window,
+    /// How many bands down it lies, so that none lies on another.
+    pub(super) level: usize,
+}
+
+/// The faults that were in force at some time within `during`, by class.
+pub(super) fn bands(faults: &[FaultView], during: Window) -> BTreeMap<&str, Vec<Band<'_>>> {
+    let windows = faults
+        .iter()
+        .filter_map(|fault| Some((fault.window(during.1)?, fault)));
+    let mut windows: Vec<_> = windows
+        .filter(|((from, to), _)| *from <= during.1 && *to >= during.0)
+        .collect();
+    windows.sort_by_key(|(window, _)| *window);
+    let mut classes: BTreeMap<&str, Vec<Band<'_>>> = BTreeMap::new();
+    for (window, fault) in windows {
+        let class = classes.entry(&fault.class).or_default();
+        let busy = |level: &usize| {
+            class
+                .iter()
+                .any(|band| band.level == *level && band.window.1 > window.0)
+        };
+        let level = (0..).find(|level| !busy(level)).unwrap_or(0);
+        class.push(Band {
+            fault,
+            window,
+            level,
+        });
+    }
+    classes
+}
+
+/// How many bands lie one below the other.
+pub(super) fn levels(bands: &[Band<'_>]) -> usize {
+    bands.iter().map(|band| band.level + 1).max().unwrap_or(0)
 }
 
 /// The nodes that a fault hit: of a cut, those on its smaller side.
@@ -214,6 +254,19 @@ mod tests {
             FaultView::of(&record, Time(0)).label(),
             "isolate leader (n2)"
         );
+    }
+
+    #[test]
+    fn no_band_lies_on_another_of_its_class() {
+        let at = |from: u64, to: u64| FaultView {
+            installed: Some(Time(from)),
+            healed: Some(Time(to)),
+            ..fault("kill n1", &["n1"])
+        };
+        let faults = [at(0, 10), at(5, 15), at(10, 20), at(30, 40)];
+        let classes = bands(&faults, (Time(0), Time(25)));
+        let levels: Vec<usize> = classes["kill"].iter().map(|band| band.level).collect();
+        assert_eq!(levels, [0, 1, 0], "the last one is outside");
     }
 
     #[test]

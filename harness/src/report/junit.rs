@@ -3,7 +3,7 @@
 //! Invalid is a failure and unknown an error: neither passes, and a reader can tell them apart.
 
 use super::RunView;
-use super::sentence::{anomalies, defects, kind, story};
+use super::sentence::{anomalies, defects, heading, story};
 use ordeal_checker::verdict::Validity;
 use std::fmt::Write as _;
 
@@ -77,11 +77,7 @@ pub(crate) fn junit(run: &RunView<'_>) -> String {
 fn details(run: &RunView<'_>, axis: &str) -> String {
     let mut text = String::from("\n");
     for (_, _, anomaly) in anomalies(run.verdict).iter().filter(|(of, ..)| *of == axis) {
-        let key = anomaly
-            .key
-            .as_ref()
-            .map_or(String::new(), |key| format!(" on {key}"));
-        let _ = write!(text, "{}{key}: {}\n\n", kind(anomaly), anomaly.message);
+        let _ = write!(text, "{}: {}\n\n", heading(anomaly), anomaly.message);
     }
     let _ = writeln!(text, "reproduce: {}", run.reproduce);
     text

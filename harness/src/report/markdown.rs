@@ -2,7 +2,7 @@
 
 use super::RunView;
 use super::figure::{plain, thousands};
-use super::sentence::{anomalies, defects, headline, kind, story};
+use super::sentence::{anomalies, defects, heading, headline, story};
 use ordeal_checker::verdict::Validity;
 use std::fmt::Write as _;
 
@@ -28,11 +28,7 @@ pub(crate) fn markdown(run: &RunView<'_>) -> String {
     }
     let all = anomalies(verdict);
     for (axis, _, anomaly) in all.iter().take(ANOMALIES_MAX) {
-        let key = anomaly
-            .key
-            .as_ref()
-            .map_or(String::new(), |key| format!(" on {key}"));
-        let heading = format!("{}{key} ({axis})", kind(anomaly));
+        let heading = format!("{} ({axis})", heading(anomaly));
         let _ = write!(
             out,
             "\n### {}\n\n{}\n",

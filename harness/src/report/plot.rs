@@ -103,7 +103,9 @@ fn plot(span: f64, legend: &Markup, levels: &[(f64, String)], shapes: &Markup) -
 /// Completions per second, stacked: ok below, then fail, then info.
 fn throughput(series: &Series, span: f64) -> Markup {
     let totals = series.counts.iter().map(|counts| counts.iter().sum());
-    let most = nice(series.per_second(totals.max().unwrap_or(0)).max(1.0));
+    let most = series.per_second(totals.max().unwrap_or(0)).max(1.0);
+    let level = nice(most / 3.0);
+    let most = (most / level).ceil() * level;
     let mut paths = [const { String::new() }; 3];
     for (place, counts) in series.counts.iter().enumerate() {
         let mut base = HEIGHT;
@@ -121,7 +123,11 @@ fn throughput(series: &Series, span: f64) -> Markup {
             base -= height;
         }
     }
-    let levels = [(0.0, most), (50.0, most / 2.0)].map(|(top, level)| (top, level.to_string()));
+    let levels = std::iter::successors(Some(level), |above| Some(above + level));
+    let levels = levels.take_while(|above| *above <= most * 1.001);
+    let levels: Vec<_> = levels
+        .map(|above| (HEIGHT * (1.0 - above / most), above.to_string()))
+        .collect();
     let legend =
         html! { "operations completed per second, without those of recovery and final reads" };
     let shapes = html! {

@@ -39,16 +39,23 @@ pub(super) fn headline(verdict: &Verdict) -> (&'static str, &'static str) {
     }
 }
 
-/// How an anomaly is called in a heading: `Not linearizable`, `Lost write`.
-pub(super) fn kind(anomaly: &Anomaly) -> String {
-    if anomaly.kind == "nonlinearizable" {
-        return "Not linearizable".into();
+/// How an anomaly is called in a heading: `Not linearizable: k9`, `Lost write: 44003`.
+pub(super) fn heading(anomaly: &Anomaly) -> String {
+    let kind = match anomaly.kind.as_str() {
+        "nonlinearizable" => "not linearizable".to_owned(),
+        kind => kind.replace(['_', '-'], " "),
+    };
+    let mut chars = kind.chars();
+    let mut heading: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    heading.extend(chars);
+    if let Some(key) = &anomaly.key {
+        heading += &format!(": {key}");
     }
-    let words = anomaly.kind.replace(['_', '-'], " ");
-    let mut chars = words.chars();
-    chars.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
+    heading
 }
 
 /// Every anomaly with its axis: those that convict first, then what could not be decided.

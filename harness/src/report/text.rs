@@ -1,7 +1,7 @@
 //! The summary on a terminal: the verdict, why, and the command that reproduces as the last line.
 
 use super::figure::{plain, thousands};
-use super::sentence::{anomalies, classes, defects, headline, kind, outcomes, recovery};
+use super::sentence::{anomalies, classes, defects, heading, headline, outcomes, recovery};
 use super::{FaultView, RunView};
 use std::fmt::Write as _;
 
@@ -76,13 +76,9 @@ fn tell_faults(out: &mut String, faults: &[FaultView]) {
 fn tell_anomalies(out: &mut String, run: &RunView<'_>) {
     let all = anomalies(run.verdict);
     for (number, (axis, _, anomaly)) in all.iter().enumerate().take(ANOMALIES_MAX) {
-        let key = anomaly
-            .key
-            .as_ref()
-            .map_or(String::new(), |key| format!(" on {key}"));
         out.push('\n');
         let name = format!("anomaly {}", number + 1);
-        paragraph(out, &name, &format!("{}{key} ({axis})", kind(anomaly)));
+        paragraph(out, &name, &format!("{} ({axis})", heading(anomaly)));
         for line in anomaly.message.lines() {
             paragraph(out, "", line);
         }
@@ -149,7 +145,7 @@ reproduce       ordeal run --seed 7
         let text = text(&sample.view());
         assert!(text.starts_with("verdict         VIOLATED: "), "{text}");
         assert!(
-            text.contains("anomaly 1       Not linearizable on k3 (consistency)"),
+            text.contains("anomaly 1       Not linearizable: k3 (consistency)"),
             "{text}"
         );
         assert!(

@@ -14,7 +14,7 @@
 //! stretches them to whatever window is looked at. Words are HTML and keep their size.
 
 use super::anomaly::events_of;
-use super::fault::Window;
+use super::fault::{Band, Window, bands, levels};
 use super::figure::{at, millis, nice, thousands};
 use super::lane::{OPERATIONS_TOLD_MAX, client_rows, record};
 use super::operation::Drawn;
@@ -24,7 +24,7 @@ use super::table::class_of;
 use super::{FaultView, RunView};
 use maud::{Markup, html};
 use ordeal_checker::history::Time;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Height of one band of a fault, in pixels.
 const BAND: usize = 20;
@@ -195,24 +195,13 @@ fn anomaly_row(run: &RunView<'_>, operations: &[Drawn<'_>]) -> Markup {
 
 /// One row for each class, as many bands high as faults of it overlap.
 fn fault_rows(faults: &[FaultView], end: Time) -> Markup {
-    let mut classes: BTreeMap<&str, Vec<(&FaultView, Window)>> = BTreeMap::new();
-    for fault in faults {
-        if let Some(window) = fault.window(end) {
-            classes
-                .entry(&fault.class)
-                .or_default()
-                .push((fault, window));
-        }
-    }
     html! {
-        @for (class, mut bands) in classes {
-            @let () = bands.sort_by_key(|(_, window)| *window);
-            @let (levels, height) = stack(&bands);
-            (row("fault", class, height * BAND, &html! {
-                @for ((fault, window), level) in bands.iter().zip(levels) {
+        @for (class, bands) in bands(faults, (Time(0), end)) {
+            (row("fault", class, levels(&bands) * BAND, &html! {
+                @for Band { fault, window, level } in bands {
                     div class={ "band " (class_of(&fault.class)) " " (fault.status.word()) }
-                        style={ (stretch(*window)) ";--level:" (level) }
-                        title=(told(fault, *window)) tabindex="0" { (fault.label()) }
+                        style={ (stretch(window)) ";--level:" (level) }
+                        title=(told(fault, window)) tabindex="0" { (fault.label()) }
                 }
             }))
         }
@@ -228,24 +217,6 @@ fn told(fault: &FaultView, (from, to): Window) -> String {
         fault.status.word(),
         fault.evidence
     )
-}
-
-/// The level of each band, so that none lies on another, and how many levels there are.
-fn stack(bands: &[(&FaultView, Window)]) -> (Vec<usize>, usize) {
-    let mut free_from: Vec<Time> = Vec::new();
-    let mut levels = Vec::with_capacity(bands.len());
-    for (_, (from, to)) in bands {
-        let level = free_from
-            .iter()
-            .position(|free| free <= from)
-            .unwrap_or(free_from.len());
-        if level == free_from.len() {
-            free_from.push(*to);
-        }
-        free_from[level] = *to;
-        levels.push(level);
-    }
-    (levels, free_from.len())
 }
 
 /// One row for each node: what it said of itself, and what was done to it.

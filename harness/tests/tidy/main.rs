@@ -158,7 +158,8 @@ const BAD: &[(&str, &str, &str, &[usize])] = &[
 ];
 
 fn fired(rule: &str, path: &str, text: &str) -> Vec<usize> {
-    let (_, rule) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
+    let known = RULES.iter().find(|(name, _)| *name == rule);
+    let (_, rule) = known.expect("a snippet names a rule that there is");
     rule(&Source::new(path, text))
         .iter()
         .map(|offence| offence.line)
