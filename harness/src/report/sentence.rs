@@ -59,12 +59,18 @@ pub(super) fn heading(anomaly: &Anomaly) -> String {
 }
 
 /// Every anomaly with its axis: those that convict first, then what could not be decided.
+///
+/// What a check noted on its way to `valid`, like a single fault without effect, is not among them.
 pub(super) fn anomalies(verdict: &Verdict) -> Vec<(&'static str, Validity, &Anomaly)> {
     let mut all = Vec::new();
     for (axis, answer) in verdict.axes() {
-        for finding in &answer.findings {
-            let told = finding.anomalies.iter();
-            all.extend(told.map(|anomaly| (axis, finding.validity, anomaly)));
+        let told = answer
+            .findings
+            .iter()
+            .filter(|finding| finding.validity > Validity::Valid);
+        for finding in told {
+            let each = finding.anomalies.iter();
+            all.extend(each.map(|anomaly| (axis, finding.validity, anomaly)));
         }
     }
     all.sort_by_key(|(_, validity, _)| std::cmp::Reverse(*validity));
@@ -218,6 +224,14 @@ mod tests {
             headline(&sample.verdict).1,
             "Writes that were acknowledged are gone."
         );
+    }
+
+    #[test]
+    fn what_was_noted_on_the_way_to_valid_is_no_anomaly() {
+        let mut sample = Sample::violated();
+        assert_eq!(anomalies(&sample.verdict).len(), 1);
+        sample.verdict.consistency.findings[0].validity = Validity::Valid;
+        assert_eq!(anomalies(&sample.verdict).len(), 0);
     }
 
     #[test]
