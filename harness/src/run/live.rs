@@ -104,11 +104,16 @@ impl Live {
 
     /// Tells of a step of a fault.
     pub(super) fn announce(&self, event: &FaultEvent, fault: &str) {
-        if matches!(event.what, Step::Injecting | Step::Healing) {
-            return;
-        }
+        let step = match event.what {
+            Step::Injecting | Step::Healing => return,
+            Step::Installed => "installed",
+            Step::Healed => "healed",
+            Step::Skipped => "skipped",
+            Step::NoEffect => "no effect",
+            Step::Indeterminate => "indeterminate",
+        };
         let at = self.state().begun.elapsed().as_secs_f64();
-        let line = format!("{at:6.1}s  {:<28} {}", fault, event.message);
+        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {}", event.message);
         if self.terminal {
             self.bar.println(line);
         } else {
@@ -137,13 +142,13 @@ impl Live {
         let (before, last) = state.last;
         let seconds = (now - before).as_secs_f64().max(0.001);
         state.last = (now, counts);
-        let each = |place: usize| {
+        let rate = |place: usize| {
             #[allow(clippy::cast_precision_loss, reason = "for the eye")]
-            let rate = (counts[place] - last[place]) as f64 / seconds;
-            format!("{} ({rate:.0}/s)", counts[place])
+            let count = (counts[place] - last[place]) as f64;
+            count / seconds
         };
         let leader = match self.cluster.leader() {
-            Some((node, term)) => format!("leader n{} term {term}", node + 1),
+            Some((node, term)) => format!("n{} leads term {term}", node + 1),
             None => "no leader".to_owned(),
         };
         let faults = self.active.in_words();
@@ -153,12 +158,12 @@ impl Live {
             (phase, _) => phase.to_owned(),
         };
         Some(format!(
-            "{:6.1}s of {}s │ ok {} fail {} info {} │ {leader} │ {doing}",
+            "{:5.1}s of {}s │ ok {:.0} fail {:.0} info {:.0} /s │ {leader} │ {doing}",
             state.begun.elapsed().as_secs_f64(),
             state.planned.as_secs(),
-            each(0),
-            each(1),
-            each(2),
+            rate(0),
+            rate(1),
+            rate(2),
         ))
     }
 }
