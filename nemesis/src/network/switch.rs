@@ -12,6 +12,7 @@
 mod carrier;
 mod matrix;
 mod port;
+mod queue;
 
 use std::{
     collections::BTreeMap,

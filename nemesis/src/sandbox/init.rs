@@ -18,7 +18,10 @@ use nix::{
     unistd::{Pid, setsid},
 };
 
-use super::outer::{exit_code, report_text};
+use super::{
+    namespaces::MOUNT_PROC,
+    outer::{exit_code, report_text},
+};
 use crate::sys;
 
 /// Returns in the harness; in init it never does.
@@ -57,8 +60,7 @@ fn set_up(outer: &OwnedFd, watched: &SigSet) -> Result<Role, Failed> {
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
         .map_err(|e| ("mount private /", e))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
-        .map_err(|e| ("mount /proc", e))?;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).map_err(|e| (MOUNT_PROC, e))?;
     let signals = SignalFd::with_flags(watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|e| ("signalfd", e))?;
     match sys::fork_single_threaded() {

@@ -41,11 +41,24 @@ pub(super) fn unshare_all() -> Result<bool, SandboxError> {
 /// The error for a failed call: where settings of this machine explain it, with what helps.
 pub(super) fn explain(call: &str, source: io::Error) -> SandboxError {
     let errno = Errno::from_raw(source.raw_os_error().unwrap_or(0));
-    match advice(errno, setting) {
+    let advice = if call == MOUNT_PROC && errno == Errno::EPERM {
+        Some(MASKED_PROC.to_owned())
+    } else {
+        advice(errno, setting)
+    };
+    match advice {
         Some(advice) => SandboxError::Forbidden(format!("{call}: {source}: {advice}")),
         None => SandboxError::call(call, source),
     }
 }
+
+/// The name under which init reports that it could not mount a /proc of its own.
+pub(super) const MOUNT_PROC: &str = "mount /proc";
+
+/// A user namespace may mount /proc only if it hides no more than the /proc it came from.
+const MASKED_PROC: &str = "parts of /proc are masked here, as container runtimes do; run as root \
+                           outside a container, or start the container with `--privileged` or \
+                           `--security-opt systempaths=unconfined`";
 
 /// What explains `errno`, given the machine's settings by path.
 fn advice(errno: Errno, setting: impl Fn(&str) -> Option<String>) -> Option<String> {

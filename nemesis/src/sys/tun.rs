@@ -16,8 +16,7 @@ pub(crate) fn open_tun() -> io::Result<File> {
         .open("/dev/net/tun")
 }
 
-/// Turns `tun` into the interface `name`, with an address, a netmask, an MTU and a queue, and
-/// raises it. The thread that calls this decides in which namespace.
+/// Turns `tun` into the interface `name`, with an address, a netmask and an MTU, and raises it. The thread that calls this decides in which namespace.
 pub(crate) fn configure_interface(
     tun: File,
     name: &str,
@@ -53,23 +52,13 @@ pub(crate) fn configure_interface(
         &socket,
         libc::SIOCSIFMTU,
         name,
-        Argument::Number(mtu.into()),
+        Argument::Mtu(mtu),
         "SIOCSIFMTU",
     )?;
-    request(
-        &socket,
-        libc::SIOCSIFTXQLEN,
-        name,
-        Argument::Number(QUEUE),
-        "SIOCSIFTXQLEN",
-    )?;
+
     raise(&socket, name)?;
     Ok(tun.into())
 }
-
-/// Packets that wait for the switch before the kernel drops any: enough for every TCP window of a
-/// cluster, so that nothing but a fault loses packets.
-const QUEUE: i32 = 10_000;
 
 /// Raises the loopback interface of the calling thread's namespace.
 pub(crate) fn raise_loopback() -> Result<(), (&'static str, io::Error)> {
@@ -91,7 +80,7 @@ fn raise(socket: &UdpSocket, name: &str) -> Result<(), (&'static str, io::Error)
 #[derive(Clone, Copy)]
 enum Argument {
     Flags(i32),
-    Number(i32),
+    Mtu(u16),
     Address(Ipv4Addr),
 }
 
@@ -114,8 +103,7 @@ fn request(
             request.ifr_ifru.ifru_flags =
                 libc::c_short::try_from(flags).expect("interface flags are 16 bits");
         }
-        // MTU and queue length share their place in the union (`ifr_ifru`, an int).
-        Argument::Number(number) => request.ifr_ifru.ifru_mtu = number,
+        Argument::Mtu(mtu) => request.ifr_ifru.ifru_mtu = mtu.into(),
         Argument::Address(address) => {
             request.ifr_ifru.ifru_addr = sockaddr(address);
         }

@@ -2,7 +2,12 @@
 
 use std::{fs, io, net::Ipv4Addr, os::fd::OwnedFd};
 
+use super::queue;
 use crate::{network::NetworkError, node::Endpoint, sys};
+
+/// Packets that wait for the switch before the kernel drops any: enough for every TCP window of a
+/// cluster, so that nothing but a fault loses packets.
+const QUEUE_PACKETS: u32 = 10_000;
 
 /// A TUN device whose other side is the interface `eth0` of a namespace.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ impl Port {
         // Sockets opened later take the bound from here; older kernels have none.
         let bounds_tcp_backoff = fs::write("/proc/sys/net/ipv4/tcp_rto_max_ms", "1000").is_ok();
         let device = sys::configure_interface(tun, "eth0", address, mtu).map_err(failed)?;
+        queue::set_length("eth0", QUEUE_PACKETS)
+            .map_err(|source| failed(("set the queue's length", source)))?;
         Ok(Self {
             device,
             bounds_tcp_backoff,
