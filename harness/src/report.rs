@@ -85,3 +85,94 @@ pub(crate) struct NodeView {
     /// The last lines of its log.
     pub(crate) log_tail: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{Sample, completion};
+    use ordeal_checker::history::EventKind;
+    use ordeal_nemesis::injector::{FaultEvent, Step};
+    use ordeal_nemesis::proof::{Dropped, Killed, Paused, Successor};
+    use ordeal_nemesis::{Edge, FaultClass, Node, Proof};
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+
+    fn keys(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.keys().cloned());
+                // Statistics and dropped packets are keyed by what they count.
+                let closed = fields
+                    .iter()
+                    .filter(|(key, _)| !["statistics", "packets"].contains(&key.as_str()));
+                closed.for_each(|(_, value)| keys(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+
+    fn fault_event(proof: Proof) -> FaultEvent {
+        FaultEvent {
+            time_ns: 1,
+            fault: 1,
+            class: FaultClass::Kill,
+            what: Step::Healed,
+            nodes: vec![Node(1)],
+            edges: vec![Edge::new(Node(1), Node(2))],
+            proof: Some(proof),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn every_key_of_every_file_stands_in_the_description_of_formats() {
+        let (node, pid) = (Node(1), 1);
+        let successor = Some(Successor {
+            pid,
+            serving_after_ms: 1,
+        });
+        let killed = Killed {
+            node,
+            pid,
+            gone_after_us: 1,
+            successor,
+        };
+        let paused = Paused {
+            node,
+            pid,
+            threads: 1,
+            stopped_after_us: 1,
+        };
+        let sample = Sample::violated();
+        let mut event = completion(0, 1, EventKind::Info, 1);
+        (event.key, event.term, event.log_index) = (Some(json!(1)), Some(1), Some(1));
+        event.phase = Some("final".into());
+        let lines = json!([
+            event,
+            sample.verdict,
+            sample.observations,
+            fault_event(Proof::Killed {
+                processes: vec![killed]
+            }),
+            fault_event(Proof::Paused {
+                processes: vec![paused]
+            }),
+            fault_event(Proof::Cut(Dropped::default())),
+        ]);
+        let mut found = BTreeSet::new();
+        keys(&lines, &mut found);
+        assert!(
+            found.contains("serving_after_ms") && found.contains("log_index"),
+            "{found:?}"
+        );
+        let format = include_str!("../../results/FORMAT.md");
+        let missing: Vec<&String> = found
+            .iter()
+            .filter(|key| !format.contains(&format!("`{key}`")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "results/FORMAT.md does not name {missing:?}"
+        );
+    }
+}
