@@ -50,6 +50,11 @@ impl Raft {
         };
         leader.heartbeat_elapsed += 1;
         if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
+            leader.heartbeat_elapsed = 0;
+            leader
+                .progress
+                .values_mut()
+                .for_each(Progress::begin_interval);
             self.broadcast_heartbeat();
         }
     }
@@ -60,7 +65,6 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        leader.heartbeat_elapsed = 0;
         let round = leader.reads.latest();
         let commit = self.commit;
         let known = leader.progress.iter();
