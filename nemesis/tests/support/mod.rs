@@ -6,6 +6,7 @@ use std::{
     env,
     io::Read,
     process::{Command, ExitCode, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -133,10 +134,12 @@ fn run_test(name: &str) -> Result<(), String> {
     let mut child = command.spawn().expect("this very program can be started");
     // The command holds the pipe's other end: without it, reading would never end.
     drop(command);
-    let output = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = reader.read_to_end(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
+    let (sender, output) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = reader.read(&mut chunk) {
+            let _ = sender.send(chunk[..length].to_vec());
+        }
     });
     let began = Instant::now();
     let status = loop {
@@ -150,12 +153,15 @@ fn run_test(name: &str) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    let output = output.join().expect("reading does not panic");
     if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{output}{status}"))
+        return Ok(());
     }
+    // What the test left running may hold the pipe open: no end of it is waited for.
+    let mut text = Vec::new();
+    while let Ok(chunk) = output.recv_timeout(Duration::from_millis(200)) {
+        text.extend(chunk);
+    }
+    Err(format!("{}{status}", String::from_utf8_lossy(&text)))
 }
 
 /// Looks at `condition` until it holds; panics with `what` when it does not within five seconds.
