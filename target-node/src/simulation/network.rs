@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::{TICK, Time};
+use super::world::{TICK, Time};
 use crate::raft::{Message, NodeId};
 
 /// Which pairs are cut, and how bad the rest is.
