@@ -36,7 +36,7 @@ fn row(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |permille: usize| times[(times.len() - 1) * permille / 1000];
     println!(
-        "| {what} | {:?} | {:?} | {} |",
+        "| {what} | {:.1?} | {:.1?} | {} |",
         at(500),
         at(990),
         times.len()

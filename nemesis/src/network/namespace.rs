@@ -13,7 +13,8 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::sys;
 
-/// A network namespace without a name: it lives as long as this handle, a process or a thread in it.
+/// A network namespace without a name: it lives as long as this handle, or a process or a thread
+/// in it.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     fd: Arc<OwnedFd>,

@@ -1,9 +1,9 @@
 //! The userspace switch: one TUN device per namespace, one thread that carries packets.
 //!
 //! ```text
-//!  n1 eth0 ═ tun ─┐                  ┌─ every packet: whose device is it from, whose address is
-//!  n2 eth0 ═ tun ─┤ epoll ▶ one thread │  it for, does a cut block that edge? drop and count : write
-//!  clients ═ tun ─┘                  └─
+//!  n1 eth0 ══ tun ─┐         ┌──────────┐   whose device is it from, whose address is it for?
+//!  n2 eth0 ══ tun ─┼─ epoll ─┤ carrier  │   does a cut block that edge?  yes: count, drop
+//!  clients ══ tun ─┘         └──────────┘                                no: write to its device
 //! ```
 //!
 //! The sender is the device a packet came from, never the address it claims. No offloads: a packet

@@ -44,8 +44,12 @@ pub enum Nemesis {
 
 /// A name that is no nemesis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no nemesis: use one of {list}", list = Nemesis::ALL.map(Nemesis::name).join(", "))]
+#[error("`{0}` is no nemesis: use one of {list}", list = names())]
 pub struct NemesisNameError(String);
+
+fn names() -> String {
+    Nemesis::ALL.map(Nemesis::name).join(", ")
+}
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.

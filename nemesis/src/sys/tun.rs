@@ -16,7 +16,8 @@ pub(crate) fn open_tun() -> io::Result<File> {
         .open("/dev/net/tun")
 }
 
-/// Turns `tun` into the interface `name`, with an address, a netmask and an MTU, and raises it. The thread that calls this decides in which namespace.
+/// Turns `tun` into the interface `name`, with an address, a netmask and an MTU, and raises it.
+/// The thread that calls this decides in which namespace.
 pub(crate) fn configure_interface(
     tun: File,
     name: &str,
