@@ -85,6 +85,9 @@ pub enum NetworkError {
         /// What to do.
         advice: &'static str,
     },
+    /// The clients have a network already.
+    #[error("there is a network in this sandbox already; drop it first")]
+    Twice,
     /// An edge names a node that the network has not.
     #[error("there is no {0} in this network")]
     NoSuchNode(Node),

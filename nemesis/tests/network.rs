@@ -365,6 +365,11 @@ fn what_is_not_there_is_refused(sandbox: &Sandbox) {
         );
     }
     let switch = switch(sandbox, 2);
+    let error = Switch::create(sandbox, 2, &SwitchOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is a network in this sandbox already; drop it first"
+    );
     let error = switch.cut(&Grudge::isolate(Node(3), 3)).unwrap_err();
     assert_eq!(error.to_string(), "there is no n3 in this network");
     assert!(matches!(

@@ -106,25 +106,11 @@ impl Slot {
             return Err(self.wrong_state("start", format!("runs already (pid {})", alive.pid)));
         }
         let (pid, log_from) = self.spawn()?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())
-            .map(Arc::new)
-            .map_err(|errno| self.call("pidfd_open", errno))?;
-        let slot = Arc::clone(self);
-        let watched = Arc::clone(&pidfd);
-        let name = format!("watch {}", self.node);
-        if let Err(source) = thread::Builder::new()
-            .name(name)
-            .spawn(move || slot.watch(&watched))
-        {
-            // Nobody would reap it: it must not stay.
-            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-            return Err(ProcessError::Call {
-                node: self.node,
-                call: "start a thread",
-                source,
-            });
-        }
+        let pidfd = self.watch_from_now_on(pid).inspect_err(|_| {
+            // Nobody would ever reap it: it must not stay.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+        })?;
         *life = Life::Alive(Alive {
             pid,
             pidfd,
@@ -133,6 +119,19 @@ impl Slot {
             log_from,
         });
         Ok(number(pid))
+    }
+
+    /// Opens a pidfd of a new child and starts the thread that watches it.
+    fn watch_from_now_on(self: &Arc<Self>, pid: Pid) -> Result<Arc<OwnedFd>, ProcessError> {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())
+            .map(Arc::new)
+            .map_err(|errno| self.call("pidfd_open", errno))?;
+        let (slot, watched) = (Arc::clone(self), Arc::clone(&pidfd));
+        thread::Builder::new()
+            .name(format!("watch {}", self.node))
+            .spawn(move || slot.watch(&watched))
+            .map_err(|source| self.call("start a thread", source))?;
+        Ok(pidfd)
     }
 
     fn spawn(&self) -> Result<(Pid, u64), ProcessError> {

@@ -20,10 +20,13 @@ pub(super) struct Port {
 impl Port {
     /// Opens and configures `eth0` in the calling thread's namespace.
     pub(super) fn open(of: Endpoint, address: Ipv4Addr, mtu: u16) -> Result<Self, NetworkError> {
-        let failed = |(call, source)| NetworkError::Call {
-            of: of.to_string(),
-            call,
-            source,
+        let failed = |(call, source): (_, io::Error)| match source.kind() {
+            io::ErrorKind::ResourceBusy => NetworkError::Twice,
+            _ => NetworkError::Call {
+                of: of.to_string(),
+                call,
+                source,
+            },
         };
         let tun = sys::open_tun().map_err(|source| NetworkError::Tun {
             advice: advice(&source),
