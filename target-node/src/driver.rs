@@ -167,9 +167,10 @@ impl Driver {
             self.take_waiting()?;
             if Instant::now() >= next_tick {
                 self.tick();
-                // After a pause of the whole process there is one tick, not a burst: what the
-                // leader said meanwhile still waits in the queue and has to be heard first.
-                next_tick = Instant::now() + self.parts.tick;
+                // A late tick does not put off the next one; but after a pause of the whole
+                // process there is no burst of them: what the leader said meanwhile still waits
+                // in the queue and has to be heard first.
+                next_tick = (next_tick + self.parts.tick).max(Instant::now());
             }
             self.carry_out();
         }

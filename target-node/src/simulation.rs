@@ -98,7 +98,7 @@ pub enum Invariant {
     LeaderCompleteness,
     /// All nodes apply the same entries in the same order.
     StateMachineSafety,
-    /// What a leader commits is on the disks of a majority.
+    /// What a leader commits is on the disks of a majority, and ends with an entry of its term.
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
     Order,

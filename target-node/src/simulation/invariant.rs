@@ -52,14 +52,7 @@ impl Invariants {
 
     /// A node forgets; what it has said stays said.
     pub(super) fn crashed(&mut self, id: NodeId) {
-        let term = self.views.get(&id).map_or(0, |_| 0);
-        self.views.insert(
-            id,
-            View {
-                term,
-                ..View::default()
-            },
-        );
+        self.views.insert(id, View::default());
     }
 
     /// A vote that has left a node, also the candidate's own, is a vote for ever.
@@ -242,6 +235,11 @@ impl Invariants {
         let Some(last) = new.last() else {
             return Ok(());
         };
+        if last.id.term != raft.term() {
+            let (id, term) = (raft.id(), raft.term());
+            let detail = format!("leader {id} of term {term} commits {} by counting", last.id);
+            return broken(Invariant::CommitOnQuorum, detail);
+        }
         let place = usize::try_from(last.id.index - 1).expect("a log fits in memory");
         let holders = disks
             .iter()
