@@ -19,6 +19,7 @@
 
 mod forward;
 mod read;
+mod waiter;
 mod write;
 
 use std::collections::VecDeque;

@@ -1,20 +1,14 @@
 //! Writes: from a request to an entry, and from a committed entry to its answer.
-//!
-//! A waiter is completed by the *name* of its entry, index and term. Another entry may be
-//! committed at its index; the index alone would then give its client the outcome of somebody
-//! else's command.
-
-use std::collections::BTreeMap;
-use std::mem;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::waiter::{Fate, Waiters};
 use super::{Driver, Routing};
 use crate::defect::Defect;
 use crate::kv::{Command, Kv, Outcome};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
-use crate::raft::{Entry, Index, LogId, Opaque, Payload};
+use crate::raft::{Entry, LogId, Opaque, Payload};
 
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
@@ -37,18 +31,10 @@ pub(super) enum Asker {
     Peer { node: NodeId, ticket: u64 },
 }
 
-#[derive(Debug)]
-struct Waiter {
-    id: LogId,
-    asker: Asker,
-    /// The tick at which this node stopped to lead with the entry in its log.
-    lost_at: Option<u64>,
-}
-
 /// Writes that stand in this node's log and wait for their commit.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
-    waiters: BTreeMap<Index, Waiter>,
+    waiters: Waiters,
     /// With [`Defect::AckOnAppend`]: the state that the log will lead to if all of it commits.
     speculation: Option<Kv>,
 }
@@ -85,92 +71,74 @@ impl Driver {
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let speculated = self.speculate(&command);
-        match self.parts.raft.propose(command) {
-            Ok(id) => match speculated {
-                Some(outcome) => self.complete(asker, Ok(Written { id, outcome })),
-                None => self.wait(id, asker),
-            },
-            Err(_) => {
-                let message = "this node does not lead";
-                let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
-                self.complete(asker, Err(refusal));
-            }
-        }
-    }
-
-    /// A waiter that already stands at the index is of a term that is over, and its entry was cut
-    /// off here: it may still be in another log, and win there.
-    fn wait(&mut self, id: LogId, asker: Asker) {
-        let waiter = Waiter {
-            id,
-            asker,
-            lost_at: None,
+        let Some(command_of_ours) = Command::decode(&command) else {
+            let message = "the command cannot be read";
+            let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
+            return self.complete(asker, Err(refusal));
         };
-        if let Some(old) = self.writes.waiters.insert(id.index, waiter) {
-            self.complete_lost(old.asker);
+        let Ok(id) = self.parts.raft.propose(command) else {
+            let message = "this node does not lead";
+            let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
+            return self.complete(asker, Err(refusal));
+        };
+        if self.parts.defects.has(Defect::AckOnAppend) {
+            let outcome = self.speculate(id, command_of_ours);
+            self.complete(asker, Ok(Written { id, outcome }));
+        } else if let Some(displaced) = self.writes.waiters.wait(id, asker) {
+            self.complete_lost(displaced);
         }
     }
 
-    /// The defect: what the command will come to, if everything before it is committed.
-    fn speculate(&mut self, command: &Opaque) -> Option<Outcome> {
-        if !self.parts.defects.has(Defect::AckOnAppend) {
-            return None;
-        }
+    /// The defect: what a new entry will come to, if everything before it is committed.
+    fn speculate(&mut self, id: LogId, command: Command) -> Outcome {
         let raft = &self.parts.raft;
-        let next = raft.last().index + 1;
         let speculation = self.writes.speculation.get_or_insert_with(|| {
             let mut kv = self.kv.clone();
-            for entry in raft.entries(raft.applied() + 1, Index::MAX) {
+            for entry in raft.entries(raft.applied() + 1, id.index - 1) {
                 apply_to(&mut kv, entry);
             }
             kv
         });
-        Some(speculation.apply(next, Command::decode(command)?))
+        speculation.apply(id.index, command)
     }
 
     /// Applies a committed entry, and answers whoever waited for its index.
     pub(super) fn apply(&mut self, entry: &Entry) {
         let outcome = apply_to(&mut self.kv, entry);
-        let Some(waiter) = self.writes.waiters.remove(&entry.id.index) else {
-            return;
-        };
-        let result = match outcome {
-            Some(outcome) if waiter.id == entry.id => Ok(Written {
-                id: entry.id,
-                outcome,
-            }),
-            _ => {
-                let message = format!("{} was committed in the place of {}", entry.id, waiter.id);
-                Err(self
-                    .standing()
-                    .error(ErrorCode::Superseded, Stage::PostAppend, message))
+        match (self.writes.waiters.committed(entry.id), outcome) {
+            (Some(Fate::Committed(asker)), Some(outcome)) => {
+                self.complete(
+                    asker,
+                    Ok(Written {
+                        id: entry.id,
+                        outcome,
+                    }),
+                );
             }
-        };
-        self.complete(waiter.asker, result);
+            (Some(Fate::Superseded(asker, own)), _) => {
+                let message = format!("{} was committed in the place of {own}", entry.id);
+                let standing = self.standing();
+                let proof = standing.error(ErrorCode::Superseded, Stage::PostAppend, message);
+                self.complete(asker, Err(proof));
+            }
+            (Some(Fate::Committed(_)), None) => {
+                unreachable!("nobody waits for an entry that carries no command")
+            }
+            (None, _) => {}
+        }
     }
 
-    /// This node stopped to lead. Its entries may yet be committed, or others in their place:
-    /// the waiters stay a while to learn which.
+    /// This node stopped to lead.
     pub(super) fn lose_leadership(&mut self) {
         self.writes.speculation = None;
-        for waiter in self.writes.waiters.values_mut() {
-            waiter.lost_at.get_or_insert(self.now);
-        }
+        self.writes.waiters.lose(self.now);
     }
 
     /// Gives up on writes whose fate did not show within two election time-outs.
     pub(super) fn expire_writes(&mut self) {
         let patience = 2 * u64::from(self.parts.election_ticks);
-        let now = self.now;
-        let is_over = |_: &Index, waiter: &mut Waiter| {
-            waiter
-                .lost_at
-                .is_some_and(|lost_at| lost_at + patience <= now)
-        };
-        let over: Vec<_> = self.writes.waiters.extract_if(.., is_over).collect();
-        for (_, waiter) in over {
-            self.complete_lost(waiter.asker);
+        for asker in self.writes.waiters.take_expired(self.now, patience) {
+            self.complete_lost(asker);
         }
     }
 
@@ -185,9 +153,9 @@ impl Driver {
     pub(super) fn abandon_writes(&mut self) {
         let message = "the node is stopping";
         let standing = self.standing();
-        for waiter in mem::take(&mut self.writes.waiters).into_values() {
+        for asker in self.writes.waiters.take_all() {
             let error = standing.error(ErrorCode::ShuttingDown, Stage::PostAppend, message);
-            self.complete(waiter.asker, Err(error));
+            self.complete(asker, Err(error));
         }
         self.abandon_forwards();
     }
