@@ -49,10 +49,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
     /// How long faults come and go [default: 30s]
-    #[arg(long, value_name = "SPAN", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) time: Option<Span>,
     /// How long clients work before the first fault may come [default: 1s]
-    #[arg(long, value_name = "SPAN", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) warm_up: Option<Span>,
     /// Operations a second, over all workers [default: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -61,10 +61,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) concurrency: Option<u32>,
     /// How long a worker waits for an answer [default: 1s]
-    #[arg(long, value_name = "SPAN", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) op_timeout: Option<Span>,
     /// How soon after the last heal every node must serve [default: 15s]
-    #[arg(long, value_name = "SPAN", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) recovery_bound: Option<Span>,
     /// Everything random is derived from it [default: a fresh one]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]

@@ -1,7 +1,8 @@
 //! Bad input ends before anything starts, with one clear message and the right exit code.
 
-use crate::trace::{Machine, nothing_is_left};
+use crate::trace::Machine;
 use crate::{Results, one_cluster_at_a_time, ordeal, stderr, stdout};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -55,8 +56,8 @@ fn absurd_numbers_are_refused_with_their_bounds() {
 #[test]
 fn a_cluster_too_small_for_its_nemesis_is_refused() {
     refused(
-        &["--nodes", "1", "--nemesis", "partition"],
-        &["partition", "nodes"],
+        &["--nodes", "1", "--nemesis", "halves"],
+        &["halves", "2 to 50 nodes"],
     );
 }
 
@@ -128,7 +129,7 @@ fn a_node_that_dies_at_its_start_is_named_with_its_last_words() {
     ] {
         assert!(said.contains(word), "{word:?}: {said}");
     }
-    nothing_is_left(&before, results.path(), Duration::from_secs(1));
+    before.is_clean(results.path(), &BTreeSet::new(), Duration::from_secs(1));
 }
 
 #[test]

@@ -1,16 +1,21 @@
 //! What a run leaves on the machine besides its folder: nothing.
+//!
+//! Other people's processes come and go on the same machine, so a run's own are told apart: by the
+//! results folder in their command line, and by the namespaces that they share with those.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Everything on this machine that a run could leave behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A process, and the instant of its start: a number alone may be given to another one.
+type Identity = (u32, String);
+
+/// Everything that a run could leave behind, taken before it or in the middle of it.
+#[derive(Clone, Debug)]
 pub(crate) struct Machine {
     interfaces: BTreeSet<String>,
-    mounts: Vec<String>,
-    namespaces: BTreeSet<String>,
+    mounts: BTreeSet<String>,
 }
 
 impl Machine {
@@ -23,64 +28,96 @@ impl Machine {
                 .map(|i| i.unwrap().file_name().into_string().unwrap())
                 .collect(),
             mounts: mounts.lines().map(str::to_owned).collect(),
-            namespaces: namespaces(),
         }
     }
 
-    /// What is there now and was not before.
-    fn left(&self) -> Vec<String> {
-        let now = Machine::look();
-        let interfaces = now.interfaces.difference(&self.interfaces).cloned();
-        let mounts = now
-            .mounts
-            .iter()
-            .filter(|mount| !self.mounts.contains(mount))
-            .cloned();
-        let namespaces = now.namespaces.difference(&self.namespaces).cloned();
-        interfaces.chain(mounts).chain(namespaces).collect()
-    }
-}
-
-/// The namespaces of every process that can be seen.
-fn namespaces() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for kind in ["net", "pid", "mnt", "user", "uts", "ipc"] {
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            // A process may end while we look.
-            if let Ok(name) = fs::read_link(process.path().join("ns").join(kind)) {
-                found.insert(name.display().to_string());
+    /// Panics unless, within `patience`, nothing of the run is left: no process with this marker,
+    /// none of `processes`, no interface and no mount that was not there before.
+    pub(crate) fn is_clean(
+        &self,
+        marker: &Path,
+        processes: &BTreeSet<Identity>,
+        patience: Duration,
+    ) {
+        let begun = Instant::now();
+        loop {
+            let marked = processes_with(marker);
+            let alive: Vec<_> = processes.iter().filter(|id| is_alive(id)).collect();
+            let now = Machine::look();
+            let interfaces: Vec<_> = now.interfaces.difference(&self.interfaces).collect();
+            let mounts: Vec<_> = now.mounts.difference(&self.mounts).collect();
+            let clean =
+                marked.is_empty() && alive.is_empty() && interfaces.is_empty() && mounts.is_empty();
+            if clean {
+                return;
             }
+            assert!(
+                begun.elapsed() < patience,
+                "left behind: {marked:#?} {alive:?} {interfaces:?} {mounts:?}"
+            );
+            std::thread::yield_now();
         }
     }
-    found
 }
 
-/// The processes whose command line has this path in it.
-pub(crate) fn processes_with(marker: &Path) -> Vec<String> {
+/// The processes that have this path in their command line.
+pub(crate) fn processes_with(marker: &Path) -> Vec<u32> {
     let marker = marker.display().to_string();
-    let mut found = Vec::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let command_line = String::from_utf8_lossy(&command_line).replace('\0', " ");
-        if command_line.contains(&marker) {
-            found.push(format!("{}: {command_line}", process.file_name().display()));
-        }
-    }
-    found
+    let has_it = |pid: &u32| {
+        let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command_line).contains(&marker)
+    };
+    all_processes().into_iter().filter(has_it).collect()
 }
 
-/// Panics unless, within `patience`, nothing of the run with this folder is left.
-pub(crate) fn nothing_is_left(before: &Machine, marker: &Path, patience: Duration) {
-    let begun = Instant::now();
-    loop {
-        let (processes, left) = (processes_with(marker), before.left());
-        if processes.is_empty() && left.is_empty() {
-            return;
-        }
-        assert!(
-            begun.elapsed() < patience,
-            "left behind: {processes:#?} {left:#?}"
-        );
-        std::thread::yield_now();
-    }
+/// Every process of a run: those with its marker, and whoever shares a namespace with them that
+/// we are not in ourselves.
+pub(crate) fn processes_of(marker: &Path) -> BTreeSet<Identity> {
+    let own = namespaces(std::process::id());
+    let theirs: BTreeSet<String> = processes_with(marker)
+        .into_iter()
+        .flat_map(namespaces)
+        .collect();
+    let theirs: BTreeSet<_> = theirs.difference(&own).cloned().collect();
+    let marked = processes_with(marker).into_iter();
+    let inside = all_processes()
+        .into_iter()
+        .filter(|pid| !namespaces(*pid).is_disjoint(&theirs));
+    marked
+        .chain(inside)
+        .filter_map(|pid| Some((pid, start_of(pid)?)))
+        .collect()
+}
+
+fn all_processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The namespaces that a process is in; none where it has just ended.
+fn namespaces(pid: u32) -> BTreeSet<String> {
+    let link = |kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    let all = ["net", "pid", "mnt", "uts", "ipc"]
+        .into_iter()
+        .filter_map(link);
+    all.map(|name| name.display().to_string()).collect()
+}
+
+/// When a process started, in the kernel's own count.
+///
+/// A zombie has left everything already and only waits for its new parent to look at its exit
+/// code; how soon that happens is the machine's business.
+fn start_of(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may have spaces in it; the fields after it have not.
+    let fields = stat.rsplit_once(')')?.1;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    fields.nth(18).filter(|_| state != "Z").map(str::to_owned)
+}
+
+fn is_alive((pid, start): &Identity) -> bool {
+    start_of(*pid).is_some_and(|now| now == *start)
 }

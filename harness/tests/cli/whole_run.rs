@@ -1,8 +1,9 @@
 //! A run from its flags to its verdict, on the real thing.
 
-use crate::trace::{Machine, nothing_is_left};
+use crate::trace::Machine;
 use crate::{Results, one_cluster_at_a_time, ordeal, stderr, stdout};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ fn a_sound_cluster_under_mixed_faults_is_valid_on_four_axes() {
         last.contains("run") && last.contains("plan.toml"),
         "the last line: {last}"
     );
-    nothing_is_left(&before, results.path(), Duration::from_secs(1));
+    before.is_clean(results.path(), &BTreeSet::new(), Duration::from_secs(1));
 }
 
 #[test]
