@@ -316,13 +316,13 @@ fn a_crash_instead_of_a_stop_is_a_death_too(sandbox: &Sandbox) {
 fn a_killed_process_takes_its_children_along(sandbox: &Sandbox) {
     let rig = Rig::new(sandbox, "has_a_child");
     rig.start();
+    // Both write to the log, the child only when it runs.
+    support::eventually("the child runs too", || {
+        rig.log().matches("ready").count() == 2
+    });
     let log = rig.log();
-    let child = log
-        .lines()
-        .find_map(|line| line.strip_prefix("child "))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let child = log.lines().find_map(|line| line.strip_prefix("child "));
+    let child = child.unwrap().parse().unwrap();
     assert!(exists(child));
     let _ = rig.processes.pause(N1).unwrap();
     support::eventually("the child is stopped too", || letters(child) == "T");
