@@ -5,9 +5,9 @@
 //! what fails when, what clients ask. So a failing seed is a complete bug report.
 //!
 //! ```text
-//!   faults until `Plan::ticks`         then all is healed                 verdict
-//!   │ loss, delay, doubles, cuts,      │ everyone runs, nothing is lost:  │ converged, and every
-//!   │ crashes that lose unsynced data  │ one leader, equal logs           │ acknowledged write there
+//!   faults until `Plan::ticks`         then all is healed                verdict
+//!   │ loss, delay, doubles, cuts,      │ everyone runs, nothing is lost: │ converged; every write
+//!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
 //! ```
 
 mod disk;

@@ -76,8 +76,8 @@ impl Progress {
         match &self.pace {
             Pace::Probe { is_waiting } => !is_waiting,
             Pace::Replicate { in_flight } => {
-                // What an append can tell ends with the log: beyond it there is no news to send, and
-                // asking for some would never end.
+                // What an append can tell ends with the log: beyond it there is no news to
+                // send, and asking for some would never end.
                 let commit_news = self.commit_sent < commit.min(last);
                 let has_news = self.next <= last || commit_news || self.is_owed;
                 has_news && in_flight.len() < in_flight_max
