@@ -12,7 +12,6 @@
 //! ```
 //!
 //! **Sound and complete.** Every branch that is cut leads nowhere new:
-//!
 //! - An operation called after the first return cannot come before the one that returns there.
 //! - A configuration that was seen before would be continued in the same way again. Configurations
 //!   are compared exactly, not by a hash.
