@@ -13,9 +13,15 @@
 //! did not happen are left out; so are those of unknown result that could not have changed
 //! anything; every other unknown one stays open to the end, to be used once or not at all.
 
+mod class;
 mod finding;
+mod frontier;
+mod meter;
+mod portfolio;
 mod problem;
 mod search;
+mod waiting;
+mod zone;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +30,7 @@ use crate::history::{History, Operation, OperationId};
 use crate::model::Model;
 use crate::verdict::Validity;
 use problem::Problem;
-use search::Answer;
+use portfolio::Answer;
 
 /// What is known of a history after the search.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +135,7 @@ fn check_key<M: Model>(
     budget: &Budget,
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
-    let (answer, states) = search::portfolio(&problem, budget);
+    let (answer, states) = portfolio::decide(&problem, budget);
     KeyVerdict {
         key,
         operations: operations.len(),
@@ -138,7 +144,7 @@ fn check_key<M: Model>(
             Answer::Order(order) => Decision::Valid {
                 order: problem.ids(&order),
             },
-            Answer::None { deepest } => Decision::Invalid(finding::prefix(&problem, &deepest)),
+            Answer::None { deepest, .. } => Decision::Invalid(finding::prefix(&problem, &deepest)),
             Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
         },
     }

@@ -10,7 +10,7 @@ mod keyed;
 mod register;
 
 pub use keyed::{Keyed, PerKey};
-pub use register::{CasRegister, RegisterOp, RegisterRet};
+pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
 
 use std::fmt;
 use std::hash::Hash;
@@ -57,6 +57,13 @@ pub trait Model: Sync {
     fn is_read(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> bool {
         let _ = (op, ret);
         false
+    }
+
+    /// The operation as one on a register that begins with nil, where it is one: then histories
+    /// whose written values are all distinct are decided in near-linear time.
+    fn as_register(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<RegisterStep> {
+        let _ = (op, ret);
+        None
     }
 
     /// An operation and its result, in words: `read → 3`.
