@@ -24,11 +24,15 @@ mod waiting;
 mod zone;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rayon::prelude::*;
 
 use crate::budget::Budget;
 use crate::history::{History, Operation, OperationId};
 use crate::model::Model;
 use crate::verdict::Validity;
+use meter::Meter;
 use problem::Problem;
 use portfolio::Answer;
 
@@ -120,22 +124,22 @@ pub fn check<M: Model>(
             keys.entry(key).or_default().push(operation);
         }
     }
-    Linearizability {
-        keys: keys
-            .iter()
-            .map(|(key, operations)| check_key(model, model.describe_key(key), operations, budget))
-            .collect(),
-    }
+    let meter = Meter::new(*budget, Instant::now());
+    let keys: Vec<_> = keys.into_iter().collect();
+    let judge = |(key, operations): &(M::Key, Vec<_>)| {
+        check_key(model, model.describe_key(key), operations, meter.clone())
+    };
+    Linearizability { keys: keys.par_iter().map(judge).collect() }
 }
 
 fn check_key<M: Model>(
     model: &M,
     key: Option<String>,
     operations: &[&Operation<M::Op, M::Ret>],
-    budget: &Budget,
+    meter: Meter,
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
-    let (answer, states) = portfolio::decide(&problem, budget);
+    let (answer, states) = portfolio::decide(&problem, meter);
     KeyVerdict {
         key,
         operations: operations.len(),

@@ -14,8 +14,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(budget: Budget) -> Self {
-        Meter { budget, started: Instant::now(), states: 0, is_spent: false }
+    /// The wall clock runs from `started` on, which several meters can share.
+    pub(crate) fn new(budget: Budget, started: Instant) -> Self {
+        Meter { budget, started, states: 0, is_spent: false }
     }
 
     /// A meter for one attempt among several: that many configurations at most, and no more than

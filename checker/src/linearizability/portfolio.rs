@@ -17,7 +17,6 @@ use super::meter::Meter;
 use super::problem::Problem;
 use super::search::{Cuts, Outcome, Search};
 use super::zone::{self, Zones};
-use crate::budget::Budget;
 use crate::model::Model;
 
 /// The answer for one key. Orders are places in the problem.
@@ -33,12 +32,14 @@ pub(crate) enum Answer {
 /// Configurations in the first slice of each algorithm, and the factor from round to round.
 const FIRST_SLICE: u64 = 4_000;
 const GROWTH: u64 = 8;
+/// How often the first restless search goes back at one place.
+const FIRST_JUMPS: u32 = 24;
 /// A model with more states than that is not searched from the middle.
 const STATES_MAX: usize = 64;
 /// Windows before the point where a search got stuck, in events.
 const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, budget: &Budget) -> (Answer, u64) {
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: Meter) -> (Answer, u64) {
     match zone::decide(problem) {
         Zones::Order(order) => return (Answer::Order(order), 0),
         Zones::Contradiction(core) => {
@@ -53,8 +54,8 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, budget: &Budget) -> (An
     }
     let mut portfolio = Portfolio {
         problem,
-        meter: Meter::new(*budget),
-        slice: FIRST_SLICE + 2 * u64::from(problem.len()),
+        meter,
+        slice: FIRST_SLICE,
         states,
         deepest: Vec::new(),
     };
@@ -72,10 +73,10 @@ struct Portfolio<'p, 'a, M: Model> {
 
 impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
     fn run(&mut self, mut classes: Classes<'p, 'a, M>) -> Answer {
-        let narrow = Cuts { is_narrow: true, is_restless: true };
+        let mut jumps_max = FIRST_JUMPS;
         loop {
             let decided = self
-                .search(&mut classes, narrow)
+                .search(&mut classes, Cuts { is_narrow: true, jumps_max })
                 .or_else(|| self.windows(&mut classes))
                 .or_else(|| self.frontier(&mut classes, true))
                 .or_else(|| self.search(&mut classes, Cuts::default()))
@@ -87,6 +88,7 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
                 return Answer::Spent { deepest: std::mem::take(&mut self.deepest) };
             }
             self.slice = self.slice.saturating_mul(GROWTH);
+            jumps_max = jumps_max.saturating_mul(4);
         }
     }
 
@@ -98,7 +100,9 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
         if self.meter.is_spent() {
             return None;
         }
-        let mut attempt = self.meter.slice(self.slice);
+        // To get through at all it takes one configuration for each operation.
+        let through = 2 * u64::from(self.problem.len()) * u64::from(1 + cuts.jumps_max);
+        let mut attempt = self.meter.slice(self.slice.saturating_add(through));
         let outcome = Search::new(self.problem, classes, cuts).run(&mut attempt);
         self.meter.add(&attempt);
         match outcome {

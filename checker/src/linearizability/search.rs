@@ -53,9 +53,9 @@ pub(crate) enum Outcome {
 pub(crate) struct Cuts {
     /// Try only what the operation that must return next needs.
     pub(crate) is_narrow: bool,
-    /// Where it does not get on, go back some way and try in another order of preference. Nothing
-    /// is left out at once, but the search may never end: only for finding an order.
-    pub(crate) is_restless: bool,
+    /// Where it does not get on, go back some way and try in another order of preference, so many
+    /// times. That forgets branches, so it is only for finding an order. Zero for never.
+    pub(crate) jumps_max: u32,
 }
 
 type Places = SmallVec<[u32; 4]>;
@@ -105,13 +105,14 @@ struct Unrest {
     visits: u32,
     /// Positions to go back next time.
     distance: usize,
-    /// Which preference; zero is the usual one.
-    salt: u64,
+    /// Which preference; zero is the usual one. It counts the times since the latest front.
+    salt: u32,
 }
 
 /// A restless search goes back after so many visits without getting on.
 const PATIENCE: u32 = 1_000;
 const DISTANCE_MIN: usize = 32;
+const DISTANCE_MAX: usize = 1 << 15;
 
 impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     pub(crate) fn new(
@@ -155,10 +156,10 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
                 };
                 self.stack.push(Frame { position: here, applied: place, alternatives, has_more });
                 here = next;
-                if self.cuts.is_restless {
+                if self.cuts.jumps_max > 0 {
                     here = self.perhaps_go_back(here);
                 }
-                if !meter.visit(self.bytes()) {
+                if !meter.visit(self.bytes()) || self.unrest.salt > self.cuts.jumps_max {
                     self.keep_deepest();
                     return Outcome::Spent { deepest: self.deepest };
                 }
@@ -261,13 +262,14 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             let mut returns = self.problem.returns[*place as usize];
             let mut rank = rank;
             if self.unrest.salt > 0 {
-                let chance = mix(u64::from(*place) << 32 ^ self.unrest.salt) as u32;
+                let chance = u32::try_from(mix(u64::from(*place) << 32 ^ u64::from(self.unrest.salt)) >> 96).expect("32 bits are left");
                 rank = if chance.is_multiple_of(4) { rank ^ 1 } else { rank };
                 returns = if chance & 4 == 0 { returns } else { chance };
             }
             ranked.push((Reverse(rank), Reverse(returns), *place));
         }
-        if self.cuts.is_narrow && ranked.iter().any(|(Reverse(rank), ..)| *rank < 3) {
+        let is_wide = self.unrest.salt % 2 == 1;
+        if self.cuts.is_narrow && !is_wide && ranked.iter().any(|(Reverse(rank), ..)| *rank < 3) {
             ranked.retain(|(Reverse(rank), ..)| *rank < 3);
         }
         ranked.sort_unstable();
@@ -326,13 +328,13 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             unrest.visits = 0;
         }
         unrest.visits += 1;
-        if unrest.visits < PATIENCE {
+        if unrest.visits < PATIENCE * (1 + unrest.salt / 8) {
             return here;
         }
         unrest.visits = 0;
         unrest.salt += 1;
         let keep = self.stack.len().saturating_sub(unrest.distance);
-        unrest.distance = unrest.distance * 3 / 2;
+        unrest.distance = (unrest.distance * 3 / 2).min(DISTANCE_MAX);
         self.dead_ends.clear();
         let mut here = here;
         while self.stack.len() > keep {

@@ -6,6 +6,8 @@
 //! another block or, if need be, by an open write that nobody saw; where that fails in the middle
 //! of a block, the block is taken back and some other tried first.
 
+use rustc_hash::FxHashMap;
+
 use super::super::waiting::Waiting;
 use super::block::Blocks;
 use super::{NIL, Register, Step};
@@ -49,6 +51,8 @@ struct Sequence<'r, 'p> {
     /// Open writes that nobody saw, by call, and how many were used.
     spare: Vec<u32>,
     used: usize,
+    /// Swaps that nobody saw: from what, and which.
+    spare_swaps: FxHashMap<u32, u32>,
     /// Blocks by last call, and by first return.
     by_last: (Vec<u32>, Waiting),
     by_first: (Vec<u32>, Waiting),
@@ -73,6 +77,7 @@ impl<'r, 'p> Sequence<'r, 'p> {
             stuck: Vec::new(),
             spare: register.places().filter(is_spare).map(|(place, _)| place).collect(),
             used: 0,
+            spare_swaps: spare_swaps(register),
             by_last,
             by_first,
             rank_by_last,
@@ -129,8 +134,13 @@ impl<'r, 'p> Sequence<'r, 'p> {
         true
     }
 
-    /// Puts an unseen open write, to get rid of the value that is there.
+    /// Puts an unseen open swap or write, to get rid of the value that is there.
     fn fill(&mut self) -> bool {
+        if let Some(swap) = self.spare_swaps.get(&self.value).copied()
+            && self.place(swap)
+        {
+            return true;
+        }
         let Some(place) = self.spare.get(self.used).copied() else {
             return false;
         };
@@ -178,6 +188,19 @@ impl<'r, 'p> Sequence<'r, 'p> {
             self.front += 1;
         }
     }
+}
+
+/// Each value is there once, so one swap from it is enough: the first that was called.
+fn spare_swaps(register: &Register<'_>) -> FxHashMap<u32, u32> {
+    let mut swaps = FxHashMap::default();
+    for (place, step) in register.places() {
+        if let Step::Swap(from, _) = step
+            && !register.takes_part(place)
+        {
+            swaps.entry(from).or_insert(place);
+        }
+    }
+    swaps
 }
 
 /// Blocks in that order, as a list, and the rank of each in it.
