@@ -3,8 +3,10 @@
 //! At each point the block whose first return comes first goes next, unless another must come
 //! before it: then the one whose last call comes first. A failed compare-and-set goes in as soon as
 //! it is called and its value is not there. One that is stuck must get out before it returns, by
-//! another block or, if need be, by an open write that nobody saw; where that fails in the middle
-//! of a block, the block is taken back and some other tried first.
+//! another block or, if need be, by an open write that nobody saw. Where that fails, the last blocks
+//! are taken back and others tried first, as far as [`DEPTH_MAX`] and [`TRIES_MAX`] allow.
+
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
@@ -13,34 +15,57 @@ use super::block::Blocks;
 use super::{NIL, Register, Step};
 
 /// How many blocks are tried at one point.
-const TRIES_MAX: usize = 12;
+const CHOICES_MAX: usize = 12;
+/// How many blocks can be taken back.
+const DEPTH_MAX: usize = 64;
+/// How many are tried in all, beyond one for each.
+const TRIES_MAX: usize = 200_000;
 
 pub(super) fn write_down(register: &Register<'_>, blocks: &Blocks) -> Option<Vec<u32>> {
     let mut sequence = Sequence::new(register, blocks);
     sequence.advance();
-    if !sequence.try_block(0) {
+    if sequence.try_block(0).is_none() {
         return None;
     }
-    for _ in 1..blocks.len() {
-        let choices = sequence.choices();
-        let placed = choices.iter().any(|block| sequence.try_block(*block));
-        if !placed && !(sequence.fill() && choices.iter().any(|block| sequence.try_block(*block))) {
-            return None;
+    let mut undo: VecDeque<(Mark, Vec<usize>)> = VecDeque::new();
+    let (mut choices, mut tries) = (sequence.choices(), 0);
+    loop {
+        if sequence.placed == blocks.len() && sequence.finish() {
+            return Some(sequence.order);
+        }
+        let mut placed = None;
+        while placed.is_none() && !choices.is_empty() {
+            placed = sequence.try_or_fill(choices.remove(0));
+            tries += 1;
+        }
+        if let Some(mark) = placed {
+            undo.push_back((mark, std::mem::replace(&mut choices, sequence.choices())));
+            if undo.len() > DEPTH_MAX {
+                undo.pop_front();
+            }
+        } else {
+            let (mark, left) = undo.pop_back().filter(|_| tries < TRIES_MAX + blocks.len())?;
+            sequence.take_back(mark);
+            choices = left;
         }
     }
-    while !sequence.stuck.is_empty() {
-        if !sequence.fill() {
-            return None;
-        }
-    }
-    let is_complete = sequence.front == register.events.len();
-    is_complete.then_some(sequence.order)
+}
+
+/// Where to go back to, and which block went in there.
+struct Mark {
+    length: usize,
+    front: usize,
+    value: u32,
+    used: usize,
+    stuck: Vec<u32>,
+    block: usize,
 }
 
 struct Sequence<'r, 'p> {
     register: &'r Register<'p>,
     blocks: &'r Blocks,
     order: Vec<u32>,
+    placed: usize,
     is_placed: Vec<bool>,
     /// The first event whose return is still to be explained.
     front: usize,
@@ -71,6 +96,7 @@ impl<'r, 'p> Sequence<'r, 'p> {
             register,
             blocks,
             order: Vec::with_capacity(register.steps.len()),
+            placed: 0,
             is_placed: vec![false; register.steps.len()],
             front: 0,
             value: NIL,
@@ -103,7 +129,7 @@ impl<'r, 'p> Sequence<'r, 'p> {
             choices.push(urgent);
         }
         let mut at = self.by_last.1.after(None);
-        while let Some(rank) = at.filter(|_| choices.len() < TRIES_MAX) {
+        while let Some(rank) = at.filter(|_| choices.len() < CHOICES_MAX) {
             let block = self.by_last.0[rank as usize] as usize;
             if self.blocks.last[block].rank > self.blocks.first[urgent].rank {
                 break;
@@ -117,21 +143,70 @@ impl<'r, 'p> Sequence<'r, 'p> {
     }
 
     /// Places a whole block, or nothing.
-    fn try_block(&mut self, block: usize) -> bool {
-        let (length, front, value) = (self.order.len(), self.front, self.value);
-        let stuck = self.stuck.clone();
+    fn try_block(&mut self, block: usize) -> Option<Mark> {
+        let mark = self.mark(block);
         for place in self.blocks.places(block) {
             if !self.place(*place) {
-                for place in self.order.drain(length..) {
-                    self.is_placed[place as usize] = false;
-                }
-                (self.front, self.value, self.stuck) = (front, value, stuck);
-                return false;
+                self.rewind(mark);
+                return None;
             }
         }
         self.by_last.1.remove(self.rank_by_last[block]);
         self.by_first.1.remove(self.rank_by_first[block]);
+        self.placed += 1;
+        Some(mark)
+    }
+
+    /// The same, if need be after an open write.
+    fn try_or_fill(&mut self, block: usize) -> Option<Mark> {
+        if let Some(mark) = self.try_block(block) {
+            return Some(mark);
+        }
+        let mark = self.mark(block);
+        if self.fill() && self.try_block(block).is_some() {
+            return Some(mark);
+        }
+        self.rewind(mark);
+        None
+    }
+
+    /// Lets everything that is still stuck get out.
+    fn finish(&mut self) -> bool {
+        let mark = self.mark(0);
+        while !self.stuck.is_empty() {
+            if !self.fill() {
+                self.rewind(mark);
+                return false;
+            }
+        }
         true
+    }
+
+    fn mark(&self, block: usize) -> Mark {
+        Mark {
+            length: self.order.len(),
+            front: self.front,
+            value: self.value,
+            used: self.used,
+            stuck: self.stuck.clone(),
+            block,
+        }
+    }
+
+    fn rewind(&mut self, mark: Mark) {
+        for place in self.order.drain(mark.length..) {
+            self.is_placed[place as usize] = false;
+        }
+        (self.front, self.value, self.used) = (mark.front, mark.value, mark.used);
+        self.stuck = mark.stuck;
+    }
+
+    /// Takes the last block out again.
+    fn take_back(&mut self, mark: Mark) {
+        self.by_first.1.restore(self.rank_by_first[mark.block]);
+        self.by_last.1.restore(self.rank_by_last[mark.block]);
+        self.placed -= 1;
+        self.rewind(mark);
     }
 
     /// Puts an unseen open swap or write, to get rid of the value that is there.
@@ -141,11 +216,12 @@ impl<'r, 'p> Sequence<'r, 'p> {
         {
             return true;
         }
-        let Some(place) = self.spare.get(self.used).copied() else {
+        let Some(place) = self.spare.get(self.used).copied().filter(|_| !self.stuck.is_empty())
+        else {
             return false;
         };
         self.used += 1;
-        !self.stuck.is_empty() && self.place(place)
+        self.place(place)
     }
 
     /// Puts one operation, and every failed compare-and-set that fits then.
