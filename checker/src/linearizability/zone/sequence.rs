@@ -24,9 +24,7 @@ const TRIES_MAX: usize = 200_000;
 pub(super) fn write_down(register: &Register<'_>, blocks: &Blocks) -> Option<Vec<u32>> {
     let mut sequence = Sequence::new(register, blocks);
     sequence.advance();
-    if sequence.try_block(0).is_none() {
-        return None;
-    }
+    sequence.try_block(0)?;
     let mut undo: VecDeque<(Mark, Vec<usize>)> = VecDeque::new();
     let (mut choices, mut tries) = (sequence.choices(), 0);
     loop {
@@ -157,14 +155,16 @@ impl<'r, 'p> Sequence<'r, 'p> {
         Some(mark)
     }
 
-    /// The same, if need be after an open write.
+    /// The same, if need be after open writes.
     fn try_or_fill(&mut self, block: usize) -> Option<Mark> {
         if let Some(mark) = self.try_block(block) {
             return Some(mark);
         }
         let mark = self.mark(block);
-        if self.fill() && self.try_block(block).is_some() {
-            return Some(mark);
+        while self.fill() {
+            if self.try_block(block).is_some() {
+                return Some(mark);
+            }
         }
         self.rewind(mark);
         None
