@@ -6,7 +6,10 @@
 
 pub mod anomaly;
 pub mod budget;
+pub mod format;
 pub mod history;
+pub mod judge;
 pub mod linearizability;
 pub mod model;
+pub mod transaction;
 pub mod verdict;

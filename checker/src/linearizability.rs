@@ -14,6 +14,9 @@
 //! anything; every other unknown one stays open to the end, to be used once or not at all.
 
 mod class;
+#[cfg(test)]
+mod differential;
+mod explain;
 mod finding;
 mod frontier;
 mod meter;
@@ -68,7 +71,19 @@ pub enum Decision {
     /// The budget was spent first.
     Unknown(Prefix),
     /// No order explains it.
-    Invalid(Prefix),
+    Invalid(Contradiction),
+}
+
+/// Why no order explains the operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contradiction {
+    /// Operations that contradict each other by themselves, and would not if any one were left
+    /// out. Empty where the history is too long to be narrowed down.
+    pub minimal: Vec<OperationId>,
+    /// How far an order of those gets, and what stops it; of all where they are not narrowed down.
+    pub prefix: Prefix,
+    /// Those operations, drawn for a terminal.
+    pub drawing: String,
 }
 
 /// As far as the operations could be explained.
@@ -97,6 +112,14 @@ impl Linearizability {
     /// The worst of all keys.
     pub fn validity(&self) -> Validity {
         Validity::worst(self.keys.iter().map(KeyVerdict::validity))
+    }
+}
+
+impl Linearizability {
+    /// Every violation with its drawing and reasons, for a terminal; `None` if there is none.
+    pub fn explain(&self) -> Option<String> {
+        let told: Vec<String> = self.keys.iter().filter_map(KeyVerdict::explain).collect();
+        (!told.is_empty()).then(|| told.join("\n"))
     }
 }
 
@@ -140,16 +163,35 @@ fn check_key<M: Model>(
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
     let (answer, states) = portfolio::decide(&problem, meter);
-    KeyVerdict {
-        key,
-        operations: operations.len(),
-        states,
-        decision: match answer {
-            Answer::Order(order) => Decision::Valid {
-                order: problem.ids(&order),
-            },
-            Answer::None { deepest, .. } => Decision::Invalid(finding::prefix(&problem, &deepest)),
-            Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
-        },
+    let decision = match answer {
+        Answer::Order(order) => Decision::Valid { order: problem.ids(&order) },
+        Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
+        Answer::None { core, deepest } => {
+            drop(problem);
+            Decision::Invalid(contradiction(model, operations, core.as_deref(), &deepest))
+        }
+    };
+    KeyVerdict { key, operations: operations.len(), states, decision }
+}
+
+/// Longer histories are not bisected as a whole: too slow, and nobody would read them.
+const BISECTED_MAX: usize = 5_000;
+
+fn contradiction<M: Model>(
+    model: &M,
+    operations: &[&Operation<M::Op, M::Ret>],
+    core: Option<&[u32]>,
+    deepest: &[u32],
+) -> Contradiction {
+    if core.is_none() && operations.len() > BISECTED_MAX {
+        let prefix = explain::prefix(model, operations, deepest);
+        return Contradiction { prefix, minimal: Vec::new(), drawing: String::new() };
+    }
+    let minimal = explain::minimal(model, operations, core);
+    let prefix = explain::prefix(model, &minimal, &explain::longest(model, &minimal));
+    Contradiction {
+        drawing: explain::drawing(model, &minimal, &prefix.stuck),
+        minimal: explain::ids(&minimal),
+        prefix,
     }
 }

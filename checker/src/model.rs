@@ -6,10 +6,24 @@
 //! Nil is a value like any other: a read that came back empty is an observation, and is checked.
 //! Without that a cluster that lost everything would look linearizable.
 
+mod append;
+mod counter;
 mod keyed;
+mod lock;
+mod nondeterministic;
 mod register;
+mod sequence;
+mod set;
+mod transaction;
 
+pub use append::{AppendOp, AppendRet, AppendString};
+pub use counter::{Counter, CounterOp, CounterRet};
 pub use keyed::{Keyed, PerKey};
+pub use lock::{FencedLock, LockOp, LockRet, Mutex};
+pub use nondeterministic::{AnyOf, Nondeterministic};
+pub use sequence::{FifoQueue, SequenceOp, SequenceRet, Stack};
+pub use set::{Set, SetOp, SetRet};
+pub use transaction::{Registers, RegistersOp};
 pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
 
 use std::fmt;

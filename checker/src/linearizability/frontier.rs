@@ -210,11 +210,15 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
                 left.push(configuration);
             }
         }
-        while let Some(mut configuration) = left.pop() {
+        while let Some(configuration) = left.pop() {
             let is_done = has(&configuration.done, self.slots[place as usize]);
             if is_done || is_optional {
-                clear(&mut configuration.done, self.slots[place as usize]);
-                next.insert(&configuration);
+                let mut past = configuration.clone();
+                clear(&mut past.done, self.slots[place as usize]);
+                next.insert(&past);
+            }
+            // An optional operation that is not done by now never will be: this is its last chance.
+            if is_done {
                 continue;
             }
             for mut successor in self.successors(&configuration) {

@@ -201,7 +201,7 @@ fn live_counts<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
 }
 
 /// Every state that the operations could lead to in any order and number, if there are few.
-fn reachable<'p, M: Model>(
+pub(super) fn reachable<'p, M: Model>(
     problem: &'p Problem<'_, M>,
     classes: &mut Classes<'p, '_, M>,
 ) -> Option<Vec<u32>> {
