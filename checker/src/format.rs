@@ -13,8 +13,8 @@
 
 mod console;
 mod edn;
-mod json;
 mod jepsen;
+mod json;
 
 use std::fmt;
 use std::io::BufRead;
@@ -82,7 +82,10 @@ pub struct FormatError {
 
 impl FormatError {
     pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
-        FormatError { line, what: what.into() }
+        FormatError {
+            line,
+            what: what.into(),
+        }
     }
 }
 

@@ -101,7 +101,10 @@ impl From<FormatError> for Unjudgeable {
 /// # Errors
 /// If it cannot be read, is not a history, or what it is cannot be told.
 pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> {
-    let io = |source| JudgeError::Io { path: path.to_owned(), source };
+    let io = |source| JudgeError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
     let beginning = String::from_utf8_lossy(input.fill_buf().map_err(io)?).into_owned();
     let format = options.format.or_else(|| Format::guess(&beginning));
@@ -111,22 +114,35 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
     let model = match options.model {
         Some(model) => model,
         None => {
-            let seen = |error| JudgeError::Format { path: path.to_owned(), source: error };
+            let seen = |error| JudgeError::Format {
+                path: path.to_owned(),
+                source: error,
+            };
             for line in lines.by_ref().take(LOOK_AHEAD) {
                 ahead.push(line.map_err(seen)?);
             }
             Subject::guess(ahead.iter().map(|(_, event)| event)).ok_or_else(|| {
-                JudgeError::UnknownModel { path: path.to_owned(), operations: names(&ahead) }
+                JudgeError::UnknownModel {
+                    path: path.to_owned(),
+                    operations: names(&ahead),
+                }
             })?
         }
     };
     let lines = ahead.into_iter().map(Ok).chain(lines);
-    let judged = model.judge(lines, &options.budget).map_err(|error| match error {
-        Unjudgeable::Format(source) => JudgeError::Format { path: path.to_owned(), source },
-        Unjudgeable::Malformed(line, source) => {
-            JudgeError::Malformed { path: path.to_owned(), line, source }
-        }
-    })?;
+    let judged = model
+        .judge(lines, &options.budget)
+        .map_err(|error| match error {
+            Unjudgeable::Format(source) => JudgeError::Format {
+                path: path.to_owned(),
+                source,
+            },
+            Unjudgeable::Malformed(line, source) => JudgeError::Malformed {
+                path: path.to_owned(),
+                line,
+                source,
+            },
+        })?;
     Ok(Report {
         path: path.to_owned(),
         format,

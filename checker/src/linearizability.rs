@@ -36,8 +36,8 @@ use crate::history::{History, Operation, OperationId};
 use crate::model::Model;
 use crate::verdict::Validity;
 use meter::Meter;
-use problem::Problem;
 use portfolio::Answer;
+use problem::Problem;
 
 /// What is known of a history after the search.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,7 +152,9 @@ pub fn check<M: Model>(
     let judge = |(key, operations): &(M::Key, Vec<_>)| {
         check_key(model, model.describe_key(key), operations, meter.clone())
     };
-    Linearizability { keys: keys.par_iter().map(judge).collect() }
+    Linearizability {
+        keys: keys.par_iter().map(judge).collect(),
+    }
 }
 
 fn check_key<M: Model>(
@@ -164,14 +166,21 @@ fn check_key<M: Model>(
     let problem = Problem::new(model, operations);
     let (answer, states) = portfolio::decide(&problem, meter);
     let decision = match answer {
-        Answer::Order(order) => Decision::Valid { order: problem.ids(&order) },
+        Answer::Order(order) => Decision::Valid {
+            order: problem.ids(&order),
+        },
         Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
         Answer::None { core, deepest } => {
             drop(problem);
             Decision::Invalid(contradiction(model, operations, core.as_deref(), &deepest))
         }
     };
-    KeyVerdict { key, operations: operations.len(), states, decision }
+    KeyVerdict {
+        key,
+        operations: operations.len(),
+        states,
+        decision,
+    }
 }
 
 /// Longer histories are not bisected as a whole: too slow, and nobody would read them.
@@ -185,7 +194,11 @@ fn contradiction<M: Model>(
 ) -> Contradiction {
     if core.is_none() && operations.len() > BISECTED_MAX {
         let prefix = explain::prefix(model, operations, deepest);
-        return Contradiction { prefix, minimal: Vec::new(), drawing: String::new() };
+        return Contradiction {
+            prefix,
+            minimal: Vec::new(),
+            drawing: String::new(),
+        };
     }
     let minimal = explain::minimal(model, operations, core);
     let prefix = explain::prefix(model, &minimal, &explain::longest(model, &minimal));

@@ -21,10 +21,10 @@ pub use counter::{Counter, CounterOp, CounterRet};
 pub use keyed::{Keyed, PerKey};
 pub use lock::{FencedLock, LockOp, LockRet, Mutex};
 pub use nondeterministic::{AnyOf, Nondeterministic};
+pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
 pub use sequence::{FifoQueue, SequenceOp, SequenceRet, Stack};
 pub use set::{Set, SetOp, SetRet};
 pub use transaction::{Registers, RegistersOp};
-pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
 
 use std::fmt;
 use std::hash::Hash;

@@ -104,7 +104,11 @@ impl Serializability {
             kind: violation.kind.clone(),
             key: None,
             message: violation.message.clone(),
-            events: violation.transactions.iter().map(|id| id.0 as u64).collect(),
+            events: violation
+                .transactions
+                .iter()
+                .map(|id| id.0 as u64)
+                .collect(),
         };
         let transactions = self.transactions;
         let (validity, summary) = match self.violations.first() {
@@ -115,7 +119,10 @@ impl Serializability {
             }
             Some(first) => {
                 let count = self.violations.len();
-                (Validity::Invalid, format!("{count} violations, the first of them {}", first.kind))
+                (
+                    Validity::Invalid,
+                    format!("{count} violations, the first of them {}", first.kind),
+                )
             }
         };
         Finding {
@@ -133,7 +140,10 @@ impl Serializability {
 
 /// Reads `[["append", x, 1], ["r", y, [1, 2]]]`.
 pub(crate) fn steps_of(event: &Event) -> Result<Vec<Step>, String> {
-    let steps = event.value.as_array().ok_or("a transaction is a list of steps")?;
+    let steps = event
+        .value
+        .as_array()
+        .ok_or("a transaction is a list of steps")?;
     steps.iter().map(step_of).collect()
 }
 
@@ -150,11 +160,14 @@ fn step_of(step: &Value) -> Result<Step, String> {
     Ok(match f.as_str() {
         Some("append") => Step::Append(name, integer(value)?),
         Some("w") => Step::Write(name, integer(value)?),
-        Some("r") => Step::Read(name, match value {
-            Value::Null => None,
-            Value::Array(list) => Some(list.iter().map(integer).collect::<Result<_, _>>()?),
-            one => Some(Box::new([integer(one)?])),
-        }),
+        Some("r") => Step::Read(
+            name,
+            match value {
+                Value::Null => None,
+                Value::Array(list) => Some(list.iter().map(integer).collect::<Result<_, _>>()?),
+                one => Some(Box::new([integer(one)?])),
+            },
+        ),
         _ => return Err(wrong()),
     })
 }

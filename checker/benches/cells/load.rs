@@ -50,7 +50,11 @@ impl Load {
             asked: 0,
             processes: 0,
         };
-        let planted = if self.is_violated { self.operations * 95 / 100 } else { self.operations };
+        let planted = if self.is_violated {
+            self.operations * 95 / 100
+        } else {
+            self.operations
+        };
         world.serve(planted);
         if self.is_violated {
             world.lie();
@@ -113,8 +117,15 @@ impl World {
         let crashes = op != RegisterOp::Read && self.random.below(1000) < self.load.crash_per_1000;
         let op = Keyed::new(key, op);
         let at = self.tick();
-        self.builder.invoke(Process(process), at, op.clone()).expect("well-formed");
-        Flight { process, op, ret: None, crashes }
+        self.builder
+            .invoke(Process(process), at, op.clone())
+            .expect("well-formed");
+        Flight {
+            process,
+            op,
+            ret: None,
+            crashes,
+        }
     }
 
     /// The process that the client goes on as.
@@ -123,9 +134,14 @@ impl World {
         let (outcome, process) = if flight.crashes {
             (Outcome::Info(Reason::default()), self.process())
         } else {
-            (Outcome::Ok(flight.ret.expect("it took effect")), flight.process)
+            (
+                Outcome::Ok(flight.ret.expect("it took effect")),
+                flight.process,
+            )
         };
-        self.builder.complete(Process(flight.process), at, outcome).expect("well-formed");
+        self.builder
+            .complete(Process(flight.process), at, outcome)
+            .expect("well-formed");
         process
     }
 
@@ -146,8 +162,12 @@ impl World {
         ] {
             let process = self.process();
             let (from, to) = (self.tick(), self.tick());
-            self.builder.invoke(Process(process), from, Keyed::new(0, op)).expect("well-formed");
-            self.builder.complete(Process(process), to, Outcome::Ok(ret)).expect("well-formed");
+            self.builder
+                .invoke(Process(process), from, Keyed::new(0, op))
+                .expect("well-formed");
+            self.builder
+                .complete(Process(process), to, Outcome::Ok(ret))
+                .expect("well-formed");
         }
         self.registers[0] = Some(second);
         self.asked += 3;
@@ -156,7 +176,9 @@ impl World {
 
 fn take_effect(state: &mut Option<i64>, op: RegisterOp) -> RegisterRet {
     let before = *state;
-    *state = CasRegister.step(state, &op, None).expect("a register answers everything");
+    *state = CasRegister
+        .step(state, &op, None)
+        .expect("a register answers everything");
     match op {
         RegisterOp::Read => RegisterRet::Value(before),
         RegisterOp::Write(_) => RegisterRet::Written,

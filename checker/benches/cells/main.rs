@@ -28,7 +28,10 @@ struct Cell {
 }
 
 fn main() {
-    let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     if words.first().is_some_and(|word| word == "--cell") {
         run_cell(&words[1..]);
     } else {
@@ -98,7 +101,11 @@ fn ask_child(cell: &Cell, seed: u64, seconds: u64) -> Answer {
         .arg("--cell")
         .arg(&cell.kind)
         .args([load.operations, load.clients as u64, load.crash_per_1000].map(|n| n.to_string()))
-        .arg(if load.is_violated { "violated" } else { "valid" })
+        .arg(if load.is_violated {
+            "violated"
+        } else {
+            "valid"
+        })
         .args([seed, seconds].map(|n| n.to_string()))
         .stderr(Stdio::inherit())
         .output()
@@ -106,7 +113,12 @@ fn ask_child(cell: &Cell, seed: u64, seconds: u64) -> Answer {
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     let parts: Vec<&str> = line.split_whitespace().collect();
     let [verdict, microseconds, megabytes, _states] = parts[..] else {
-        return Answer { is_right: false, words: "died".into(), microseconds: 0, megabytes: 0 };
+        return Answer {
+            is_right: false,
+            words: "died".into(),
+            microseconds: 0,
+            megabytes: 0,
+        };
     };
     let microseconds: u64 = microseconds.parse().expect("we wrote it");
     let megabytes: u64 = megabytes.parse().expect("we wrote it");
@@ -118,10 +130,23 @@ fn ask_child(cell: &Cell, seed: u64, seconds: u64) -> Answer {
         verdict == expected && megabytes <= MEGABYTES_MAX && microseconds <= seconds * 1_000_000;
     let time = match microseconds {
         0..1_000_000 => format!("{}.{}ms", microseconds / 1000, microseconds % 1000 / 100),
-        _ => format!("{}.{:02}s", microseconds / 1_000_000, microseconds % 1_000_000 / 10_000),
+        _ => format!(
+            "{}.{:02}s",
+            microseconds / 1_000_000,
+            microseconds % 1_000_000 / 10_000
+        ),
     };
-    let words = if is_right { format!("{time} {megabytes}M") } else { format!("?{time} {megabytes}M") };
-    Answer { is_right, words, microseconds, megabytes }
+    let words = if is_right {
+        format!("{time} {megabytes}M")
+    } else {
+        format!("?{time} {megabytes}M")
+    };
+    Answer {
+        is_right,
+        words,
+        microseconds,
+        megabytes,
+    }
 }
 
 struct Choice {
@@ -138,7 +163,10 @@ fn choice(words: &[String]) -> Choice {
     let list = |name: &str, all: &[u64]| {
         let given = words.iter().find_map(|word| word.strip_prefix(name));
         given.map_or(all.to_vec(), |given| {
-            given.split(',').map(|n| n.parse().expect("a number")).collect()
+            given
+                .split(',')
+                .map(|n| n.parse().expect("a number"))
+                .collect()
         })
     };
     let has = |name: &str| words.iter().any(|word| word == name);
@@ -172,7 +200,10 @@ fn run_table(words: &[String]) {
         let (keys, values) = load_of(kind);
         for &is_violated in &choice.violated {
             let truth = if is_violated { "violated" } else { "valid" };
-            println!("\n{kind}, {truth}\n\n| crash/1000 | C | {:?} |", choice.operations);
+            println!(
+                "\n{kind}, {truth}\n\n| crash/1000 | C | {:?} |",
+                choice.operations
+            );
             let mut largest: Vec<(u64, u64)> = Vec::new();
             let before = (decided, cells);
             for &crash_per_1000 in &choice.crashes {
@@ -180,9 +211,18 @@ fn run_table(words: &[String]) {
                     let mut row = format!("| {crash_per_1000} | {clients} |");
                     for &operations in &choice.operations {
                         let clients = usize::try_from(clients).expect("few clients");
-                        let load =
-                            Load { operations, clients, crash_per_1000, keys, values, is_violated };
-                        let cell = Cell { kind: kind.clone(), load };
+                        let load = Load {
+                            operations,
+                            clients,
+                            crash_per_1000,
+                            keys,
+                            values,
+                            is_violated,
+                        };
+                        let cell = Cell {
+                            kind: kind.clone(),
+                            load,
+                        };
                         let answer = ask_child(&cell, choice.seed, choice.seconds);
                         row.push_str(&format!(" {} |", answer.words));
                         cells += 1;

@@ -1,4 +1,5 @@
-//! Jepsen's console log: `INFO  jepsen.util - 7	:invoke	:cas	[1 2]`, tab-separated.
+//! Jepsen's console log: `INFO  jepsen.util - 7 :invoke :cas [1 2]`, fields apart by
+//! tabs or spaces.
 //!
 //! A failed compare-and-set is an observation there: the log does not tell *refused* from *found
 //! another value*, and the etcd corpus means the latter.
@@ -22,7 +23,11 @@ pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
         };
         let event = event(&line, index, &mut retired).transpose()?;
         index += 1;
-        Some(event.map(|event| (number, event)).map_err(|what| FormatError::new(number, what)))
+        Some(
+            event
+                .map(|event| (number, event))
+                .map_err(|what| FormatError::new(number, what)),
+        )
     })
 }
 
@@ -31,14 +36,23 @@ fn event(line: &str, index: u64, retired: &mut Retired) -> Result<Option<Event>,
     let Some((_, rest)) = line.split_once("jepsen.util - ") else {
         return Ok(None);
     };
-    let mut fields = rest.split('\t').map(str::trim);
-    let (Some(process), Some(kind), Some(f)) = (fields.next(), fields.next(), fields.next()) else {
-        return Ok(None);
+    let mut rest = rest.trim();
+    let mut field = || {
+        let (field, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        rest = after.trim_start();
+        field
     };
+    let (process, kind, f) = (field(), field(), field());
+    if f.is_empty() {
+        return Ok(None);
+    }
     let Ok(process) = process.parse::<u64>() else {
         return Ok(None);
     };
-    let (kind, f) = (kind.trim_start_matches(':'), f.trim_start_matches(':').to_owned());
+    let (kind, f) = (
+        kind.trim_start_matches(':'),
+        f.trim_start_matches(':').to_owned(),
+    );
     let mut kind = match kind {
         "invoke" => EventKind::Invoke,
         "ok" => EventKind::Ok,
@@ -46,7 +60,7 @@ fn event(line: &str, index: u64, retired: &mut Retired) -> Result<Option<Event>,
         "info" => EventKind::Info,
         other => return Err(format!("no such event type: {other}")),
     };
-    let value = edn::parse(fields.next().unwrap_or("nil"))?;
+    let value = edn::parse(if rest.is_empty() { "nil" } else { rest })?;
     let value = match (f.as_str(), kind) {
         ("cas", EventKind::Ok) => json!(true),
         ("cas", EventKind::Fail) if value.is_array() => {

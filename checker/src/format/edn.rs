@@ -31,7 +31,12 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
 
 impl<R: BufRead> Forms<R> {
     pub(super) fn new(input: R) -> Self {
-        Forms { input, line: 1, is_wrapped: false, failed: false }
+        Forms {
+            input,
+            line: 1,
+            is_wrapped: false,
+            failed: false,
+        }
     }
 
     fn error<T>(&self, what: impl Into<String>) -> Result<T, FormatError> {
@@ -199,7 +204,10 @@ impl<R: BufRead> Forms<R> {
             "nil" | "NaN" | "Inf" | "-Inf" => Value::Null,
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
-            _ => match (number.parse::<i64>(), number.parse::<f64>().map(Number::from_f64)) {
+            _ => match (
+                number.parse::<i64>(),
+                number.parse::<f64>().map(Number::from_f64),
+            ) {
                 (Ok(integer), _) => Value::from(integer),
                 (_, Ok(Some(float))) if number.contains(['.', 'e', 'E']) => Value::Number(float),
                 _ => Value::String(token.trim_start_matches(':').to_owned()),
@@ -235,7 +243,8 @@ impl<R: BufRead> Iterator for Forms<R> {
         }
         let form = self.form();
         self.failed = form.is_err();
-        form.transpose().map(|form| form.map(|form| (self.line, form)))
+        form.transpose()
+            .map(|form| form.map(|form| (self.line, form)))
     }
 }
 
@@ -274,7 +283,9 @@ fn text(value: &Value) -> String {
             format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" "))
         }
         Value::Object(map) => {
-            let pairs = map.iter().map(|(key, value)| format!(":{key} {}", text(value)));
+            let pairs = map
+                .iter()
+                .map(|(key, value)| format!(":{key} {}", text(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),

@@ -15,7 +15,11 @@ pub(super) struct Events<I> {
 
 impl<I> Events<I> {
     pub(super) fn new(maps: I) -> Self {
-        Events { maps, index: 0, retired: Retired::default() }
+        Events {
+            maps,
+            index: 0,
+            retired: Retired::default(),
+        }
     }
 
     /// Nothing for what no client did.
@@ -51,10 +55,13 @@ impl<I> Events<I> {
             node: word("node").map(str::to_owned),
             term: None,
             log_index: None,
-            error: map.get("error").filter(|error| !error.is_null()).map(|error| EventError {
-                code: String::new(),
-                message: error.to_string(),
-            }),
+            error: map
+                .get("error")
+                .filter(|error| !error.is_null())
+                .map(|error| EventError {
+                    code: String::new(),
+                    message: error.to_string(),
+                }),
             phase: None,
         }))
     }

@@ -34,12 +34,21 @@ pub(super) struct Objects<R> {
 
 impl<R: BufRead> Objects<R> {
     pub(super) fn new(input: R) -> Self {
-        Objects { input, line: 1, failed: false }
+        Objects {
+            input,
+            line: 1,
+            failed: false,
+        }
     }
 
     fn byte(&mut self) -> Result<Option<u8>, FormatError> {
         let error = |line, error: std::io::Error| FormatError::new(line, error.to_string());
-        let byte = self.input.fill_buf().map_err(|e| error(self.line, e))?.first().copied();
+        let byte = self
+            .input
+            .fill_buf()
+            .map_err(|e| error(self.line, e))?
+            .first()
+            .copied();
         if byte.is_some() {
             self.input.consume(1);
         }
@@ -53,7 +62,11 @@ impl<R: BufRead> Objects<R> {
         loop {
             let Some(byte) = self.byte()? else {
                 let what = "the file ends within an object";
-                return if depth == 0 { Ok(None) } else { Err(FormatError::new(self.line, what)) };
+                return if depth == 0 {
+                    Ok(None)
+                } else {
+                    Err(FormatError::new(self.line, what))
+                };
             };
             if depth == 0 && byte != b'{' {
                 if byte.is_ascii_whitespace() || b"[],".contains(&byte) {
@@ -80,9 +93,8 @@ impl<R: BufRead> Objects<R> {
                 }
                 if depth == 0 {
                     let object = serde_json::from_slice(&text);
-                    let at = |error: serde_json::Error| {
-                        FormatError::new(self.line, error.to_string())
-                    };
+                    let at =
+                        |error: serde_json::Error| FormatError::new(self.line, error.to_string());
                     return object.map(Some).map_err(at);
                 }
             }
@@ -99,6 +111,8 @@ impl<R: BufRead> Iterator for Objects<R> {
         }
         let object = self.object();
         self.failed = object.is_err();
-        object.transpose().map(|object| object.map(|object| (self.line, object)))
+        object
+            .transpose()
+            .map(|object| object.map(|object| (self.line, object)))
     }
 }

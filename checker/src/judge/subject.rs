@@ -110,28 +110,62 @@ impl Subject {
     ) -> Result<Judged, Unjudgeable> {
         match self {
             Subject::Register => {
-                let reading = Reading { op: register_op, ret: register_ret };
-                linearizable(&PerKey::<String, CasRegister>::default(), &reading, lines, budget)
+                let reading = Reading {
+                    op: register_op,
+                    ret: register_ret,
+                };
+                linearizable(
+                    &PerKey::<String, CasRegister>::default(),
+                    &reading,
+                    lines,
+                    budget,
+                )
             }
             Subject::Kv => {
-                let reading = Reading { op: append_op, ret: append_ret };
-                linearizable(&PerKey::<String, AppendString>::default(), &reading, lines, budget)
+                let reading = Reading {
+                    op: append_op,
+                    ret: append_ret,
+                };
+                linearizable(
+                    &PerKey::<String, AppendString>::default(),
+                    &reading,
+                    lines,
+                    budget,
+                )
             }
-            Subject::Set => linearizable(&Set, &Reading { op: set_op, ret: set_ret }, lines, budget),
+            Subject::Set => {
+                let reading = Reading {
+                    op: set_op,
+                    ret: set_ret,
+                };
+                linearizable(&PerKey::<String, Set>::default(), &reading, lines, budget)
+            }
             Subject::Queue => {
-                let reading = Reading { op: sequence_op, ret: sequence_ret };
+                let reading = Reading {
+                    op: sequence_op,
+                    ret: sequence_ret,
+                };
                 linearizable(&FifoQueue, &reading, lines, budget)
             }
             Subject::Stack => {
-                let reading = Reading { op: sequence_op, ret: sequence_ret };
+                let reading = Reading {
+                    op: sequence_op,
+                    ret: sequence_ret,
+                };
                 linearizable(&Stack, &reading, lines, budget)
             }
             Subject::Counter => {
-                let reading = Reading { op: counter_op, ret: counter_ret };
+                let reading = Reading {
+                    op: counter_op,
+                    ret: counter_ret,
+                };
                 linearizable(&Counter, &reading, lines, budget)
             }
             Subject::Mutex => {
-                let reading = Reading { op: lock_op, ret: |_, _| Ok(LockRet::Done(None)) };
+                let reading = Reading {
+                    op: lock_op,
+                    ret: |_, _| Ok(LockRet::Done(None)),
+                };
                 linearizable(&Mutex, &reading, lines, budget)
             }
             Subject::ListAppend => transactional(transaction::Kind::ListAppend, lines),
@@ -169,10 +203,17 @@ fn transactional(
     kind: transaction::Kind,
     lines: impl Iterator<Item = Line>,
 ) -> Result<Judged, Unjudgeable> {
-    let reading = Reading { op: transaction::steps_of, ret: |_, event| transaction::steps_of(event) };
+    let reading = Reading {
+        op: transaction::steps_of,
+        ret: |_, event| transaction::steps_of(event),
+    };
     let (history, events) = history(&reading, lines)?;
     let finding = transaction::check(kind, &history).finding();
-    Ok(Judged { events, finding, explanation: None })
+    Ok(Judged {
+        events,
+        finding,
+        explanation: None,
+    })
 }
 
 /// Builds the history; `ops` keeps each open question, which its answer is read by.
@@ -185,9 +226,8 @@ fn history<O: Clone, R>(
     let mut events = 0;
     for line in lines {
         let (line, event) = line?;
-        let wrong = |what: Wrong| {
-            FormatError::new(line, format!("{} {}: {what}", event.process, event.f))
-        };
+        let wrong =
+            |what: Wrong| FormatError::new(line, format!("{} {}: {what}", event.process, event.f));
         let result = match event.kind {
             EventKind::Invoke => {
                 let op = (reading.op)(&event).map_err(wrong)?;
@@ -225,7 +265,10 @@ fn unkeyed(value: &Value) -> &Value {
 
 /// The key: the event's own, or the first of `[key value]`.
 fn key_of(event: &Event, is_keyed: bool) -> String {
-    let key = event.key.as_ref().or_else(|| event.value.get(0).filter(|_| is_keyed));
+    let key = event
+        .key
+        .as_ref()
+        .or_else(|| event.value.get(0).filter(|_| is_keyed));
     key.map_or(String::new(), |key| match key {
         Value::String(key) => key.clone(),
         other => other.to_string(),
@@ -233,11 +276,17 @@ fn key_of(event: &Event, is_keyed: bool) -> String {
 }
 
 fn integer(value: &Value) -> Result<i64, Wrong> {
-    value.as_i64().ok_or_else(|| format!("expected an integer, found {value}"))
+    value
+        .as_i64()
+        .ok_or_else(|| format!("expected an integer, found {value}"))
 }
 
 fn integer_or_nil(value: &Value) -> Result<Option<i64>, Wrong> {
-    if value.is_null() { Ok(None) } else { integer(value).map(Some) }
+    if value.is_null() {
+        Ok(None)
+    } else {
+        integer(value).map(Some)
+    }
 }
 
 fn register_op(event: &Event) -> Result<Keyed<String, RegisterOp>, Wrong> {
@@ -274,7 +323,8 @@ fn register_ret(op: &Keyed<String, RegisterOp>, event: &Event) -> Result<Registe
 fn append_op(event: &Event) -> Result<Keyed<String, AppendOp>, Wrong> {
     let text = || {
         let text = event.value.as_str();
-        text.map(str::to_owned).ok_or_else(|| format!("expected a string, found {}", event.value))
+        text.map(str::to_owned)
+            .ok_or_else(|| format!("expected a string, found {}", event.value))
     };
     let op = match event.f.as_str() {
         "get" => AppendOp::Get,
@@ -292,24 +342,31 @@ fn append_ret(op: &Keyed<String, AppendOp>, event: &Event) -> Result<AppendRet, 
     })
 }
 
-fn set_op(event: &Event) -> Result<SetOp, Wrong> {
+fn set_op(event: &Event) -> Result<Keyed<String, SetOp>, Wrong> {
     let element = || integer(event.value.get(1).unwrap_or(&event.value));
-    Ok(match event.f.as_str() {
+    let op = match event.f.as_str() {
         "add" => SetOp::Add(element()?),
         "remove" => SetOp::Remove(element()?),
         "contains" => SetOp::Contains(element()?),
         "read" | "read-set" => SetOp::Read,
         other => return Err(format!("a set has no {other}")),
-    })
+    };
+    Ok(Keyed::new(key_of(event, event.value.is_array()), op))
 }
 
-fn set_ret(op: &SetOp, event: &Event) -> Result<SetRet, Wrong> {
-    Ok(match op {
+/// `[key list]` is the set under that key. A bare list that answers a question about a key has
+/// elements that were never added under it, whatever their numbers.
+fn set_ret(op: &Keyed<String, SetOp>, event: &Event) -> Result<SetRet, Wrong> {
+    Ok(match op.op {
         SetOp::Add(_) | SetOp::Remove(_) => SetRet::Done,
         SetOp::Contains(_) => SetRet::Is(event.value.as_bool().ok_or("expected true or false")?),
         SetOp::Read => {
-            let list = unkeyed(&event.value).as_array().ok_or("expected a list")?;
-            SetRet::Elements(list.iter().map(integer).collect::<Result<_, _>>()?)
+            let value = unkeyed(&event.value);
+            let is_bare = !op.key.is_empty() && event.key.is_none() && value == &event.value;
+            let list = value.as_array().ok_or("expected a list")?;
+            let foreign = if is_bare { i64::MIN } else { 0 };
+            let elements = list.iter().map(|value| Ok(integer(value)? ^ foreign));
+            SetRet::Elements(elements.collect::<Result<_, Wrong>>()?)
         }
     })
 }

@@ -116,7 +116,10 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
 }
 
 fn next_number(count: usize) -> u32 {
-    u32::try_from(count).ok().filter(|n| *n < IMPOSSIBLE).expect("a budget is spent long before")
+    u32::try_from(count)
+        .ok()
+        .filter(|n| *n < IMPOSSIBLE)
+        .expect("a budget is spent long before")
 }
 
 /// Per operation, the bit that stands for it while it is live: free again after its return. Open
@@ -155,4 +158,3 @@ fn scramble(value: u64) -> u64 {
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
 }
-

@@ -38,7 +38,11 @@ fn random_history(seed: u64) -> History<RegisterOp, RegisterRet> {
     let (mut state, mut begun, mut recent): (Option<i64>, u64, i64) = (None, 0, 0);
     for now in 0.. {
         if begun < count && (open.len() as u64) < clients {
-            let expect = if random.below(2) == 0 { state } else { Some(recent) };
+            let expect = if random.below(2) == 0 {
+                state
+            } else {
+                Some(recent)
+            };
             let new = random.value(values);
             recent = if random.below(3) == 0 { new } else { recent };
             let op = match random.below(3) {
@@ -75,7 +79,9 @@ fn random_history(seed: u64) -> History<RegisterOp, RegisterRet> {
             0 => Ended::Info(Reason::default()),
             _ => Ended::Ok(ret),
         };
-        builder.complete(Process(process), Time(now), ended).unwrap();
+        builder
+            .complete(Process(process), Time(now), ended)
+            .unwrap();
     }
     builder.finish()
 }
@@ -90,11 +96,18 @@ fn frontier(problem: &Problem<'_, CasRegister>, scope: impl Fn(u32, Vec<u32>) ->
 
 fn agree(seed: u64) -> bool {
     let history = random_history(seed);
-    let operations: Vec<_> =
-        history.operations().iter().filter(|op| counts(&CasRegister, op)).collect();
+    let operations: Vec<_> = history
+        .operations()
+        .iter()
+        .filter(|op| counts(&CasRegister, op))
+        .collect();
     let problem = Problem::new(&CasRegister, &operations);
     let events = problem.events.len();
-    let exact = |init, _| Scope { events: 0..events, states: vec![init], is_relaxed: false };
+    let exact = |init, _| Scope {
+        events: 0..events,
+        states: vec![init],
+        is_relaxed: false,
+    };
     let is_valid = match frontier(&problem, exact) {
         Fate::Survived(order) => {
             assert!(problem.replays(&order), "seed {seed}: the frontier's order");
@@ -108,22 +121,45 @@ fn agree(seed: u64) -> bool {
         Zones::Contradiction(_) => assert!(!is_valid, "seed {seed}: zones refute: {history:?}"),
         Zones::Undecided => {}
     }
-    for cuts in [Cuts::default(), Cuts { is_narrow: true, jumps_max: 3 }] {
+    for cuts in [
+        Cuts::default(),
+        Cuts {
+            is_narrow: true,
+            jumps_max: 3,
+        },
+    ] {
         let mut classes = Classes::new(&problem);
         let mut meter = Meter::new(Budget::default(), Instant::now());
         match Search::new(&problem, &mut classes, cuts).run(&mut meter) {
             Outcome::Order(order) => assert!(problem.replays(&order) && is_valid, "seed {seed}"),
-            _ => assert!(!is_valid || cuts.is_narrow, "seed {seed}: depth-first: {history:?}"),
+            _ => assert!(
+                !is_valid || cuts.is_narrow,
+                "seed {seed}: depth-first: {history:?}"
+            ),
         }
     }
-    let relaxed = |init, _| Scope { events: 0..events, states: vec![init], is_relaxed: true };
+    let relaxed = |init, _| Scope {
+        events: 0..events,
+        states: vec![init],
+        is_relaxed: true,
+    };
     let is_refuted = matches!(frontier(&problem, relaxed), Fate::Refuted(_));
-    assert!(!(is_refuted && is_valid), "seed {seed}: relaxed: {history:?}");
+    assert!(
+        !(is_refuted && is_valid),
+        "seed {seed}: relaxed: {history:?}"
+    );
     for start in 0..events {
         let end = (start + 1 + usize::try_from(seed % 9).unwrap()).min(events);
-        let window = |_, states| Scope { events: start..end, states, is_relaxed: true };
+        let window = |_, states| Scope {
+            events: start..end,
+            states,
+            is_relaxed: true,
+        };
         let is_refuted = matches!(frontier(&problem, window), Fate::Refuted(_));
-        assert!(!(is_refuted && is_valid), "seed {seed}: window {start}..{end}: {history:?}");
+        assert!(
+            !(is_refuted && is_valid),
+            "seed {seed}: window {start}..{end}: {history:?}"
+        );
     }
     is_valid
 }
@@ -131,5 +167,8 @@ fn agree(seed: u64) -> bool {
 #[test]
 fn every_algorithm_agrees_with_every_other() {
     let valid = (0..60_000).filter(|seed| agree(*seed)).count();
-    assert!((30_000..58_000).contains(&valid), "both kinds are there: {valid} valid");
+    assert!(
+        (30_000..58_000).contains(&valid),
+        "both kinds are there: {valid} valid"
+    );
 }

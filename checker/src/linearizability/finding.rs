@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::{Decision, KeyVerdict, Linearizability, Prefix, Stuck};
-use crate::history::{Operation, OperationId};
+use crate::history::Operation;
 use crate::model::Model;
 use crate::verdict::{Anomaly, Finding, Validity};
 
@@ -135,7 +135,9 @@ impl Linearizability {
 
 impl KeyVerdict {
     fn object(&self) -> String {
-        self.key.as_ref().map_or_else(|| "the history".to_owned(), |key| format!("key {key}"))
+        self.key
+            .as_ref()
+            .map_or_else(|| "the history".to_owned(), |key| format!("key {key}"))
     }
 
     /// The violation with its drawing and reasons, for a terminal.
@@ -177,7 +179,12 @@ impl KeyVerdict {
             }
             Decision::Invalid(contradiction) => {
                 let opening = format!("{} is not linearizable.", self.object());
-                ("nonlinearizable", opening, &contradiction.prefix, &contradiction.minimal[..])
+                (
+                    "nonlinearizable",
+                    opening,
+                    &contradiction.prefix,
+                    &contradiction.minimal[..],
+                )
             }
         };
         let mut message = opening;
@@ -194,7 +201,12 @@ impl KeyVerdict {
                 events.push(event);
             }
         }
-        Some(Anomaly { kind: kind.into(), key: self.key.clone(), message, events })
+        Some(Anomaly {
+            kind: kind.into(),
+            key: self.key.clone(),
+            message,
+            events,
+        })
     }
 }
 
@@ -207,7 +219,10 @@ fn reasons(prefix: &Prefix) -> Vec<String> {
         .map(|stuck| format!("{}.", stuck.why))
         .collect();
     if prefix.stuck.len() > NAMED_MAX {
-        reasons.push(format!("{} more are stuck there.", prefix.stuck.len() - NAMED_MAX));
+        reasons.push(format!(
+            "{} more are stuck there.",
+            prefix.stuck.len() - NAMED_MAX
+        ));
     }
     reasons
 }

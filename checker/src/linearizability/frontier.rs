@@ -78,9 +78,16 @@ struct Antichains {
 impl Antichains {
     /// False where one that is at least as good is there already.
     fn insert(&mut self, configuration: &Configuration) -> bool {
-        let key = (configuration.state, configuration.before, configuration.done.clone());
+        let key = (
+            configuration.state,
+            configuration.before,
+            configuration.done.clone(),
+        );
         let chain = self.of.entry(key).or_default();
-        if chain.iter().any(|(used, _)| is_within(used, &configuration.used)) {
+        if chain
+            .iter()
+            .any(|(used, _)| is_within(used, &configuration.used))
+        {
             return false;
         }
         chain.retain(|(used, _)| !is_within(&configuration.used, used));
@@ -93,7 +100,13 @@ impl Antichains {
         let mut all: Vec<Configuration> = Vec::new();
         for ((state, before, done), chain) in self.of {
             for (used, node) in chain {
-                all.push(Configuration { state, before, done: done.clone(), used, node });
+                all.push(Configuration {
+                    state,
+                    before,
+                    done: done.clone(),
+                    used,
+                    node,
+                });
             }
         }
         all.sort_unstable_by_key(|configuration| configuration.node);
@@ -104,7 +117,9 @@ impl Antichains {
 /// True where no class was used more often in `one`.
 fn is_within(one: &Used, other: &Used) -> bool {
     one.iter().all(|(class, count)| {
-        other.iter().any(|(there, as_often)| there == class && count <= as_often)
+        other
+            .iter()
+            .any(|(there, as_often)| there == class && count <= as_often)
     })
 }
 
@@ -140,7 +155,10 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             scope,
         };
         for place in 0..problem.len() {
-            let (call, ret) = (problem.calls[place as usize], problem.returns[place as usize]);
+            let (call, ret) = (
+                problem.calls[place as usize],
+                problem.returns[place as usize],
+            );
             if (call as usize) < frontier.scope.events.start
                 && ret as usize >= frontier.scope.events.start
             {
@@ -167,7 +185,10 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
                 self.call(place);
                 continue;
             }
-            let deepest = frontier.iter().map(|configuration| configuration.node).max();
+            let deepest = frontier
+                .iter()
+                .map(|configuration| configuration.node)
+                .max();
             let Some(next) = self.past(place, frontier, meter) else {
                 return Fate::Spent;
             };
@@ -271,7 +292,10 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
         let mut asked: SmallVec<[(u32, u32); 8]> = SmallVec::new();
         for at in 0..self.live.len() {
             let place = self.live[at];
-            let kind = (self.classes.of[place as usize], self.is_optional[place as usize]);
+            let kind = (
+                self.classes.of[place as usize],
+                self.is_optional[place as usize],
+            );
             if has(&from.done, self.slots[place as usize]) || tried.contains(&kind) {
                 continue;
             }
@@ -282,7 +306,11 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             if !kind.1 {
                 asked.push((self.classes.question[place as usize], state));
             }
-            let mut successor = Configuration { state, before: NOWHERE, ..from.clone() };
+            let mut successor = Configuration {
+                state,
+                before: NOWHERE,
+                ..from.clone()
+            };
             self.mark(&mut successor, place);
             successors.push(successor);
         }
@@ -297,11 +325,16 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             let Some(state) = fits(self.classes, from, place) else {
                 continue;
             };
-            if state == from.state || asked.contains(&(self.classes.question[place as usize], state))
+            if state == from.state
+                || asked.contains(&(self.classes.question[place as usize], state))
             {
                 continue;
             }
-            let mut successor = Configuration { state, before: from.state, ..from.clone() };
+            let mut successor = Configuration {
+                state,
+                before: from.state,
+                ..from.clone()
+            };
             if !self.scope.is_relaxed {
                 count_up(&mut successor.used, class);
             }
@@ -341,7 +374,8 @@ fn count_up(used: &mut Used, class: u32) {
 }
 
 fn has(bits: &Bits, slot: u32) -> bool {
-    bits.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+    bits.get(slot as usize / 64)
+        .is_some_and(|word| word >> (slot % 64) & 1 == 1)
 }
 
 fn set(bits: &mut Bits, slot: u32) {

@@ -16,7 +16,12 @@ pub(crate) struct Meter {
 impl Meter {
     /// The wall clock runs from `started` on, which several meters can share.
     pub(crate) fn new(budget: Budget, started: Instant) -> Self {
-        Meter { budget, started, states: 0, is_spent: false }
+        Meter {
+            budget,
+            started,
+            states: 0,
+            is_spent: false,
+        }
     }
 
     /// A meter for one attempt among several: that many configurations at most, and no more than
@@ -24,7 +29,12 @@ impl Meter {
     pub(crate) fn slice(&self, states_max: u64) -> Meter {
         let mut budget = self.budget;
         budget.states_max = states_max.min(budget.states_max.saturating_sub(self.states));
-        Meter { budget, started: self.started, states: 0, is_spent: false }
+        Meter {
+            budget,
+            started: self.started,
+            states: 0,
+            is_spent: false,
+        }
     }
 
     /// Adds what an attempt spent.
@@ -53,6 +63,9 @@ impl Meter {
     fn is_over(&self, bytes: usize) -> bool {
         self.states >= self.budget.states_max
             || bytes as u64 >= self.budget.bytes_max
-            || self.budget.wall_max.is_some_and(|wall| self.started.elapsed() >= wall)
+            || self
+                .budget
+                .wall_max
+                .is_some_and(|wall| self.started.elapsed() >= wall)
     }
 }

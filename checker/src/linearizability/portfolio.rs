@@ -24,7 +24,10 @@ pub(crate) enum Answer {
     /// This order explains every known result.
     Order(Vec<u32>),
     /// There is none, as these operations alone show, if they are known.
-    None { core: Option<Vec<u32>>, deepest: Vec<u32> },
+    None {
+        core: Option<Vec<u32>>,
+        deepest: Vec<u32>,
+    },
     /// The budget ran out.
     Spent { deepest: Vec<u32> },
 }
@@ -43,14 +46,29 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: Meter) -> (Answe
     match zone::decide(problem) {
         Zones::Order(order) => return (Answer::Order(order), 0),
         Zones::Contradiction(core) => {
-            return (Answer::None { core: Some(core), deepest: Vec::new() }, 0);
+            return (
+                Answer::None {
+                    core: Some(core),
+                    deepest: Vec::new(),
+                },
+                0,
+            );
         }
         Zones::Undecided => {}
     }
     let mut classes = Classes::new(problem);
     let states = reachable(problem, &mut classes);
-    if let Some(place) = states.as_ref().and_then(|states| impossible(&mut classes, states)) {
-        return (Answer::None { core: Some(vec![place]), deepest: Vec::new() }, 0);
+    if let Some(place) = states
+        .as_ref()
+        .and_then(|states| impossible(&mut classes, states))
+    {
+        return (
+            Answer::None {
+                core: Some(vec![place]),
+                deepest: Vec::new(),
+            },
+            0,
+        );
     }
     let mut portfolio = Portfolio {
         problem,
@@ -76,7 +94,13 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
         let mut jumps_max = FIRST_JUMPS;
         loop {
             let decided = self
-                .search(&mut classes, Cuts { is_narrow: true, jumps_max })
+                .search(
+                    &mut classes,
+                    Cuts {
+                        is_narrow: true,
+                        jumps_max,
+                    },
+                )
                 .or_else(|| self.windows(&mut classes))
                 .or_else(|| self.frontier(&mut classes, true))
                 .or_else(|| self.search(&mut classes, Cuts::default()))
@@ -85,7 +109,9 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
                 return answer;
             }
             if self.meter.is_spent() {
-                return Answer::Spent { deepest: std::mem::take(&mut self.deepest) };
+                return Answer::Spent {
+                    deepest: std::mem::take(&mut self.deepest),
+                };
             }
             self.slice = self.slice.saturating_mul(GROWTH);
             jumps_max = jumps_max.saturating_mul(4);
@@ -93,7 +119,10 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
     }
 
     fn refuted(&mut self) -> Answer {
-        Answer::None { core: None, deepest: std::mem::take(&mut self.deepest) }
+        Answer::None {
+            core: None,
+            deepest: std::mem::take(&mut self.deepest),
+        }
     }
 
     fn search(&mut self, classes: &mut Classes<'p, 'a, M>, cuts: Cuts) -> Option<Answer> {
@@ -107,7 +136,10 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
         self.meter.add(&attempt);
         match outcome {
             Outcome::Order(order) => {
-                assert!(self.problem.replays(&order), "the search only takes possible steps");
+                assert!(
+                    self.problem.replays(&order),
+                    "the search only takes possible steps"
+                );
                 Some(Answer::Order(order))
             }
             Outcome::Exhausted { deepest } | Outcome::Spent { deepest } => {
@@ -127,7 +159,14 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
         }
         let init = classes.intern(self.problem.model.init());
         let events = 0..self.problem.events.len();
-        let fate = self.scope(classes, Scope { events, states: vec![init], is_relaxed });
+        let fate = self.scope(
+            classes,
+            Scope {
+                events,
+                states: vec![init],
+                is_relaxed,
+            },
+        );
         match fate {
             Fate::Survived(order) if self.problem.replays(&order) => Some(Answer::Order(order)),
             Fate::Refuted(deepest) => {
@@ -161,7 +200,11 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
             }
             last_start = start;
             let end = (stuck + 2 * WINDOWS[0]).min(self.problem.events.len());
-            let scope = Scope { events: start..end, states: states.clone(), is_relaxed: true };
+            let scope = Scope {
+                events: start..end,
+                states: states.clone(),
+                is_relaxed: true,
+            };
             if matches!(self.scope(classes, scope), Fate::Refuted(_)) {
                 return Some(self.refuted());
             }
@@ -228,9 +271,14 @@ pub(super) fn reachable<'p, M: Model>(
 }
 
 /// An operation of known result that is possible in no state.
-fn impossible<M: Model>(classes: &mut Classes<'_, '_, M>, states: &[u32]) -> Option<u32> {
+pub(super) fn impossible<M: Model>(
+    classes: &mut Classes<'_, '_, M>,
+    states: &[u32],
+) -> Option<u32> {
     let examples = classes.examples();
-    examples
-        .into_iter()
-        .find(|place| states.iter().all(|state| classes.step(*state, *place).is_none()))
+    examples.into_iter().find(|place| {
+        states
+            .iter()
+            .all(|state| classes.step(*state, *place).is_none())
+    })
 }

@@ -62,7 +62,10 @@ impl<'a, M: Model> Problem<'a, M> {
     /// # Panics
     /// With 2³¹ operations or more on one key.
     pub(crate) fn new(model: &'a M, operations: &'a [&'a Operation<M::Op, M::Ret>]) -> Self {
-        assert!(operations.len() < 1 << 31, "an event is 31 bits of place and one of kind");
+        assert!(
+            operations.len() < 1 << 31,
+            "an event is 31 bits of place and one of kind"
+        );
         let mut returned: Vec<(Time, u32)> = (0..)
             .zip(operations)
             .filter_map(|(place, operation)| Some((operation.returned()?, place)))
@@ -92,7 +95,11 @@ impl<'a, M: Model> Problem<'a, M> {
     fn push(&mut self, event: Event) {
         let rank = u32::try_from(self.events.len()).expect("fewer than 2^32 events, as asserted");
         self.events.push(event);
-        let ranks = if event.is_return() { &mut self.returns } else { &mut self.calls };
+        let ranks = if event.is_return() {
+            &mut self.returns
+        } else {
+            &mut self.calls
+        };
         ranks[event.place() as usize] = rank;
     }
 
@@ -107,11 +114,15 @@ impl<'a, M: Model> Problem<'a, M> {
 
     pub(crate) fn step(&self, state: &M::State, place: u32) -> Option<M::State> {
         let operation = self.operations[place as usize];
-        self.model.step(state, operation.op(), operation.outcome().ok())
+        self.model
+            .step(state, operation.op(), operation.outcome().ok())
     }
 
     pub(crate) fn ids(&self, places: &[u32]) -> Vec<OperationId> {
-        places.iter().map(|place| self.operations[*place as usize].id()).collect()
+        places
+            .iter()
+            .map(|place| self.operations[*place as usize].id())
+            .collect()
     }
 
     /// True where the order gives every result, holds every operation that has one, and puts
@@ -129,6 +140,8 @@ impl<'a, M: Model> Problem<'a, M> {
             is_done[at] = true;
             latest = latest.max(self.calls[at]);
         }
-        (0..).zip(is_done).all(|(place, is_done)| is_done || self.is_open(place))
+        (0..)
+            .zip(is_done)
+            .all(|(place, is_done)| is_done || self.is_open(place))
     }
 }

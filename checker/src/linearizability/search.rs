@@ -134,13 +134,21 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             deepest: Vec::new(),
             deepest_front: 0,
             shared: 0,
-            unrest: Unrest { visits: 0, distance: DISTANCE_MIN, salt: 0 },
+            unrest: Unrest {
+                visits: 0,
+                distance: DISTANCE_MIN,
+                salt: 0,
+            },
         }
     }
 
     pub(crate) fn run(mut self, meter: &mut Meter) -> Outcome {
         let state = self.classes.intern(self.problem.model.init());
-        let mut here = Position { state, before: NOWHERE, front: 0 };
+        let mut here = Position {
+            state,
+            before: NOWHERE,
+            front: 0,
+        };
         self.advance(&mut here);
         let (mut alternatives, mut has_more) = (self.known(here), true);
         loop {
@@ -154,14 +162,21 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
                 let Some(next) = self.apply(here, place) else {
                     continue;
                 };
-                self.stack.push(Frame { position: here, applied: place, alternatives, has_more });
+                self.stack.push(Frame {
+                    position: here,
+                    applied: place,
+                    alternatives,
+                    has_more,
+                });
                 here = next;
                 if self.cuts.jumps_max > 0 {
                     here = self.perhaps_go_back(here);
                 }
                 if !meter.visit(self.bytes()) || self.unrest.salt > self.cuts.jumps_max {
                     self.keep_deepest();
-                    return Outcome::Spent { deepest: self.deepest };
+                    return Outcome::Spent {
+                        deepest: self.deepest,
+                    };
                 }
                 (alternatives, has_more) = (self.known(here), true);
                 if alternatives.len() == 1 && self.is_read(alternatives[0]) {
@@ -171,7 +186,9 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
                 self.keep_deepest();
                 self.dead_ends.insert(self.key(here));
                 let Some(frame) = self.stack.pop() else {
-                    return Outcome::Exhausted { deepest: self.deepest };
+                    return Outcome::Exhausted {
+                        deepest: self.deepest,
+                    };
                 };
                 self.shared = self.shared.min(self.stack.len());
                 self.undo(frame.applied);
@@ -190,7 +207,8 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     fn known(&mut self, here: Position) -> Places {
         let mut firsts: SmallVec<[(u32, u32); 8]> = SmallVec::new();
         let mut at = self.waiting.after(None);
-        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front) {
+        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front)
+        {
             at = self.waiting.after(Some(place));
             let Some(after) = self.fits(here, place) else {
                 continue;
@@ -201,8 +219,12 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             }
             let same = |first: &&mut (u32, u32)| self.classes.of[first.0 as usize] == class;
             match firsts.iter_mut().find(same) {
-                Some((first, _)) if self.problem.returns[place as usize]
-                    < self.problem.returns[*first as usize] => *first = place,
+                Some((first, _))
+                    if self.problem.returns[place as usize]
+                        < self.problem.returns[*first as usize] =>
+                {
+                    *first = place
+                }
                 Some(_) => {}
                 None => firsts.push((place, after)),
             }
@@ -234,7 +256,8 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     fn questions(&mut self, here: Position) -> SmallVec<[(u32, u32); 8]> {
         let mut known = SmallVec::new();
         let mut at = self.waiting.after(None);
-        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front) {
+        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front)
+        {
             at = self.waiting.after(Some(place));
             if let Some(after) = self.fits(here, place) {
                 known.push((self.classes.question[place as usize], after));
@@ -262,8 +285,14 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             let mut returns = self.problem.returns[*place as usize];
             let mut rank = rank;
             if self.unrest.salt > 0 {
-                let chance = u32::try_from(mix(u64::from(*place) << 32 ^ u64::from(self.unrest.salt)) >> 96).expect("32 bits are left");
-                rank = if chance.is_multiple_of(4) { rank ^ 1 } else { rank };
+                let chance =
+                    u32::try_from(mix(u64::from(*place) << 32 ^ u64::from(self.unrest.salt)) >> 96)
+                        .expect("32 bits are left");
+                rank = if chance.is_multiple_of(4) {
+                    rank ^ 1
+                } else {
+                    rank
+                };
                 returns = if chance & 4 == 0 { returns } else { chance };
             }
             ranked.push((Reverse(rank), Reverse(returns), *place));
@@ -289,7 +318,11 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     fn apply(&mut self, here: Position, place: u32) -> Option<Position> {
         let state = self.classes.step(here.state, place)?;
         self.done ^= mix(u64::from(place));
-        let mut next = Position { state, before: NOWHERE, front: here.front };
+        let mut next = Position {
+            state,
+            before: NOWHERE,
+            front: here.front,
+        };
         if self.problem.returns[place as usize] == OPEN {
             next.before = here.state;
             self.open.take(place);
@@ -376,7 +409,8 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
         if (front, self.stack.len()) > (self.deepest_front, self.deepest.len()) {
             self.deepest_front = front;
             self.deepest.truncate(self.shared);
-            self.deepest.extend(self.stack[self.shared..].iter().map(|frame| frame.applied));
+            self.deepest
+                .extend(self.stack[self.shared..].iter().map(|frame| frame.applied));
             self.shared = self.stack.len();
         }
     }
@@ -389,12 +423,12 @@ struct OpenQueues {
 }
 
 impl OpenQueues {
-    fn new<M: Model>(
-        problem: &Problem<'_, M>,
-        classes: &Classes<'_, '_, M>,
-    ) -> Self {
+    fn new<M: Model>(problem: &Problem<'_, M>, classes: &Classes<'_, '_, M>) -> Self {
         let mut number = vec![NOWHERE; classes.count()];
-        let mut open = OpenQueues { queues: Vec::new(), of: classes.of.clone() };
+        let mut open = OpenQueues {
+            queues: Vec::new(),
+            of: classes.of.clone(),
+        };
         for place in (0..problem.len()).filter(|place| problem.is_open(*place)) {
             let class = classes.of[place as usize] as usize;
             if number[class] == NOWHERE {

@@ -45,6 +45,14 @@ pub(crate) enum Zones {
     Undecided,
 }
 
+impl Zones {
+    /// Nil has no writer, so that some of the places may be none.
+    fn among(mut contradiction: Contradiction) -> Self {
+        contradiction.retain(|place| *place != NONE);
+        Zones::Contradiction(contradiction)
+    }
+}
+
 const NONE: u32 = u32::MAX;
 /// The initial value.
 const NIL: u32 = 0;
@@ -89,12 +97,12 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
     let steps = [Register::find_present, Register::bound, Register::tighten];
     for step in steps {
         if let Err(contradiction) = step(&mut register) {
-            return Zones::Contradiction(contradiction);
+            return Zones::among(contradiction);
         }
     }
     let blocks = match Blocks::new(&register) {
         Ok(blocks) => blocks,
-        Err(contradiction) => return Zones::Contradiction(contradiction),
+        Err(contradiction) => return Zones::among(contradiction),
     };
     match sequence::write_down(&register, &blocks) {
         Some(order) if problem.replays(&order) => Zones::Order(order),
@@ -116,8 +124,14 @@ struct Register<'p> {
 impl<'p> Register<'p> {
     /// `None` where it is no register or a value has two possible writers.
     fn new<M: Model>(problem: &'p Problem<'_, M>) -> Option<Self> {
-        let nowhere = Bound { rank: i64::MAX, place: NONE };
-        let never = Bound { rank: -1, place: NONE };
+        let nowhere = Bound {
+            rank: i64::MAX,
+            place: NONE,
+        };
+        let never = Bound {
+            rank: -1,
+            place: NONE,
+        };
         let unknown = Value {
             writer: NONE,
             consumer: NONE,
@@ -127,10 +141,16 @@ impl<'p> Register<'p> {
         };
         let mut numbers: FxHashMap<Option<i64>, u32> = FxHashMap::default();
         numbers.insert(None, NIL);
-        let mut values = vec![Value { is_present: true, early: never, ..unknown }];
+        let mut values = vec![Value {
+            is_present: true,
+            early: never,
+            ..unknown
+        }];
         let mut steps = Vec::with_capacity(problem.operations.len());
         for (place, operation) in (0..).zip(problem.operations) {
-            let step = problem.model.as_register(operation.op(), operation.outcome().ok())?;
+            let step = problem
+                .model
+                .as_register(operation.op(), operation.outcome().ok())?;
             let mut number = |value: Option<i64>| {
                 let next = u32::try_from(values.len()).expect("at most two values an operation");
                 let number = *numbers.entry(value).or_insert(next);
@@ -142,7 +162,11 @@ impl<'p> Register<'p> {
             let step = match step {
                 RegisterStep::Read(value) => Step::Read(number(value)),
                 RegisterStep::Write(new) => Step::Write(number(Some(new))),
-                RegisterStep::Cas { expect, new, swapped } => match swapped {
+                RegisterStep::Cas {
+                    expect,
+                    new,
+                    swapped,
+                } => match swapped {
                     Some(false) => Step::Miss(number(expect)),
                     _ if expect == Some(new) => Step::Read(number(expect)),
                     _ => Step::Swap(number(expect), number(Some(new))),
@@ -216,7 +240,12 @@ impl<'p> Register<'p> {
                 let consumer = &mut self.values[from as usize].consumer;
                 let other = std::mem::replace(consumer, writer);
                 if other != NONE {
-                    return Err(vec![self.values[from as usize].writer, other, writer, witness]);
+                    return Err(vec![
+                        self.values[from as usize].writer,
+                        other,
+                        writer,
+                        witness,
+                    ]);
                 }
                 seen.push((from, writer));
             }

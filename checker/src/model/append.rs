@@ -39,9 +39,7 @@ impl Model for AppendString {
     fn step(&self, state: &String, op: &AppendOp, ret: Option<&AppendRet>) -> Option<String> {
         match (op, ret) {
             (AppendOp::Get, None) => Some(state.clone()),
-            (AppendOp::Get, Some(AppendRet::Value(seen))) => {
-                (seen == state).then(|| state.clone())
-            }
+            (AppendOp::Get, Some(AppendRet::Value(seen))) => (seen == state).then(|| state.clone()),
             (AppendOp::Put(new), None | Some(AppendRet::Done)) => Some(new.clone()),
             (AppendOp::Append(end), None | Some(AppendRet::Done)) => Some(format!("{state}{end}")),
             _ => None,

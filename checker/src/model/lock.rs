@@ -36,7 +36,12 @@ impl Model for Mutex {
         None
     }
 
-    fn step(&self, holder: &Option<u64>, op: &LockOp, ret: Option<&LockRet>) -> Option<Option<u64>> {
+    fn step(
+        &self,
+        holder: &Option<u64>,
+        op: &LockOp,
+        ret: Option<&LockRet>,
+    ) -> Option<Option<u64>> {
         match (op, holder, ret) {
             (LockOp::Acquire(who), None, _) => Some(Some(*who)),
             (LockOp::Release(who), Some(holder), _) if who == holder => Some(None),

@@ -44,8 +44,10 @@ impl<N: Nondeterministic> Model for AnyOf<N> {
     }
 
     fn step(&self, state: &Self::State, op: &N::Op, ret: Option<&N::Ret>) -> Option<Self::State> {
-        let next: BTreeSet<_> =
-            state.iter().flat_map(|state| self.0.step(state, op, ret)).collect();
+        let next: BTreeSet<_> = state
+            .iter()
+            .flat_map(|state| self.0.step(state, op, ret))
+            .collect();
         (!next.is_empty()).then_some(next)
     }
 

@@ -106,7 +106,11 @@ impl Model for CasRegister {
                     Some(RegisterRet::Swapped(swapped)) => Some(*swapped),
                     _ => None,
                 };
-                Some(RegisterStep::Cas { expect: *expect, new: *new, swapped })
+                Some(RegisterStep::Cas {
+                    expect: *expect,
+                    new: *new,
+                    swapped,
+                })
             }
             _ => None,
         }

@@ -50,7 +50,8 @@ impl Model for Registers {
                 }
             }
         }
-        seen.is_none_or(|mut rest| rest.next().is_none()).then_some(next)
+        seen.is_none_or(|mut rest| rest.next().is_none())
+            .then_some(next)
     }
 
     fn key(&self, _: &Vec<RegistersOp>) {}

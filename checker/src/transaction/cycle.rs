@@ -33,7 +33,11 @@ const KINDS: [(&str, &[Edge], bool); 8] = [
     ("G0-realtime", &[Edge::Ww, Edge::Time], false),
     ("G1c-realtime", &[Edge::Ww, Edge::Wr, Edge::Time], false),
     ("G-single-realtime", &[Edge::Ww, Edge::Wr, Edge::Time], true),
-    ("G2-realtime", &[Edge::Ww, Edge::Wr, Edge::Rw, Edge::Time], true),
+    (
+        "G2-realtime",
+        &[Edge::Ww, Edge::Wr, Edge::Rw, Edge::Time],
+        true,
+    ),
 ];
 
 pub(super) fn find(
@@ -47,7 +51,9 @@ pub(super) fn find(
     }
     components.sort_unstable();
     let named = components.iter().take(COMPONENTS_MAX);
-    named.filter_map(|component| strongest(dependencies, history, component)).collect()
+    named
+        .filter_map(|component| strongest(dependencies, history, component))
+        .collect()
 }
 
 fn strongest(
@@ -56,12 +62,16 @@ fn strongest(
     component: &[Node],
 ) -> Option<Violation> {
     let within: FxHashSet<Node> = component.iter().copied().collect();
-    let starts: Vec<Node> =
-        component.iter().copied().filter(|node| node.index() < history.len()).collect();
+    let starts: Vec<Node> = component
+        .iter()
+        .copied()
+        .filter(|node| node.index() < history.len())
+        .collect();
     for (kind, allowed, has_rw) in KINDS {
-        let cycles = starts.iter().take(STARTS_MAX).filter_map(|start| {
-            shortest(dependencies, &within, *start, allowed, has_rw)
-        });
+        let cycles = starts
+            .iter()
+            .take(STARTS_MAX)
+            .filter_map(|start| shortest(dependencies, &within, *start, allowed, has_rw));
         if let Some(cycle) = cycles.min_by_key(Vec::len) {
             return Some(violation(kind, &cycle, history));
         }
@@ -131,12 +141,18 @@ fn violation(
         .map(|id| {
             let transaction = history.get(*id);
             let process = transaction.process();
-            let steps = transaction.outcome().ok().unwrap_or_else(|| transaction.op());
+            let steps = transaction
+                .outcome()
+                .ok()
+                .unwrap_or_else(|| transaction.op());
             let node = NodeIndex::new(id.0);
             format!("{} is {process}'s {}", number(node), words(steps))
         })
         .collect();
-    for (at, (node, edge)) in cycle.iter().enumerate().filter(|(_, (node, _))| is_transaction(node))
+    for (at, (node, edge)) in cycle
+        .iter()
+        .enumerate()
+        .filter(|(_, (node, _))| is_transaction(node))
     {
         let onward = (1..=cycle.len()).map(|step| cycle[(at + step) % cycle.len()].0);
         let next = onward.into_iter().find(is_transaction).unwrap_or(*node);
@@ -146,9 +162,17 @@ fn violation(
             Edge::Rw => "read what the latter overwrote",
             Edge::Time => "had completed before the latter was invoked",
         };
-        parts.push(format!("{} came before {}: the former {why}", number(*node), number(next)));
+        parts.push(format!(
+            "{} came before {}: the former {why}",
+            number(*node),
+            number(next)
+        ));
     }
-    Violation { kind: kind.into(), transactions, message: parts.join(". ") }
+    Violation {
+        kind: kind.into(),
+        transactions,
+        message: parts.join(". "),
+    }
 }
 
 fn words(steps: &[Step]) -> String {

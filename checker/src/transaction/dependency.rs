@@ -73,7 +73,10 @@ impl Dependencies {
             }
         }
         time(&mut graph, history);
-        Dependencies { graph, violations: collector.violations }
+        Dependencies {
+            graph,
+            violations: collector.violations,
+        }
     }
 }
 
@@ -97,8 +100,15 @@ impl<'h> Collector<'h> {
     }
 
     fn violation(&mut self, kind: &str, places: &[u32], message: String) {
-        let transactions = places.iter().map(|place| OperationId(*place as usize)).collect();
-        self.violations.push(Violation { kind: kind.into(), transactions, message });
+        let transactions = places
+            .iter()
+            .map(|place| OperationId(*place as usize))
+            .collect();
+        self.violations.push(Violation {
+            kind: kind.into(),
+            transactions,
+            message,
+        });
     }
 
     fn writes(&mut self, place: u32, transaction: &'h Transaction) {
@@ -151,7 +161,9 @@ impl<'h> Collector<'h> {
         let history = self.history;
         let object = self.object(name);
         object.reads.push((place, seen.len(), seen.last().copied()));
-        let writer = seen.last().and_then(|last| object.writers.get(last).copied());
+        let writer = seen
+            .last()
+            .and_then(|last| object.writers.get(last).copied());
         if kind == Kind::ListAppend {
             let common = seen.len().min(object.order.len());
             let agrees = object.order[..common] == seen[..common];
@@ -177,9 +189,8 @@ impl<'h> Collector<'h> {
             _ => None,
         });
         if writer != place && last_write != seen.last().copied() {
-            let message = format!(
-                "{seen:?} was read from {name}, between two writes of one transaction"
-            );
+            let message =
+                format!("{seen:?} was read from {name}, between two writes of one transaction");
             self.violation("G1b", &[writer, place], message);
         }
     }
@@ -203,7 +214,11 @@ impl<'h> Collector<'h> {
 
 fn connect(graph: &mut DiGraph<(), Edge, u32>, from: u32, to: u32, edge: Edge) {
     if from != to {
-        graph.add_edge(NodeIndex::new(from as usize), NodeIndex::new(to as usize), edge);
+        graph.add_edge(
+            NodeIndex::new(from as usize),
+            NodeIndex::new(to as usize),
+            edge,
+        );
     }
 }
 

@@ -36,7 +36,9 @@ impl Blocks {
             loop {
                 reached += 1;
                 let of = &register.values[at as usize];
-                blocks.places.extend((of.writer != NONE).then_some(of.writer));
+                blocks
+                    .places
+                    .extend((of.writer != NONE).then_some(of.writer));
                 let reads = begins[at as usize] as usize..begins[at as usize + 1] as usize;
                 blocks.places.extend(&readers[reads]);
                 let Some(consumer) = Some(of.consumer).filter(|consumer| *consumer != NONE) else {
@@ -49,7 +51,13 @@ impl Blocks {
             }
             blocks.close(register, start)?;
         }
-        if reached < register.values.iter().filter(|value| value.is_present).count() {
+        if reached
+            < register
+                .values
+                .iter()
+                .filter(|value| value.is_present)
+                .count()
+        {
             return Err(cycle(register, &blocks));
         }
         blocks.disagree(register).map_or(Ok(blocks), Err)
@@ -66,8 +74,14 @@ impl Blocks {
     /// Ends the block, and looks whether its own operations can be in that order.
     fn close(&mut self, register: &Register<'_>, start: u32) -> Result<(), Contradiction> {
         let begin = *self.starts.last().expect("it begins with one") as usize;
-        let mut first = Bound { rank: i64::MAX, place: NONE };
-        let mut last = Bound { rank: -1, place: NONE };
+        let mut first = Bound {
+            rank: i64::MAX,
+            place: NONE,
+        };
+        let mut last = Bound {
+            rank: -1,
+            place: NONE,
+        };
         if start == NIL {
             first.rank = -1;
         }
@@ -77,7 +91,10 @@ impl Blocks {
             let step = register.steps[*place as usize];
             let (call, ret) = (register.call(*place), register.ret(*place));
             if matches!(step, Step::Read(_)) {
-                within = within.max(Bound { rank: call, place: *place });
+                within = within.max(Bound {
+                    rank: call,
+                    place: *place,
+                });
             } else {
                 before = before.max(within);
             }
@@ -85,17 +102,27 @@ impl Blocks {
                 return Err(chain(register, &self.places[begin..], before.place, *place));
             }
             if !matches!(step, Step::Read(_)) {
-                before = before.max(Bound { rank: call, place: *place });
+                before = before.max(Bound {
+                    rank: call,
+                    place: *place,
+                });
             }
-            first = first.min(Bound { rank: ret, place: *place });
-            last = last.max(Bound { rank: call, place: *place });
+            first = first.min(Bound {
+                rank: ret,
+                place: *place,
+            });
+            last = last.max(Bound {
+                rank: call,
+                place: *place,
+            });
             if let Step::Write(value) | Step::Swap(_, value) = step {
                 let known = &register.values[value as usize];
                 first = first.min(known.early);
                 last = last.max(known.late);
             }
         }
-        self.starts.push(u32::try_from(self.places.len()).expect("places are 32 bits"));
+        self.starts
+            .push(u32::try_from(self.places.len()).expect("places are 32 bits"));
         self.first.push(first);
         self.last.push(last);
         Ok(())
@@ -123,11 +150,14 @@ impl Blocks {
         }
         let (one, other) = clash?;
         Some(
-            [self.witnesses(register, one), self.witnesses(register, other)]
-                .concat()
-                .into_iter()
-                .filter(|place| *place != NONE)
-                .collect(),
+            [
+                self.witnesses(register, one),
+                self.witnesses(register, other),
+            ]
+            .concat()
+            .into_iter()
+            .filter(|place| *place != NONE)
+            .collect(),
         )
     }
 
@@ -167,7 +197,12 @@ fn chain(register: &Register<'_>, places: &[u32], one: u32, other: u32) -> Contr
     let (one_at, other_at) = (position(one).unwrap_or(0), position(other).unwrap_or(0));
     let last = one_at.max(other_at);
     let is_link = |place: &&u32| !matches!(register.steps[**place as usize], Step::Read(_));
-    places[..=last].iter().filter(is_link).copied().chain([one, other]).collect()
+    places[..=last]
+        .iter()
+        .filter(is_link)
+        .copied()
+        .chain([one, other])
+        .collect()
 }
 
 /// Swaps that need each other first.

@@ -42,7 +42,9 @@ pub(super) fn write_down(register: &Register<'_>, blocks: &Blocks) -> Option<Vec
                 undo.pop_front();
             }
         } else {
-            let (mark, left) = undo.pop_back().filter(|_| tries < TRIES_MAX + blocks.len())?;
+            let (mark, left) = undo
+                .pop_back()
+                .filter(|_| tries < TRIES_MAX + blocks.len())?;
             sequence.take_back(mark);
             choices = left;
         }
@@ -99,7 +101,11 @@ impl<'r, 'p> Sequence<'r, 'p> {
             front: 0,
             value: NIL,
             stuck: Vec::new(),
-            spare: register.places().filter(is_spare).map(|(place, _)| place).collect(),
+            spare: register
+                .places()
+                .filter(is_spare)
+                .map(|(place, _)| place)
+                .collect(),
             used: 0,
             spare_swaps: spare_swaps(register),
             by_last,
@@ -216,7 +222,11 @@ impl<'r, 'p> Sequence<'r, 'p> {
         {
             return true;
         }
-        let Some(place) = self.spare.get(self.used).copied().filter(|_| !self.stuck.is_empty())
+        let Some(place) = self
+            .spare
+            .get(self.used)
+            .copied()
+            .filter(|_| !self.stuck.is_empty())
         else {
             return false;
         };
