@@ -6,7 +6,7 @@
 //! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"write","key":1,"value":3,"time":12}` |
 //! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`, in lines or one vector; porcupine's kv text too |
 //! | [`Format::Json`] | `[{"process":1,"type":"invoke","value":[["append",1,2]]}, …` |
-//! | [`Format::Console`] | `INFO  jepsen.util - 1	:invoke	:write	3` |
+//! | [`Format::Console`] | `INFO  jepsen.util - 1 :invoke :write 3` |
 //!
 //! Events of a nemesis are skipped. A process that goes on after an unknown outcome, which some
 //! tools allow, goes on under a new number.

@@ -1,5 +1,6 @@
 //! From a history file to a verdict: format and model are guessed where they are unambiguous.
 
+mod reading;
 mod subject;
 
 use std::collections::BTreeSet;

@@ -20,6 +20,7 @@ mod explain;
 mod finding;
 mod frontier;
 mod meter;
+mod open_queue;
 mod portfolio;
 mod problem;
 mod search;
@@ -183,24 +184,20 @@ fn check_key<M: Model>(
     }
 }
 
-/// Longer histories are not bisected as a whole: too slow, and nobody would read them.
-const BISECTED_MAX: usize = 5_000;
-
 fn contradiction<M: Model>(
     model: &M,
     operations: &[&Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
     deepest: &[u32],
 ) -> Contradiction {
-    if core.is_none() && operations.len() > BISECTED_MAX {
+    let Some(minimal) = explain::minimal(model, operations, core) else {
         let prefix = explain::prefix(model, operations, deepest);
         return Contradiction {
             prefix,
             minimal: Vec::new(),
             drawing: String::new(),
         };
-    }
-    let minimal = explain::minimal(model, operations, core);
+    };
     let prefix = explain::prefix(model, &minimal, &explain::longest(model, &minimal));
     Contradiction {
         drawing: explain::drawing(model, &minimal, &prefix.stuck),

@@ -69,12 +69,17 @@ where
     builder.finish()
 }
 
+/// So many histories for each model; `ORDEAL_MODEL_SEEDS` asks for more.
+fn seeds() -> u64 {
+    std::env::var("ORDEAL_MODEL_SEEDS").map_or(1_000, |seeds| seeds.parse().unwrap())
+}
+
 fn agrees<M: Model>(play: &Play<M>)
 where
     M::Op: Clone,
 {
     let mut seen = [0_u64; 3];
-    for seed in 0..8_000 {
+    for seed in 0..seeds() {
         let history = random_history(play, seed);
         let verdict = check(&play.model, &history, &Budget::default()).validity();
         let expected = match exhaustive(&play.model, &history) {
@@ -85,7 +90,7 @@ where
         seen[verdict as usize] += 1;
     }
     assert!(
-        seen[0] > 100 && seen[2] > 100,
+        seen[0] > 20 && seen[2] > 20,
         "both kinds are there: {seen:?}"
     );
 }

@@ -84,7 +84,7 @@ impl World {
                 continue;
             }
             let flight = flights.swap_remove(place);
-            let process = self.answer(flight);
+            let process = self.answer(&flight);
             if self.asked < until {
                 flights.push(self.ask(process));
             }
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The process that the client goes on as.
-    fn answer(&mut self, flight: Flight) -> u64 {
+    fn answer(&mut self, flight: &Flight) -> u64 {
         let at = self.tick();
         let (outcome, process) = if flight.crashes {
             (Outcome::Info(Reason::default()), self.process())

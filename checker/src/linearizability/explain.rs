@@ -28,17 +28,20 @@ use crate::model::{Model, RegisterStep};
 const STATES_MAX: u64 = 20_000;
 /// Re-checks in all.
 const CHECKS_MAX: usize = 4_000;
+/// Longer histories are not bisected as a whole: too slow, and nobody would read them.
+const BISECTED_MAX: usize = 5_000;
 /// The widest drawing, in columns.
 const WIDTH: usize = 100;
 
 type Operations<'a, M> = Vec<&'a Operation<<M as Model>::Op, <M as Model>::Ret>>;
 
-/// The operations of `core`, or of all, that remain when none can be dropped.
+/// The operations of `core`, or of all, that remain when none can be dropped; `None` where there
+/// are too many to begin with.
 pub(super) fn minimal<'a, M: Model>(
     model: &M,
     operations: &[&'a Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
-) -> Operations<'a, M> {
+) -> Option<Operations<'a, M>> {
     let may_be_orphaned = has_orphan(model, operations);
     let is_wrong = |operations: &[&Operation<M::Op, M::Ret>]| {
         (may_be_orphaned || !has_orphan(model, operations)) && is_wrong(model, operations)
@@ -58,6 +61,9 @@ pub(super) fn minimal<'a, M: Model>(
     if core.is_some() && !is_wrong(&kept) {
         kept = operations.to_vec();
     }
+    if kept.len() > BISECTED_MAX {
+        return None;
+    }
     let mut size = kept.len().div_ceil(2).max(1);
     loop {
         let (mut at, mut dropped) = (0, false);
@@ -72,7 +78,7 @@ pub(super) fn minimal<'a, M: Model>(
             }
         }
         if size == 1 && !dropped || checks >= CHECKS_MAX {
-            return kept;
+            return Some(kept);
         }
         size = size.div_ceil(2);
     }

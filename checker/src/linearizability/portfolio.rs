@@ -154,7 +154,9 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
     /// The whole history.
     fn frontier(&mut self, classes: &mut Classes<'p, 'a, M>, is_relaxed: bool) -> Option<Answer> {
         let has_open = (0..self.problem.len()).any(|place| self.problem.is_open(place));
-        if self.meter.is_spent() || is_relaxed && !has_open {
+        // Where there is no end of states, there is none of using an open operation again.
+        let is_worth_it = !is_relaxed || has_open && self.states.is_some();
+        if self.meter.is_spent() || !is_worth_it {
             return None;
         }
         let init = classes.intern(self.problem.model.init());

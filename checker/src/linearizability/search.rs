@@ -34,6 +34,7 @@ use smallvec::SmallVec;
 
 use super::class::{Classes, mix};
 use super::meter::Meter;
+use super::open_queue::OpenQueues;
 use super::problem::{OPEN, Problem};
 use super::waiting::Waiting;
 use crate::model::Model;
@@ -59,6 +60,9 @@ pub(crate) struct Cuts {
 }
 
 type Places = SmallVec<[u32; 4]>;
+
+/// Rank, rank of the return, place: the best is the greatest.
+type Ranked = (Reverse<u32>, Reverse<u32>, u32);
 
 const NOWHERE: u32 = u32::MAX;
 
@@ -223,7 +227,7 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
                     if self.problem.returns[place as usize]
                         < self.problem.returns[*first as usize] =>
                 {
-                    *first = place
+                    *first = place;
                 }
                 Some(_) => {}
                 None => firsts.push((place, after)),
@@ -272,7 +276,7 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             return Places::new();
         };
         let urgent = urgent.place();
-        let mut ranked: SmallVec<[(Reverse<u32>, Reverse<u32>, u32); 8]> = SmallVec::new();
+        let mut ranked: SmallVec<[Ranked; 8]> = SmallVec::new();
         for (place, after) in firsts {
             let is_choosy = self.classes.is_choosy[self.classes.of[*place as usize] as usize];
             let rank = if *place == urgent || is_choosy && !self.problem.is_open(*place) {
@@ -413,50 +417,5 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
                 .extend(self.stack[self.shared..].iter().map(|frame| frame.applied));
             self.shared = self.stack.len();
         }
-    }
-}
-
-/// Open operations, one queue for each class, first called first.
-struct OpenQueues {
-    queues: Vec<(Vec<u32>, usize)>,
-    of: Vec<u32>,
-}
-
-impl OpenQueues {
-    fn new<M: Model>(problem: &Problem<'_, M>, classes: &Classes<'_, '_, M>) -> Self {
-        let mut number = vec![NOWHERE; classes.count()];
-        let mut open = OpenQueues {
-            queues: Vec::new(),
-            of: classes.of.clone(),
-        };
-        for place in (0..problem.len()).filter(|place| problem.is_open(*place)) {
-            let class = classes.of[place as usize] as usize;
-            if number[class] == NOWHERE {
-                number[class] = u32::try_from(open.queues.len()).expect("no more than classes");
-                open.queues.push((Vec::new(), 0));
-            }
-            open.queues[number[class] as usize].0.push(place);
-        }
-        for class in &mut open.of {
-            *class = number[*class as usize];
-        }
-        open
-    }
-
-    fn len(&self) -> usize {
-        self.queues.len()
-    }
-
-    fn first(&self, queue: usize) -> Option<u32> {
-        let (places, used) = &self.queues[queue];
-        places.get(*used).copied()
-    }
-
-    fn take(&mut self, place: u32) {
-        self.queues[self.of[place as usize] as usize].1 += 1;
-    }
-
-    fn put_back(&mut self, place: u32) {
-        self.queues[self.of[place as usize] as usize].1 -= 1;
     }
 }

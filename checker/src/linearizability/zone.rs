@@ -45,14 +45,6 @@ pub(crate) enum Zones {
     Undecided,
 }
 
-impl Zones {
-    /// Nil has no writer, so that some of the places may be none.
-    fn among(mut contradiction: Contradiction) -> Self {
-        contradiction.retain(|place| *place != NONE);
-        Zones::Contradiction(contradiction)
-    }
-}
-
 const NONE: u32 = u32::MAX;
 /// The initial value.
 const NIL: u32 = 0;
@@ -97,12 +89,12 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
     let steps = [Register::find_present, Register::bound, Register::tighten];
     for step in steps {
         if let Err(contradiction) = step(&mut register) {
-            return Zones::among(contradiction);
+            return Zones::Contradiction(register.close(contradiction));
         }
     }
     let blocks = match Blocks::new(&register) {
         Ok(blocks) => blocks,
-        Err(contradiction) => return Zones::among(contradiction),
+        Err(contradiction) => return Zones::Contradiction(register.close(contradiction)),
     };
     match sequence::write_down(&register, &blocks) {
         Some(order) if problem.replays(&order) => Zones::Order(order),
@@ -188,6 +180,25 @@ impl<'p> Register<'p> {
             steps,
             values,
         })
+    }
+
+    /// With the writers of all that they saw, for without them they would not even be possible.
+    fn close(&self, mut places: Contradiction) -> Contradiction {
+        // Nil has no writer, so that some of the places may be none.
+        places.retain(|place| *place != NONE);
+        let mut at = 0;
+        while at < places.len() {
+            if let Step::Read(value) | Step::Swap(value, _) | Step::Miss(value) =
+                self.steps[places[at] as usize]
+            {
+                let writer = self.values[value as usize].writer;
+                if writer != NONE && !places.contains(&writer) {
+                    places.push(writer);
+                }
+            }
+            at += 1;
+        }
+        places
     }
 
     fn is_open(&self, place: u32) -> bool {

@@ -111,10 +111,10 @@ fn shortest(
                 cycle.reverse();
                 return Some(cycle);
             }
-            if !from.contains_key(&to) {
-                from.insert(to, (node, *edge.weight()));
+            from.entry(to).or_insert_with(|| {
                 queue.push_back(to);
-            }
+                (node, *edge.weight())
+            });
         }
     }
     None
