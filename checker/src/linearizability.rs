@@ -24,6 +24,7 @@ mod open_queue;
 mod portfolio;
 mod problem;
 mod search;
+mod unrest;
 mod waiting;
 mod zone;
 

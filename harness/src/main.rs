@@ -1,3 +1,7 @@
-//! The control binary.
+//! The control binary with the bundled targets.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ordeal::main_with(&ordeal::target::Targets::default())
+}

@@ -358,7 +358,8 @@ mod tests {
         for (text, message) in [
             (
                 "",
-                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way or clients",
+                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way or \
+                 clients",
             ),
             (
                 "kill",

@@ -1,9 +1,19 @@
 //! The injector: runs a schedule with the levers, and says of every fault what became of it.
 
-use std::time::{Duration, Instant};
+mod attempt;
+mod cut;
+mod processes;
+mod stop;
+
+use std::{
+    thread::{self, ScopedJoinHandle},
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
+use self::attempt::Attempt;
+pub use self::stop::Stop;
 use crate::{
     fault::FaultClass,
     lever::{Levers, Observer},
@@ -95,33 +105,6 @@ impl Default for Patience {
     }
 }
 
-/// Asks a run to end early: heal everything now. Clones are the same request.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {}
-
-impl Stop {
-    /// Not requested yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Requests the end. May be called from any thread, any number of times.
-    pub fn request(&self) {
-        unimplemented!()
-    }
-
-    /// Whether it was requested.
-    pub fn is_requested(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Waits until it is requested or `until` has come; returns whether it was requested.
-    pub fn wait_until(&self, until: Instant) -> bool {
-        let _ = until;
-        unimplemented!()
-    }
-}
-
 /// Everything a run of a schedule needs.
 pub struct Injector<'a> {
     /// How many nodes the cluster has.
@@ -143,8 +126,55 @@ pub struct Injector<'a> {
 impl Injector<'_> {
     /// Runs the schedule, counted from now; returns when every fault is healed, in the schedule's
     /// order. Blocks: call it on a thread of its own.
+    ///
+    /// Each fault has its own thread, so one that is slow holds up no other. When a stop is
+    /// requested, faults in force are healed at once and the others skipped.
     pub fn run(&self, schedule: &Schedule) -> Vec<FaultRecord> {
-        let _ = schedule;
-        unimplemented!()
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let mut running = Vec::new();
+            for planned in &schedule.faults {
+                let due = start + Duration::from_millis(planned.at_ms);
+                let stopped = self.stop.wait_until(due);
+                let attempt = Attempt::new(self, planned, start);
+                running.push(if stopped {
+                    Begun::Over(attempt.skip("the run was stopped before its time"))
+                } else {
+                    let name = format!("fault {}", planned.id);
+                    match thread::Builder::new()
+                        .name(name)
+                        .spawn_scoped(scope, || attempt.run())
+                    {
+                        Ok(thread) => Begun::Running(planned, thread),
+                        Err(error) => Begun::Over(
+                            Attempt::new(self, planned, start)
+                                .fail(&format!("no thread to inject it with: {error}")),
+                        ),
+                    }
+                });
+            }
+            running
+                .into_iter()
+                .map(|begun| self.end(begun, start))
+                .collect()
+        })
     }
+
+    fn end(&self, begun: Begun<'_, '_>, start: Instant) -> FaultRecord {
+        match begun {
+            Begun::Over(record) => record,
+            Begun::Running(planned, thread) => thread.join().unwrap_or_else(|_| {
+                let attempt = Attempt::new(self, planned, start);
+                FaultRecord {
+                    healed: false,
+                    ..attempt.fail("its thread panicked")
+                }
+            }),
+        }
+    }
+}
+
+enum Begun<'scope, 'plan> {
+    Over(FaultRecord),
+    Running(&'plan PlannedFault, ScopedJoinHandle<'scope, FaultRecord>),
 }

@@ -12,7 +12,7 @@ mod switch;
 use std::{io, net::Ipv4Addr};
 
 pub use namespace::Namespace;
-pub use switch::{Switch, SwitchOptions};
+pub use switch::{Switch, SwitchOptions, Traffic};
 
 use crate::{grudge::Grudge, node::Node, proof::Dropped};
 
@@ -24,7 +24,7 @@ pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
 /// One installed cut. Never reused within a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CutId(u64);
+pub struct CutId(pub u64);
 
 /// A network backend.
 pub trait Network: Send + Sync {
@@ -85,6 +85,9 @@ pub enum NetworkError {
         /// What to do.
         advice: &'static str,
     },
+    /// The clients have a network already.
+    #[error("there is a network in this sandbox already; drop it first")]
+    Twice,
     /// An edge names a node that the network has not.
     #[error("there is no {0} in this network")]
     NoSuchNode(Node),

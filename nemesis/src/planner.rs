@@ -1,46 +1,35 @@
 //! The planner: nemesis × nodes × time × seed → schedule. Pure: same input, same bytes.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+//!
+//! How a schedule comes about: each nemesis is a deck of cards, one a kind of fault. Cards are
+//! drawn without putting back, so every kind has its turn before any has a second one; `mixed`
+//! stacks its first deck so that every *class* comes among the first three faults. Between two
+//! injections lies a random interval; each fault lasts a random time, so faults overlap. The bounds
+//! that hold throughout:
+//!
+//! - two process faults never hit the same node at the same time, nor within a second of a heal:
+//!   what was started again must be seen to serve;
+//! - explicit targets down or paused at the same time are at most a minority (one, in a cluster of
+//!   one or two);
+//! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
+//! - no card is played that would change nothing in a cluster of this size;
+//! - everything heals before the end of the main phase.
 
-use serde::{Deserialize, Serialize};
+mod card;
+mod nemesis;
 
-use crate::schedule::Schedule;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
-/// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Nemesis {
-    /// No fault at all.
-    None,
-    /// Kill up to a minority, start again.
-    Kill,
-    /// Kill whoever leads.
-    KillLeader,
-    /// Kill every node at once.
-    KillAll,
-    /// Pause up to a minority.
-    Pause,
-    /// Pause whoever leads.
-    PauseLeader,
-    /// Pause every node at once.
-    PauseAll,
-    /// Partitions of every shape.
-    Partition,
-    /// Random halves only.
-    Halves,
-    /// One random node cut off.
-    Isolate,
-    /// Whoever leads cut off from the other nodes.
-    IsolateLeader,
-    /// Majorities ring only.
-    Ring,
-    /// One direction only.
-    OneWay,
-    /// Clients cut off from some nodes.
-    ClientCut,
-    /// Kills, pauses and partitions of every shape, overlapping.
-    Mixed,
-}
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+
+pub use self::nemesis::{Nemesis, NemesisNameError};
+
+use self::card::{Card, Free};
+use crate::{
+    network::NODES_MAX,
+    node::Node,
+    schedule::{PlannedFault, Schedule, hits},
+};
 
 /// What to plan for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,11 +85,6 @@ pub enum PlanError {
     },
 }
 
-/// A name that is no nemesis.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no nemesis: use one of {list}", list = Nemesis::ALL.map(|n| n.name()).join(", "))]
-pub struct NemesisNameError(String);
-
 impl PlanSpec {
     /// The usual intervals and durations.
     pub fn new(nemesis: Nemesis, nodes: u16, time_ms: u64, seed: u64) -> Self {
@@ -121,100 +105,190 @@ impl PlanSpec {
 ///
 /// A cluster in which the nemesis could change nothing, or a time into which no fault fits.
 pub fn plan(spec: &PlanSpec) -> Result<Schedule, PlanError> {
-    let _ = spec;
-    unimplemented!()
+    check_range("interval_ms", &spec.interval_ms)?;
+    check_range("duration_ms", &spec.duration_ms)?;
+    let PlanSpec {
+        nodes,
+        nemesis,
+        time_ms,
+        ..
+    } = *spec;
+    let all = nemesis.cards();
+    let cards: Vec<Card> = all
+        .iter()
+        .copied()
+        .filter(|card| card.least() <= nodes)
+        .collect();
+    if nodes == 0 || nodes > NODES_MAX || (cards.is_empty() && !all.is_empty()) {
+        let least = all.iter().map(|card| card.least()).min().unwrap_or(1);
+        return Err(PlanError::Nodes {
+            nemesis,
+            least,
+            most: NODES_MAX,
+            nodes,
+        });
+    }
+    if cards.is_empty() {
+        return Ok(Schedule::default());
+    }
+    let least_ms = spec.least_ms();
+    if time_ms < least_ms {
+        return Err(PlanError::Time {
+            nemesis,
+            least_ms,
+            time_ms,
+        });
+    }
+    Ok(Draw::new(spec, cards).schedule())
 }
 
-impl Nemesis {
-    /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 15] = [
-        Self::None,
-        Self::Kill,
-        Self::KillLeader,
-        Self::KillAll,
-        Self::Pause,
-        Self::PauseLeader,
-        Self::PauseAll,
-        Self::Partition,
-        Self::Halves,
-        Self::Isolate,
-        Self::IsolateLeader,
-        Self::Ring,
-        Self::OneWay,
-        Self::ClientCut,
-        Self::Mixed,
-    ];
+/// Between the last heal and the end of the main phase: clients see the cluster whole again.
+const CALM_MS: u64 = 500;
 
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Kill => "kill",
-            Self::KillLeader => "kill-leader",
-            Self::KillAll => "kill-all",
-            Self::Pause => "pause",
-            Self::PauseLeader => "pause-leader",
-            Self::PauseAll => "pause-all",
-            Self::Partition => "partition",
-            Self::Halves => "halves",
-            Self::Isolate => "isolate",
-            Self::IsolateLeader => "isolate-leader",
-            Self::Ring => "ring",
-            Self::OneWay => "one-way",
-            Self::ClientCut => "client-cut",
-            Self::Mixed => "mixed",
+impl PlanSpec {
+    /// The shortest main phase into which one fault fits for sure: the longest time until the
+    /// first, the shortest fault, and calm.
+    fn least_ms(&self) -> u64 {
+        let (first, shortest) = (*self.interval_ms.start(), *self.duration_ms.start());
+        first.saturating_add(shortest).saturating_add(CALM_MS)
+    }
+}
+
+fn check_range(name: &'static str, range: &RangeInclusive<u64>) -> Result<(), PlanError> {
+    let (from, to) = (*range.start(), *range.end());
+    if from == 0 || from > to {
+        Err(PlanError::Range { name, from, to })
+    } else {
+        Ok(())
+    }
+}
+
+/// After a process fault has healed, its nodes are left alone for so long.
+const REST_MS: u64 = 1000;
+
+/// A schedule in the making.
+struct Draw<'a> {
+    spec: &'a PlanSpec,
+    rng: ChaCha8Rng,
+    cards: Vec<Card>,
+    deck: Vec<Card>,
+    faults: Vec<PlannedFault>,
+    /// Nodes in a process fault, or at rest after one, and until when.
+    busy: Vec<(u64, BTreeSet<Node>)>,
+}
+
+impl<'a> Draw<'a> {
+    fn new(spec: &'a PlanSpec, cards: Vec<Card>) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
+        let mut deck = cards.clone();
+        deck.shuffle(&mut rng);
+        let deck = one_of_each_class_first(deck);
+        Self {
+            spec,
+            rng,
+            cards,
+            deck,
+            faults: Vec::new(),
+            busy: Vec::new(),
         }
     }
 
-    /// What it does, in one line.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::None => "no fault at all",
-            Self::Kill => "SIGKILL for up to a minority of the nodes, then start them again",
-            Self::KillLeader => "SIGKILL for whoever leads at that moment, then start it again",
-            Self::KillAll => "SIGKILL for every node at once, then start them all again",
-            Self::Pause => "SIGSTOP for up to a minority of the nodes, then SIGCONT",
-            Self::PauseLeader => "SIGSTOP for whoever leads at that moment, then SIGCONT",
-            Self::PauseAll => "SIGSTOP for every node at once, then SIGCONT",
-            Self::Partition => "cuts of every shape below, in turn",
-            Self::Halves => "the cluster in two random sides",
-            Self::Isolate => "one random node cut off from all others",
-            Self::IsolateLeader => {
-                "whoever leads cut off from all other nodes; clients still reach it"
-            }
-            Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
-            Self::OneWay => "some nodes are not heard by some others; the way back is open",
-            Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
-            Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
+    fn schedule(mut self) -> Schedule {
+        let (soonest, latest) = (*self.spec.interval_ms.start(), *self.spec.interval_ms.end());
+        let end_ms = self.spec.time_ms - CALM_MS;
+        let shortest = *self.spec.duration_ms.start();
+        let mut at_ms = self.rng.random_range(soonest.div_ceil(2)..=soonest);
+        while at_ms.saturating_add(shortest) <= end_ms {
+            self.busy.retain(|(until_ms, _)| *until_ms > at_ms);
+            let Some(card) = self.draw() else {
+                // Every card waits for nodes that are busy: on to when the first are not.
+                let until_ms = self.busy.iter().map(|(until_ms, _)| *until_ms).min();
+                at_ms = until_ms.expect("a card waits only for busy nodes");
+                continue;
+            };
+            self.play(card, at_ms, end_ms);
+            at_ms = at_ms.saturating_add(self.rng.random_range(soonest..=latest));
+        }
+        Schedule {
+            faults: self.faults,
+        }
+    }
+
+    /// The card whose turn it is. A deck in which none can have it is renewed: whole when it is
+    /// empty, by partitions alone while process faults still wait in it.
+    fn draw(&mut self) -> Option<Card> {
+        let free = self.free();
+        if self.turn(&free).is_none() {
+            let mut fresh = self.cards.clone();
+            fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
+            fresh.shuffle(&mut self.rng);
+            self.deck.append(&mut fresh);
+        }
+        self.turn(&free).map(|index| self.deck.remove(index))
+    }
+
+    /// Where the first playable card lies. Partitions may overtake a process fault that waits for
+    /// busy nodes; process faults do not, or those that need everybody would wait for ever.
+    fn turn(&self, free: &Free) -> Option<usize> {
+        let first_process = self.deck.iter().position(|card| card.hits_processes());
+        self.deck.iter().enumerate().position(|(index, card)| {
+            card.is_playable(free) && (!card.hits_processes() || Some(index) == first_process)
+        })
+    }
+
+    fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
+        let free = self.free();
+        let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
+        let for_ms = self
+            .rng
+            .random_range(self.spec.duration_ms.clone())
+            .min(end_ms - at_ms);
+        let hit = hits(&fault, self.spec.nodes);
+        if !hit.is_empty() {
+            self.busy
+                .push((at_ms.saturating_add(for_ms).saturating_add(REST_MS), hit));
+        }
+        let id = u32::try_from(self.faults.len() + 1).expect("a plan has few faults");
+        self.faults.push(PlannedFault {
+            id,
+            at_ms,
+            for_ms,
+            fault,
+        });
+    }
+
+    /// The processes that may be hit now.
+    fn free(&self) -> Free {
+        let count = self.spec.nodes;
+        let busy: BTreeSet<Node> = self
+            .busy
+            .iter()
+            .flat_map(|(_, nodes)| nodes)
+            .copied()
+            .collect();
+        let minority = usize::from((count.saturating_sub(1) / 2).max(1));
+        Free {
+            nodes: Node::first(count)
+                .filter(|node| !busy.contains(node))
+                .collect(),
+            budget: minority.saturating_sub(busy.len()),
+            nobody_is_hit: busy.is_empty(),
         }
     }
 }
 
-impl fmt::Display for Nemesis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+/// Moves the first card of each class to the front, in the order in which they lie.
+fn one_of_each_class_first(deck: Vec<Card>) -> Vec<Card> {
+    let mut seen = Vec::new();
+    let (mut front, mut rest) = (Vec::new(), Vec::new());
+    for card in deck {
+        if seen.contains(&card.class()) {
+            rest.push(card);
+        } else {
+            seen.push(card.class());
+            front.push(card);
+        }
     }
-}
-
-impl FromStr for Nemesis {
-    type Err = NemesisNameError;
-
-    fn from_str(text: &str) -> Result<Self, NemesisNameError> {
-        let found = Self::ALL.into_iter().find(|nemesis| nemesis.name() == text);
-        found.ok_or_else(|| NemesisNameError(text.to_owned()))
-    }
-}
-
-impl From<Nemesis> for String {
-    fn from(nemesis: Nemesis) -> String {
-        nemesis.name().to_owned()
-    }
-}
-
-impl TryFrom<String> for Nemesis {
-    type Error = NemesisNameError;
-
-    fn try_from(text: String) -> Result<Self, NemesisNameError> {
-        text.parse()
-    }
+    front.append(&mut rest);
+    front
 }

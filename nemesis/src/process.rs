@@ -1,11 +1,17 @@
 //! The node processes: started in their namespaces, held by pidfd, watched until they end.
 
+mod log;
+mod pause;
+mod slot;
+
 use std::{
-    collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::ExitStatus, time::Duration,
+    collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+use self::slot::Slot;
 use crate::{
     network::Network,
     node::Node,
@@ -58,7 +64,7 @@ pub struct Death {
     pub node: Node,
     /// The process it was.
     pub pid: u32,
-    /// `exit code 101`, `signal 6 (SIGABRT)`.
+    /// How: `exit status: 101`, `signal: 6 (SIGABRT)`.
     pub status: String,
     /// The last lines that this process wrote to its log: the panic text, if there was one.
     pub log_tail: Vec<String>,
@@ -152,19 +158,30 @@ pub enum ProcessError {
 /// The processes of one cluster. Dropping it kills them all.
 #[derive(Debug)]
 pub struct Processes {
-    commands: BTreeMap<Node, NodeCommand>,
+    slots: BTreeMap<Node, Arc<Slot>>,
 }
 
 impl Processes {
     /// Starts nothing yet. `on_death` is called, from a thread of its own, as soon as a process
     /// ends that nobody had told to.
+    ///
+    /// # Panics
+    ///
+    /// When there is a command for a node that the network has not.
     pub fn new(
         network: &dyn Network,
         commands: BTreeMap<Node, NodeCommand>,
         on_death: impl Fn(Death) + Send + Sync + 'static,
     ) -> Self {
-        let _ = (network, on_death);
-        Self { commands }
+        let on_death: Arc<dyn Fn(Death) + Send + Sync> = Arc::new(on_death);
+        let slots = commands.into_iter().map(|(node, command)| {
+            let namespace = network.namespace(node).clone();
+            let slot = Slot::new(node, command, namespace, Arc::clone(&on_death));
+            (node, Arc::new(slot))
+        });
+        Self {
+            slots: slots.collect(),
+        }
     }
 
     /// SIGTERM, then SIGKILL if it has not ended by the deadline. A paused process is continued.
@@ -174,34 +191,43 @@ impl Processes {
     ///
     /// When it does not run, or is not even gone after SIGKILL.
     pub fn stop(&self, node: Node, deadline: Duration) -> Result<ExitStatus, ProcessError> {
-        let _ = (&self.commands, node, deadline);
-        unimplemented!()
+        self.slot(node)?.stop(deadline)
+    }
+
+    fn slot(&self, node: Node) -> Result<&Arc<Slot>, ProcessError> {
+        self.slots.get(&node).ok_or(ProcessError::NoSuchNode(node))
     }
 }
 
 impl Lifecycle for Processes {
     fn start(&self, node: Node) -> Result<u32, ProcessError> {
-        let _ = node;
-        unimplemented!()
+        self.slot(node)?.start()
     }
 
     fn kill(&self, node: Node) -> Result<Killed, ProcessError> {
-        let _ = node;
-        unimplemented!()
+        self.slot(node)?.kill()
     }
 
     fn pause(&self, node: Node) -> Result<Paused, ProcessError> {
-        let _ = node;
-        unimplemented!()
+        self.slot(node)?.pause()
     }
 
     fn resume(&self, node: Node) -> Result<u32, ProcessError> {
-        let _ = node;
-        unimplemented!()
+        self.slot(node)?.resume()
     }
 
     fn state(&self, node: Node) -> State {
-        let _ = node;
-        unimplemented!()
+        self.slots
+            .get(&node)
+            .map_or(State::Absent, |slot| slot.state())
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for slot in self.slots.values() {
+            // One that does not run is what we want.
+            let _ = slot.kill();
+        }
     }
 }

@@ -6,8 +6,33 @@
 //!         └─ harness   pid 2: the only one in which `enter` returns
 //!              └─ nodes   each in a network namespace of its own
 //! ```
+//!
+//! Why nothing stays behind, whichever of the three is killed with SIGKILL:
+//!
+//! - *harness*: init sees its end and exits, and the kernel kills whatever lives in a pid namespace
+//!   whose pid 1 is gone, however it was daemonised.
+//! - *init*: the same, at once.
+//! - *outer*: init asked for SIGKILL at its parent's death, and also watches outer by pidfd.
+//! - Namespaces, interfaces and mounts have no name outside: the kernel frees them with their last
+//!   process.
+//!
+//! Signals: init and the harness each have a session of their own. So a terminal's Ctrl-C reaches
+//! outer alone, which forwards it once; and the harness, having no controlling terminal, may write
+//! to the terminal and read it without being stopped as a background job (`stty tostop` or not).
 
-use std::io;
+mod init;
+mod namespaces;
+mod outer;
+
+use std::{fs, io};
+
+use nix::{
+    sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask},
+    unistd::{Pid, getpid, pipe2},
+};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::sys;
 
 /// Proof of being inside: whoever needs namespaces of our own asks for a reference to this.
 #[derive(Debug)]
@@ -16,31 +41,48 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Whether the sandbox is a user namespace of an unprivileged user.
+    /// Whether the sandbox is a user namespace: the caller lacked the right to do without.
     pub fn is_rootless(&self) -> bool {
         self.rootless
     }
 }
 
-/// Why there is no sandbox. Nothing was changed.
+/// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
     /// The calling process already has several threads.
     #[error("the sandbox must be entered before any thread is started, but there are {0} threads")]
     Threads(usize),
-    /// The kernel or its settings forbid namespaces.
+    /// The kernel or its settings forbid namespaces; says what is missing and what helps.
     #[error("cannot create namespaces: {0}")]
     Forbidden(String),
     /// A system call failed that should not have.
     #[error("cannot set the sandbox up: {call}: {source}")]
     Call {
         /// Which.
-        call: &'static str,
+        call: String,
         /// How.
         source: io::Error,
     },
 }
+
+impl SandboxError {
+    fn call(call: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Call {
+            call: call.into(),
+            source: source.into(),
+        }
+    }
+}
+
+/// The signals that a user or a supervisor sends to end or reload a program.
+const FORWARDED: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
 
 /// Moves into a sandbox: returns in the harness process only, as pid 2 of a new pid namespace.
 ///
@@ -51,7 +93,54 @@ pub enum SandboxError {
 ///
 /// # Errors
 ///
-/// When namespaces are not permitted here, with the setting and the command that help.
+/// When namespaces are not permitted here, with the setting and the command that help. The process
+/// may be left in namespaces of its own by then: report the error and exit.
 pub fn enter() -> Result<Sandbox, SandboxError> {
-    unimplemented!()
+    let threads = fs::read_dir("/proc/self/task")
+        .map_err(|source| SandboxError::call("read /proc/self/task", source))?
+        .count();
+    if threads != 1 {
+        return Err(SandboxError::Threads(threads));
+    }
+    let outer = pidfd_open(rustix_pid(getpid()), PidfdFlags::empty())
+        .map_err(|source| SandboxError::call("pidfd_open", source))?;
+    let watched = watched_signals();
+    let inherited = watched
+        .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+        .map_err(|source| SandboxError::call("sigprocmask", source))?;
+    let entered = enter_blocked(&outer, &watched);
+    // Reached in the harness, and in outer when there is no harness.
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&inherited), None)
+        .map_err(|source| SandboxError::call("sigprocmask", source))?;
+    entered
+}
+
+/// [`enter`] with the watched signals blocked, so that none is lost between the forks.
+fn enter_blocked(outer: &std::os::fd::OwnedFd, watched: &SigSet) -> Result<Sandbox, SandboxError> {
+    // A parent that ignores SIGCHLD would have us inherit that, and wait for nobody.
+    sys::reset_signal(Signal::SIGCHLD).map_err(|e| SandboxError::call("signal", e))?;
+    let rootless = namespaces::unshare_all()?;
+    let (failure, report) =
+        pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|source| SandboxError::call("pipe", source))?;
+    match sys::fork_single_threaded().map_err(|e| SandboxError::call("fork", e))? {
+        sys::Fork::Parent(init) => {
+            drop(report);
+            Err(outer::attend(init, watched, failure))
+        }
+        sys::Fork::Child => {
+            drop(failure);
+            init::run(outer, watched, report);
+            Ok(Sandbox { rootless })
+        }
+    }
+}
+
+fn watched_signals() -> SigSet {
+    let mut set: SigSet = FORWARDED.into_iter().collect();
+    set.add(Signal::SIGCHLD);
+    set
+}
+
+fn rustix_pid(pid: Pid) -> rustix::process::Pid {
+    rustix::process::Pid::from_raw(pid.as_raw()).expect("a process id is positive")
 }

@@ -38,10 +38,6 @@ impl PlannedFault {
     pub fn heal_ms(&self) -> u64 {
         self.at_ms.saturating_add(self.for_ms)
     }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.at_ms < other.heal_ms() && other.at_ms < self.heal_ms()
-    }
 }
 
 /// Faults in the order of their injection.
@@ -157,13 +153,13 @@ impl Schedule {
     }
 
     fn validate_overlaps(&self, count: u16) -> Result<(), ScheduleError> {
-        for (index, second) in self.faults.iter().enumerate() {
-            for first in self.faults[..index]
-                .iter()
-                .filter(|first| first.overlaps(second))
-            {
-                let both = &hits(&first.fault, count) & &hits(&second.fault, count);
-                if let Some(node) = both.first() {
+        // The faults are in order by now, so one that has healed before this begins is done with.
+        let mut in_force: Vec<(&PlannedFault, BTreeSet<Node>)> = Vec::new();
+        for second in &self.faults {
+            in_force.retain(|(first, _)| first.heal_ms() > second.at_ms);
+            let hit = hits(&second.fault, count);
+            for (first, earlier) in &in_force {
+                if let Some(node) = earlier.intersection(&hit).next() {
                     let (first, second, node) = (first.id, second.id, *node);
                     return Err(ScheduleError::SameProcess {
                         first,
@@ -172,6 +168,7 @@ impl Schedule {
                     });
                 }
             }
+            in_force.push((second, hit));
         }
         Ok(())
     }

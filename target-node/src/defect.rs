@@ -39,7 +39,7 @@ macro_rules! defects {
 
 defects! {
     ReadLeaderLocal "read_leader_local"
-        "a leader answers linearizable reads from its own state without asking whether it still leads"
+        "a leader answers reads from its own state without asking whether it still leads"
     AckOnAppend "ack_on_append"
         "a leader acknowledges a write once it is in its own log, before it is committed"
     NoLogCheckInVote "no_log_check_in_vote"

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The same inputs in the same order give the same outputs: randomness is seeded and passed in,
-//! time is counted in ticks. One file per phase: [`election`], [`replication`], [`commit`],
-//! [`read`]; what they work on: [`log`], [`progress`], [`quorum`], [`durability`].
+//! time is counted in ticks. One file per phase: `election`, `replication`, `commit`, `read`; what
+//! they work on: `log`, `progress`, `quorum`, `durability`.
 //!
 //! What always holds, and where it is enforced:
 //!

@@ -36,6 +36,7 @@ use super::class::{Classes, mix};
 use super::meter::Meter;
 use super::open_queue::OpenQueues;
 use super::problem::{OPEN, Problem};
+use super::unrest::Unrest;
 use super::waiting::Waiting;
 use crate::model::Model;
 
@@ -103,21 +104,6 @@ pub(crate) struct Search<'c, 'p, 'a, M: Model> {
     unrest: Unrest,
 }
 
-/// When and how far a restless search goes back.
-struct Unrest {
-    /// Configurations visited since the latest front was reached.
-    visits: u32,
-    /// Positions to go back next time.
-    distance: usize,
-    /// Which preference; zero is the usual one. It counts the times since the latest front.
-    salt: u32,
-}
-
-/// A restless search goes back after so many visits without getting on.
-const PATIENCE: u32 = 1_000;
-const DISTANCE_MIN: usize = 32;
-const DISTANCE_MAX: usize = 1 << 15;
-
 impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     pub(crate) fn new(
         problem: &'p Problem<'a, M>,
@@ -138,11 +124,7 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             deepest: Vec::new(),
             deepest_front: 0,
             shared: 0,
-            unrest: Unrest {
-                visits: 0,
-                distance: DISTANCE_MIN,
-                salt: 0,
-            },
+            unrest: Unrest::default(),
         }
     }
 
@@ -286,19 +268,8 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
             } else {
                 3
             };
-            let mut returns = self.problem.returns[*place as usize];
-            let mut rank = rank;
-            if self.unrest.salt > 0 {
-                let chance =
-                    u32::try_from(mix(u64::from(*place) << 32 ^ u64::from(self.unrest.salt)) >> 96)
-                        .expect("32 bits are left");
-                rank = if chance.is_multiple_of(4) {
-                    rank ^ 1
-                } else {
-                    rank
-                };
-                returns = if chance & 4 == 0 { returns } else { chance };
-            }
+            let returns = self.problem.returns[*place as usize];
+            let (rank, returns) = self.unrest.twist(*place, rank, returns);
             ranked.push((Reverse(rank), Reverse(returns), *place));
         }
         let is_wide = self.unrest.salt % 2 == 1;
@@ -356,22 +327,18 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     fn perhaps_go_back(&mut self, here: Position) -> Position {
         let unrest = &mut self.unrest;
         if here.front > self.deepest_front {
-            if unrest.salt > 0 && here.front - self.deepest_front > PATIENCE {
-                (unrest.distance, unrest.salt) = (DISTANCE_MIN, 0);
+            if unrest.salt > 0 && here.front - self.deepest_front > super::unrest::PATIENCE {
+                *unrest = Unrest::default();
             }
             if unrest.salt == 0 {
                 self.deepest_front = here.front;
             }
             unrest.visits = 0;
         }
-        unrest.visits += 1;
-        if unrest.visits < PATIENCE * (1 + unrest.salt / 8) {
+        let Some(distance) = unrest.visit() else {
             return here;
-        }
-        unrest.visits = 0;
-        unrest.salt += 1;
-        let keep = self.stack.len().saturating_sub(unrest.distance);
-        unrest.distance = (unrest.distance * 3 / 2).min(DISTANCE_MAX);
+        };
+        let keep = self.stack.len().saturating_sub(distance);
         self.dead_ends.clear();
         let mut here = here;
         while self.stack.len() > keep {

@@ -14,6 +14,7 @@ use rule::{
 };
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// Files that are read: what a person wrote, not what a tool did.
@@ -22,24 +23,21 @@ fn is_ours(name: &str) -> bool {
     name == "run" || kinds.iter().any(|kind| name.ends_with(kind))
 }
 
-fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let relative = path
-            .strip_prefix(root)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
         let hidden = name.starts_with('.') && ![".ci", ".github"].contains(&name.as_str());
         let built = path.join("CACHEDIR.TAG").exists() || relative == "results/runs";
         if path.is_dir() && !hidden && !built {
-            walk(root, &path, sources);
+            walk(root, &path, sources)?;
         } else if path.is_file() && is_ours(&name) {
-            sources.push(Source::new(&relative, &fs::read_to_string(&path).unwrap()));
+            sources.push(Source::new(&relative, &fs::read_to_string(&path)?));
         }
     }
+    Ok(())
 }
 
 fn judge(source: &Source) -> Vec<Offence> {
@@ -50,7 +48,7 @@ fn judge(source: &Source) -> Vec<Offence> {
 fn the_tree_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut sources = Vec::new();
-    walk(root, root, &mut sources);
+    walk(root, root, &mut sources).unwrap();
     for must in [
         ".ci/run",
         "Cargo.toml",
@@ -160,7 +158,8 @@ const BAD: &[(&str, &str, &str, &[usize])] = &[
 ];
 
 fn fired(rule: &str, path: &str, text: &str) -> Vec<usize> {
-    let (_, rule) = RULES.iter().find(|(name, _)| *name == rule).unwrap();
+    let known = RULES.iter().find(|(name, _)| *name == rule);
+    let (_, rule) = known.expect("a snippet names a rule that there is");
     rule(&Source::new(path, text))
         .iter()
         .map(|offence| offence.line)

@@ -1,9 +1,34 @@
 //! The userspace switch: one TUN device per namespace, one thread that carries packets.
+//!
+//! ```text
+//!  n1 eth0 ══ tun ─┐         ┌──────────┐   whose device is it from, whose address is it for?
+//!  n2 eth0 ══ tun ─┼─ epoll ─┤ carrier  │   does a cut block that edge?  yes: count, drop
+//!  clients ══ tun ─┘         └──────────┘                                no: write to its device
+//! ```
+//!
+//! The sender is the device a packet came from, never the address it claims. No offloads: a packet
+//! here is a packet on the wire, at most one MTU long.
 
+mod carrier;
+mod matrix;
+mod port;
+mod queue;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use self::{carrier::Carrier, matrix::Cut, matrix::Matrix, port::Port};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Namespace, Network, NetworkError},
-    node::Node,
+    network::{CLIENT_ADDRESS, CutId, NODES_MAX, Namespace, Network, NetworkError, address},
+    node::{Endpoint, Node},
     proof::Dropped,
     sandbox::Sandbox,
 };
@@ -21,10 +46,41 @@ impl Default for SwitchOptions {
     }
 }
 
+/// What the switch has done with packets since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Delivered to their receiver's device.
+    pub forwarded: u64,
+    /// Dropped by cuts.
+    pub cut: u64,
+    /// Refused by the receiver's device: not a fault of ours, and never expected.
+    pub undelivered: u64,
+}
+
 /// The network as a thread of ours: needs `/dev/net/tun`, no package and no kernel module.
 #[derive(Debug)]
 pub struct Switch {
     namespaces: Vec<Namespace>,
+    bounds_tcp_backoff: bool,
+    /// Held while a cut comes or goes, so that the matrix always matches the cuts.
+    cuts: Mutex<Cuts>,
+    shared: Arc<Shared>,
+    quit: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Cuts {
+    installed: BTreeMap<CutId, Cut>,
+    next: u64,
+}
+
+/// What the carrying thread reads.
+#[derive(Debug)]
+struct Shared {
+    /// Locked by the carrier for one batch of packets, and by others only to swap it.
+    matrix: Mutex<Matrix>,
+    counters: carrier::Counters,
 }
 
 impl Switch {
@@ -34,19 +90,87 @@ impl Switch {
     ///
     /// When the kernel refuses a namespace or a TUN device.
     pub fn create(
-        sandbox: &Sandbox,
+        _inside: &Sandbox,
         nodes: u16,
         options: &SwitchOptions,
     ) -> Result<Self, NetworkError> {
-        let _ = (sandbox, nodes, options);
-        unimplemented!()
+        if !(1..=NODES_MAX).contains(&nodes) {
+            return Err(NetworkError::Nodes(nodes));
+        }
+        let mtu = options.mtu.max(576);
+        // All start before the first is waited for: namespaces are made in parallel.
+        let starting: Vec<_> = Node::first(nodes)
+            .map(|node| {
+                let open = move || Port::open(node.into(), address(node), mtu);
+                (node, Namespace::create(&format!("make {node}"), open))
+            })
+            .collect();
+        let mut ports = vec![Port::open(Endpoint::Clients, CLIENT_ADDRESS, mtu)?];
+        let mut namespaces = Vec::new();
+        for (node, thread) in starting {
+            let (namespace, port) = thread
+                .and_then(|thread| {
+                    thread
+                        .join()
+                        .expect("setting a namespace up does not panic")
+                })
+                .map_err(|source| call(node.into(), "unshare", source))?;
+            namespaces.push(namespace);
+            ports.push(port?);
+        }
+        let bounds_tcp_backoff = ports.iter().all(|port| port.bounds_tcp_backoff);
+        Self::start(namespaces, ports, bounds_tcp_backoff)
+            .map_err(|source| call(Endpoint::Clients, "start the switch", source))
+    }
+
+    fn start(
+        namespaces: Vec<Namespace>,
+        ports: Vec<Port>,
+        bounds_tcp_backoff: bool,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            matrix: Mutex::new(Matrix::open(ports.len())),
+            counters: carrier::Counters::default(),
+        });
+        let quit = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let carrier = Carrier::new(ports, Arc::clone(&shared), Arc::clone(&quit))?;
+        let thread = std::thread::Builder::new()
+            .name("switch".to_owned())
+            .spawn(move || carrier.carry())?;
+        Ok(Self {
+            namespaces,
+            bounds_tcp_backoff,
+            cuts: Mutex::default(),
+            shared,
+            quit,
+            thread: Some(thread),
+        })
     }
 
     /// Whether TCP's retransmission back-off is bounded to 1 s in every namespace
     /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15): if not, an old connection may need as long as the
     /// cut lasted to recover after it, which is not the target's fault.
     pub fn bounds_tcp_backoff(&self) -> bool {
-        unimplemented!()
+        self.bounds_tcp_backoff
+    }
+
+    /// What became of packets so far.
+    pub fn traffic(&self) -> Traffic {
+        let counters = &self.shared.counters;
+        Traffic {
+            forwarded: counters.forwarded.load(Relaxed),
+            cut: counters.cut.load(Relaxed),
+            undelivered: counters.undelivered.load(Relaxed),
+        }
+    }
+
+    /// Puts the matrix that `cuts` ask for in the place of the old one.
+    ///
+    /// It is built beforehand, so that the carrier never waits for more than a swap. Once this has
+    /// returned, every packet that the carrier takes from a device meets the new matrix.
+    fn apply(&self, cuts: &Cuts) {
+        let mut matrix = Matrix::of(self.namespaces.len() + 1, cuts.installed.values());
+        std::mem::swap(&mut *lock(&self.shared.matrix), &mut matrix);
     }
 }
 
@@ -60,21 +184,65 @@ impl Network for Switch {
     }
 
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
-        let _ = grudge;
-        unimplemented!()
+        let count = self.nodes();
+        for end in grudge.edges().flat_map(|edge| [edge.from, edge.to]) {
+            match end {
+                Endpoint::Node(node) if !(1..=count).contains(&node.0) => {
+                    return Err(NetworkError::NoSuchNode(node));
+                }
+                _ => {}
+            }
+        }
+        let mut cuts = lock(&self.cuts);
+        cuts.next += 1;
+        let id = CutId(cuts.next);
+        cuts.installed.insert(id, Cut::new(grudge));
+        self.apply(&cuts);
+        Ok(id)
     }
 
     fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError> {
-        let _ = cut;
-        unimplemented!()
+        let mut cuts = lock(&self.cuts);
+        let healed = cuts
+            .installed
+            .remove(&cut)
+            .ok_or(NetworkError::NoSuchCut(cut))?;
+        self.apply(&cuts);
+        Ok(healed.dropped())
     }
 
     fn dropped(&self, cut: CutId) -> Result<Dropped, NetworkError> {
-        let _ = cut;
-        unimplemented!()
+        let cuts = lock(&self.cuts);
+        cuts.installed
+            .get(&cut)
+            .map(Cut::dropped)
+            .ok_or(NetworkError::NoSuchCut(cut))
     }
 
     fn cuts(&self) -> Vec<CutId> {
-        unimplemented!()
+        lock(&self.cuts).installed.keys().copied().collect()
     }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        // An eventfd takes this write unless its counter is full, which takes 2^64 of them.
+        let _ = rustix::io::write(&self.quit, &1_u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn call(of: Endpoint, call: &'static str, source: io::Error) -> NetworkError {
+    NetworkError::Call {
+        of: of.to_string(),
+        call,
+        source,
+    }
+}
+
+/// No holder of these locks leaves anything half done, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -81,8 +81,7 @@ pub enum AppendOutcome {
     Rejected {
         /// The index of the `prev` that was refused; tells a late refusal from a fresh one.
         at: Index,
-        /// The follower's last entry that could possibly match: see
-        /// [`Log::last_possible_match`](super::log::Log::last_possible_match).
+        /// The follower's last entry that could possibly match: see `Log::last_possible_match`.
         hint: LogId,
     },
 }

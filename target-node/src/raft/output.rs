@@ -48,6 +48,8 @@ pub struct Output {
     pub send_durable: Vec<Message>,
     /// The batch that `send_durable` waits for: the last one handed out.
     pub barrier: BatchId,
+    /// Forget the state first: `committed` begins at index 1 again.
+    pub rebuild: bool,
     /// To be applied, in order.
     pub committed: Vec<Entry>,
     /// Reads that may be answered from the state that `committed` leads to.
@@ -63,6 +65,7 @@ impl Output {
         self.batch.is_none()
             && self.send_now.is_empty()
             && self.send_durable.is_empty()
+            && !self.rebuild
             && self.committed.is_empty()
             && self.reads.is_empty()
             && self.events.is_empty()

@@ -19,6 +19,9 @@ pub(super) struct Progress {
     commit_sent: Index,
     /// An append is due even if it is empty: something sent earlier may be lost.
     is_owed: bool,
+    /// The next answer to a heartbeat may say so. Once an interval is enough: read rounds send
+    /// heartbeats too, and would have all that is under way sent again and again.
+    is_doubtful: bool,
 }
 
 /// How appends are sent.
@@ -46,6 +49,7 @@ impl Progress {
             pace: Pace::Probe { is_waiting: false },
             commit_sent: 0,
             is_owed: false,
+            is_doubtful: false,
         }
     }
 
@@ -72,7 +76,10 @@ impl Progress {
         match &self.pace {
             Pace::Probe { is_waiting } => !is_waiting,
             Pace::Replicate { in_flight } => {
-                let has_news = self.next <= last || self.commit_sent < commit || self.is_owed;
+                // What an append can tell ends with the log: beyond it there is no news to
+                // send, and asking for some would never end.
+                let commit_news = self.commit_sent < commit.min(last);
+                let has_news = self.next <= last || commit_news || self.is_owed;
                 has_news && in_flight.len() < in_flight_max
             }
         }
@@ -134,9 +141,17 @@ impl Progress {
         self.pace = Pace::Probe { is_waiting: false };
     }
 
+    /// Another heartbeat interval has passed.
+    pub(super) fn begin_interval(&mut self) {
+        self.is_doubtful = true;
+    }
+
     /// The follower answered a heartbeat, so it can be reached: if it is behind, an append or its
     /// answer was lost, or is still on its way. Sending one more tells which.
     pub(super) fn answered_heartbeat(&mut self, last: Index) {
+        if !std::mem::take(&mut self.is_doubtful) {
+            return;
+        }
         match &mut self.pace {
             Pace::Probe { is_waiting } => *is_waiting = false,
             Pace::Replicate { in_flight } => {
@@ -166,6 +181,16 @@ mod tests {
         progress.accepted(7);
         assert!(progress.is_due(9, 0, 2));
         assert_eq!((progress.matched(), progress.next()), (7, 9));
+    }
+
+    #[test]
+    fn a_commit_index_beyond_the_log_is_no_news() {
+        let mut progress = Progress::new(5);
+        progress.sent(5, 0);
+        progress.accepted(5);
+        assert!(progress.is_due(5, 9, 2), "the part within the log is");
+        progress.sent(5, 9);
+        assert!(!progress.is_due(5, 9, 2));
     }
 
     #[test]
@@ -199,5 +224,20 @@ mod tests {
         progress.sent(10, 0);
         progress.rejected(9, 9);
         assert_eq!(progress.next(), 9);
+    }
+
+    #[test]
+    fn what_may_be_lost_is_sent_again_once_an_interval() {
+        let mut progress = Progress::new(5);
+        progress.sent(6, 0);
+        progress.begin_interval();
+        progress.answered_heartbeat(6);
+        assert!(progress.is_due(6, 0, 2));
+        progress.sent(6, 0);
+        progress.answered_heartbeat(6);
+        assert!(
+            !progress.is_due(6, 0, 2),
+            "the answer to a read round is no news"
+        );
     }
 }

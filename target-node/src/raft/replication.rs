@@ -50,6 +50,11 @@ impl Raft {
         };
         leader.heartbeat_elapsed += 1;
         if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
+            leader.heartbeat_elapsed = 0;
+            leader
+                .progress
+                .values_mut()
+                .for_each(Progress::begin_interval);
             self.broadcast_heartbeat();
         }
     }
@@ -60,7 +65,6 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        leader.heartbeat_elapsed = 0;
         let round = leader.reads.latest();
         let commit = self.commit;
         let known = leader.progress.iter();
@@ -189,12 +193,23 @@ impl Raft {
 
     fn truncate(&mut self, from: Index) {
         self.tripwire(from > self.commit, "a committed entry is overwritten");
+        self.forget_committed(from);
         self.record(Event::Truncated {
             from,
             last: self.log.last(),
         });
         self.log.truncate_from(from);
         self.durability.truncated(from);
+    }
+
+    /// Only behind the tripwire, with a seeded defect: what was committed from `from` on is gone.
+    /// The state is what the log says, so it is built again from what is left, as after a restart.
+    fn forget_committed(&mut self, from: Index) {
+        self.commit = self.commit.min(from - 1);
+        if from <= self.applied {
+            self.applied = 0;
+            self.output.rebuild = true;
+        }
     }
 
     pub(super) fn handle_heartbeat(&mut self, leader: NodeId, commit: Index, round: u64) {

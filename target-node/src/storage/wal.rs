@@ -51,21 +51,7 @@ impl Wal {
         make_dir(dir)?;
         let sequences = list(dir)?;
         if sequences.is_empty() {
-            if !is_new {
-                let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
-                return Err(StorageError::Corrupt {
-                    path,
-                    offset: 0,
-                    reason,
-                });
-            }
-            let head = Head {
-                owner,
-                sequence: 1,
-                previous_end: 0,
-                capacity,
-            };
-            let wal = Self::create(dir, head, HardState::default(), capacity)?;
+            let wal = Self::begin(dir, owner, is_new, capacity)?;
             return Ok((wal, Recovered::default(), Repair::default()));
         }
         let mut segments = Vec::new();
@@ -114,6 +100,25 @@ impl Wal {
                 torn_bytes: replay.torn_bytes as u64,
             },
         ))
+    }
+
+    /// The first file of a log, where there may be none yet.
+    fn begin(dir: &Path, owner: u64, is_new: bool, capacity: u64) -> Result<Self, StorageError> {
+        if !is_new {
+            let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
+            return Err(StorageError::Corrupt {
+                path,
+                offset: 0,
+                reason,
+            });
+        }
+        let head = Head {
+            owner,
+            sequence: 1,
+            previous_end: 0,
+            capacity,
+        };
+        Self::create(dir, head, HardState::default(), capacity)
     }
 
     /// What was read may still be only in the page cache: the process that wrote it may have died

@@ -1,0 +1,8 @@
+//! What each command does, from its flags to its exit code.
+
+mod list;
+mod run;
+mod tell;
+
+pub(crate) use list::list;
+pub(crate) use run::run;

@@ -1,0 +1,56 @@
+//! `ordeal list`: what there is to choose from.
+
+use crate::target::Targets;
+use crate::verdict::Exit;
+use ordeal_nemesis::planner::Nemesis;
+use ordeal_workloads::Name as WorkloadName;
+use std::io::{self, Write};
+
+/// Prints targets, workloads, nemeses and defects.
+pub(crate) fn list(targets: &Targets) -> Exit {
+    match print(targets) {
+        // A reader that has seen enough, like `head`, is no failure.
+        Ok(()) | Err(_) => Exit::Valid,
+    }
+}
+
+fn print(targets: &Targets) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    section(
+        &mut out,
+        "targets",
+        targets.iter().map(|t| (t.name(), t.summary())),
+    )?;
+    let workloads = WorkloadName::ALL;
+    section(
+        &mut out,
+        "workloads",
+        workloads.iter().map(|w| (w.as_str(), w.summary())),
+    )?;
+    let nemeses = Nemesis::ALL;
+    section(
+        &mut out,
+        "nemeses",
+        nemeses.iter().map(|n| (n.name(), n.description())),
+    )?;
+    for target in targets.iter() {
+        section(
+            &mut out,
+            &format!("defects of {}", target.name()),
+            target.defects(),
+        )?;
+    }
+    Ok(())
+}
+
+fn section<'a>(
+    out: &mut impl Write,
+    title: &str,
+    lines: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> io::Result<()> {
+    writeln!(out, "{title}")?;
+    for (name, summary) in lines {
+        writeln!(out, "  {name:<22} {summary}")?;
+    }
+    writeln!(out)
+}

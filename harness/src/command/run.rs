@@ -1,0 +1,166 @@
+//! `ordeal run`: one run, from the plan to the verdict.
+
+use super::tell::tell;
+use crate::args::RunArgs;
+use crate::clock::Clock;
+use crate::plan::{self, Plan, PlanError};
+use crate::run::{self, RigError, Setting};
+use crate::store::{RunFolder, StoreError};
+use crate::target::Targets;
+use crate::verdict::Exit;
+use ordeal_nemesis::sandbox::{self, SandboxError};
+use ordeal_workloads::check::{Effort, Unjudgeable};
+use ordeal_workloads::{Workload, workload};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Rig(#[from] RigError),
+    #[error("the recorded history is malformed, which is a defect of the harness: {0}")]
+    Unjudgeable(#[from] Unjudgeable),
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Failure::Plan(_) | Failure::Store(_) => Exit::Usage,
+            _ => Exit::Harness,
+        }
+    }
+}
+
+/// Does one run and tells what it found.
+pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
+    let clock = Clock::start();
+    match attempt(args, targets, clock) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let exit = failure.exit();
+            eprintln!("ordeal: {failure}");
+            if exit == Exit::Harness {
+                eprintln!("ordeal: the harness failed, which says nothing about the target");
+            }
+            exit
+        }
+    }
+}
+
+fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Failure> {
+    let plan = make_plan(args, targets)?;
+    let workload: Arc<dyn Workload> = workload(plan.workload).into();
+    if args.dry_run {
+        // A reader that has seen enough is no failure.
+        drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
+        return Ok(Exit::Valid);
+    }
+    let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
+    let folder = RunFolder::create(&args.results, &name)?;
+    folder.write("plan.toml", plan.to_toml().as_bytes())?;
+    eprint!(
+        "ordeal {}\n{plan}  results   {}\n\n",
+        folder.name(),
+        folder.path().display()
+    );
+    let target = targets
+        .get(&plan.target)
+        .expect("a plan names a target that there is")
+        .clone();
+    let sandbox = sandbox::enter()?;
+    let interrupt = CancellationToken::new();
+    let setting = Setting {
+        target,
+        workload,
+        folder,
+        clock,
+        sandbox,
+        interrupt,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let (evidence, verdict) = runtime.block_on(async {
+        listen(&setting.interrupt)?;
+        let evidence = run::run(plan, &setting).await?;
+        eprintln!("checking {} events …", evidence.events.len());
+        let (name, workload) = (setting.folder.name(), &*setting.workload);
+        let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
+        Ok::<_, Failure>((evidence, verdict))
+    })?;
+    tell(&setting, &evidence, &verdict, args)?;
+    Ok(verdict.exit())
+}
+
+fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
+    let file = args.plan.as_deref().map(plan::read).transpose()?;
+    let draft = args.draft().or(file.unwrap_or_default());
+    draft.validate(targets, fresh_seed)
+}
+
+/// Short enough to be read out to somebody.
+fn fresh_seed() -> u64 {
+    let seed = SysRng
+        .try_next_u32()
+        .expect("the kernel has random numbers");
+    u64::from(seed % 1_000_000)
+}
+
+/// The first signal asks for an orderly end; the second one ends the sandbox at once.
+fn listen(interrupt: &CancellationToken) -> io::Result<()> {
+    let mut signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ]
+    .into_iter()
+    .map(signal)
+    .collect::<io::Result<Vec<_>>>()?;
+    let interrupt = interrupt.clone();
+    let [mut int, mut term, mut hup] = {
+        let mut next = || signals.remove(0);
+        [next(), next(), next()]
+    };
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+                _ = hup.recv() => {}
+            }
+            if interrupt.is_cancelled() {
+                eprintln!("ordeal: interrupted twice: ending at once, without a verdict");
+                std::process::exit(i32::from(Exit::Harness.code()));
+            }
+            eprintln!("ordeal: interrupted: healing, stopping, judging what there is (again: end)");
+            interrupt.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn dry_run(plan: &Plan, workload: &dyn Workload, operations: usize) -> String {
+    let mut text = plan.to_toml();
+    for worker in 0..plan.concurrency {
+        let mut generator = workload.generator(plan.seed, worker);
+        for _ in 0..operations {
+            let intent = generator.next_intent();
+            writeln!(text, "# worker {worker}: {intent}").expect("writing to a string");
+        }
+    }
+    text
+}

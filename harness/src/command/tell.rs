@@ -1,0 +1,125 @@
+//! Tells what a run found: the files for people and machines, and the last words on the terminal.
+
+use crate::args::RunArgs;
+use crate::report::{self, FaultView, NodeView, RunView};
+use crate::run::{Evidence, Setting};
+use crate::store::StoreError;
+use crate::verdict::{Exit, Verdict};
+use ordeal_nemesis::{Effect, Node, Proof};
+use std::fs;
+use std::path::Path;
+
+/// How many lines of a node's log a report shows.
+const LOG_LINES: usize = 40;
+
+/// Writes verdict and reports into the run's folder, and the summary to the terminal.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn tell(
+    setting: &Setting,
+    evidence: &Evidence,
+    verdict: &Verdict,
+    args: &RunArgs,
+) -> Result<(), StoreError> {
+    let folder = &setting.folder;
+    let json = serde_json::to_vec_pretty(verdict).expect("a verdict is plain data");
+    folder.write("verdict.json", &json)?;
+    let main = evidence.milestones.main;
+    let faults: Vec<FaultView> = evidence
+        .faults
+        .iter()
+        .map(|record| FaultView::of(record, main))
+        .collect();
+    let nodes: Vec<NodeView> = Node::first(evidence.plan.nodes)
+        .map(|node| node_view(node, setting, evidence))
+        .collect();
+    let path = for_a_person(folder.path());
+    let view = RunView {
+        verdict,
+        history: &evidence.events,
+        faults: &faults,
+        observations: &evidence.cluster,
+        nodes: &nodes,
+        plan: &evidence.plan.to_toml(),
+        facts: &facts(evidence),
+        folder: &path,
+        reproduce: &reproduce(&path, args),
+    };
+    folder.write("report.html", report::html(&view).as_bytes())?;
+    folder.write("summary.md", report::markdown(&view).as_bytes())?;
+    folder.write("junit.xml", report::junit(&view).as_bytes())?;
+    if verdict.exit() == Exit::Valid && !args.keep_data {
+        folder.drop_node_data()?;
+    }
+    // Where the terminal is gone, everything stands in the folder.
+    drop(std::io::Write::write_all(
+        &mut std::io::stdout(),
+        report::text(&view).as_bytes(),
+    ));
+    Ok(())
+}
+
+fn facts(evidence: &Evidence) -> Vec<(String, String)> {
+    let read =
+        |path| fs::read_to_string(path).map_or("unknown".to_owned(), |text| text.trim().into());
+    let mut facts = vec![
+        ("ordeal".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel".to_owned(), read("/proc/sys/kernel/osrelease")),
+    ];
+    facts.extend(evidence.mechanisms.iter().cloned());
+    facts
+}
+
+/// The very plan, faults included, where a folder still has it; the seed says the same in short.
+fn reproduce(folder: &str, args: &RunArgs) -> String {
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "ordeal".to_owned());
+    let mut command = format!("{program} run {folder}/plan.toml");
+    if args.keep_data {
+        command.push_str(" --keep-data");
+    }
+    command
+}
+
+/// Relative to where the person is, if it is below.
+fn for_a_person(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    below.as_deref().unwrap_or(path).display().to_string()
+}
+
+fn node_view(node: Node, setting: &Setting, evidence: &Evidence) -> NodeView {
+    let name = node.to_string();
+    let log = setting.folder.file("nodes").join(&name).join("log.txt");
+    let log = fs::read(log).map_or(String::new(), |bytes| {
+        String::from_utf8_lossy(&bytes).into()
+    });
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+    NodeView {
+        restarts: restarts(node, evidence),
+        unplanned_deaths: evidence
+            .deaths
+            .iter()
+            .filter(|(_, death)| death.node == node)
+            .map(|(at, death)| (*at, death.status.clone()))
+            .collect(),
+        log_tail: tail,
+        name,
+    }
+}
+
+/// How often a fault ended the node and another process took its place.
+fn restarts(node: Node, evidence: &Evidence) -> u64 {
+    let proofs = evidence
+        .faults
+        .iter()
+        .filter_map(|record| match &record.effect {
+            Effect::Installed(Proof::Killed { processes }) => Some(processes),
+            _ => None,
+        });
+    let killed = proofs.flatten().filter(|killed| killed.node == node);
+    killed.filter(|killed| killed.successor.is_some()).count() as u64
+}

@@ -1,0 +1,145 @@
+//! The plan: one value that says everything about a run before it starts.
+//!
+//! ```text
+//!   flags ──▶ Draft ──or──▶ Draft ──validate──▶ Plan ──▶ plan.toml ──▶ Draft …
+//!                plan.toml ──▶ ┘        │
+//!                                       └ planner: the fault schedule, drawn from the seed
+//! ```
+//!
+//! The schedule stands in the plan fault by fault, so that running a stored plan injects the same
+//! faults even where a later planner would draw others.
+
+mod attack;
+mod draft;
+
+pub(crate) use attack::attack;
+pub(crate) use draft::{Draft, PlanError, read};
+
+use crate::span::Span;
+use ordeal_nemesis::planner::Nemesis;
+use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
+use ordeal_workloads::Name as WorkloadName;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Version of the plan's format.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Everything about a run, checked: only [`Draft::validate`] makes one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub(crate) struct Plan {
+    /// Version of this format.
+    pub(crate) format: u32,
+    /// What is put on trial.
+    pub(crate) target: String,
+    /// What clients do.
+    pub(crate) workload: WorkloadName,
+    /// What is done to it.
+    pub(crate) nemesis: Nemesis,
+    /// How many nodes.
+    pub(crate) nodes: u16,
+    /// How long the main phase lasts, in which faults come and go.
+    pub(crate) time: Span,
+    /// How long clients work before the first fault may come.
+    pub(crate) warm_up: Span,
+    /// Operations a second, over all workers.
+    pub(crate) rate: u32,
+    /// How many workers.
+    pub(crate) concurrency: u32,
+    /// After this long a worker gives up on an answer.
+    pub(crate) op_timeout: Span,
+    /// Within this time after the last heal every node must serve.
+    pub(crate) recovery_bound: Span,
+    /// Everything random is derived from it.
+    pub(crate) seed: u64,
+    /// Defects switched on in the target.
+    pub(crate) defects: Vec<String>,
+    /// The program to run as a node instead of the bundled one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_binary: Option<PathBuf>,
+    /// The faults, in the order of their injection; times count from the start of the main phase.
+    #[serde(rename = "fault")]
+    pub(crate) schedule: Schedule,
+}
+
+impl Plan {
+    /// The plan as it is stored.
+    pub(crate) fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a plan is made of TOML's own types")
+    }
+
+    /// How many faults of each class are planned.
+    pub(crate) fn classes(&self) -> BTreeMap<FaultClass, usize> {
+        let mut classes = BTreeMap::new();
+        for PlannedFault { fault, .. } in &self.schedule.faults {
+            *classes.entry(fault.class()).or_default() += 1;
+        }
+        classes
+    }
+
+    /// The plan in words, one line a matter: what is printed first.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+        let Plan {
+            target,
+            nodes,
+            workload,
+            nemesis,
+            concurrency,
+            rate,
+            ..
+        } = self;
+        let mut lines = vec![
+            ("target", format!("{target}, {nodes} nodes")),
+            ("workload", format!("{workload}: {}", workload.summary())),
+            ("nemesis", format!("{nemesis}: {}", self.faults_in_words())),
+            (
+                "clients",
+                format!(
+                    "{concurrency} workers, {rate} operations/s together, each given up after {}",
+                    self.op_timeout
+                ),
+            ),
+            (
+                "phases",
+                format!(
+                    "{} warm-up, {} of faults, heal, recovery within {}",
+                    self.warm_up, self.time, self.recovery_bound
+                ),
+            ),
+            ("seed", self.seed.to_string()),
+        ];
+        if !self.defects.is_empty() {
+            let defects = format!("{} — a violation is expected", self.defects.join(", "));
+            lines.insert(1, ("DEFECTS", defects));
+        }
+        if let Some(binary) = &self.node_binary {
+            lines.push(("binary", binary.display().to_string()));
+        }
+        lines
+    }
+
+    fn faults_in_words(&self) -> String {
+        let classes: Vec<String> = self
+            .classes()
+            .iter()
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
+        match self.schedule.faults.len() {
+            0 => "no faults".to_owned(),
+            1 => format!("1 fault ({})", classes.join(", ")),
+            faults => format!("{faults} faults ({})", classes.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, how) in self.lines() {
+            writeln!(f, "  {what:<9} {how}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,437 @@
+//! What the user said, from flags and from a plan file, and what it takes to make a plan of it.
+
+use super::{FORMAT, Plan, attack};
+use crate::span::Span;
+use crate::target::{Target, Targets};
+use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
+use ordeal_nemesis::schedule::ScheduleError;
+use ordeal_nemesis::{PlannedFault, Schedule};
+use ordeal_workloads::set::WORKERS_MAX;
+use ordeal_workloads::{Name as WorkloadName, UnknownWorkload};
+use serde::Deserialize;
+use std::fmt::Display;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// Longer runs are several runs.
+const TIME: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(24 * 3600);
+const WARM_UP: RangeInclusive<Span> = Span::from_millis(0)..=Span::from_secs(300);
+const OP_TIMEOUT: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(60);
+const RECOVERY: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(600);
+const NODES: RangeInclusive<u32> = 1..=ordeal_nemesis::network::NODES_MAX as u32;
+const RATE: RangeInclusive<u32> = 1..=100_000;
+const CONCURRENCY: RangeInclusive<u32> = 1..=WORKERS_MAX;
+
+/// A plan with holes. A stored plan is one without.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    /// Version of the file's format.
+    pub(crate) format: Option<u32>,
+    /// See [`Plan`], as all that follow.
+    pub(crate) target: Option<String>,
+    pub(crate) workload: Option<String>,
+    pub(crate) nemesis: Option<String>,
+    pub(crate) nodes: Option<u32>,
+    pub(crate) time: Option<Span>,
+    pub(crate) warm_up: Option<Span>,
+    pub(crate) rate: Option<u32>,
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) op_timeout: Option<Span>,
+    pub(crate) recovery_bound: Option<Span>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) defects: Option<Vec<String>>,
+    pub(crate) node_binary: Option<PathBuf>,
+    /// The schedule, where it is not to be drawn.
+    pub(crate) fault: Option<Vec<PlannedFault>>,
+}
+
+/// A plan that cannot be run. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// The file cannot be read.
+    #[error("cannot read the plan {path}: {source}", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a plan: the message shows the line and the key.
+    #[error("{path} is not a plan: {source}", path = path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// The file is of another version.
+    #[error("the plan has format {0}, but this ordeal reads format {FORMAT}")]
+    Format(u32),
+    /// There is no such target.
+    #[error("there is no target {name:?}; there are: {known}")]
+    Target {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// There is no such workload.
+    #[error(transparent)]
+    Workload(#[from] UnknownWorkload),
+    /// The target cannot serve the workload.
+    #[error("target {target} cannot serve workload {workload}")]
+    Unserved {
+        /// Which target.
+        target: String,
+        /// Which workload.
+        workload: WorkloadName,
+    },
+    /// There is no such nemesis.
+    #[error(transparent)]
+    Nemesis(#[from] NemesisNameError),
+    /// The target has no such defect.
+    #[error("target {target} has no defect {name:?}; it has: {known}")]
+    Defect {
+        /// Which target.
+        target: String,
+        /// What was asked for.
+        name: String,
+        /// What it has.
+        known: String,
+    },
+    /// A number is out of its bounds.
+    #[error("{key} = {value} is out of bounds: it must be from {least} to {most}")]
+    Bounds {
+        /// Which setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The smallest it may be.
+        least: String,
+        /// The largest it may be.
+        most: String,
+    },
+    /// No schedule can be drawn.
+    #[error(transparent)]
+    Drawing(#[from] planner::PlanError),
+    /// The schedule in the file cannot be run.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The program is not one that can be run.
+    #[error("cannot run {path} as a node: {why}", path = path.display())]
+    Binary {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Reads a plan file.
+///
+/// # Errors
+/// If it cannot be read, or is not a plan.
+pub(crate) fn read(path: &Path) -> Result<Draft, PlanError> {
+    let text = std::fs::read_to_string(path).map_err(|source| PlanError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| PlanError::Malformed {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+impl Draft {
+    /// This draft, with its holes filled from `other`.
+    ///
+    /// A schedule that was drawn for other nodes, another time, nemesis or seed than those of this
+    /// draft does not fit any more, and is left out.
+    #[must_use]
+    pub(crate) fn or(self, other: Draft) -> Draft {
+        let redraw = self.nodes.is_some()
+            || self.time.is_some()
+            || self.nemesis.is_some()
+            || self.seed.is_some();
+        let fault = if redraw {
+            self.fault
+        } else {
+            self.fault.or(other.fault)
+        };
+        Draft {
+            format: self.format.or(other.format),
+            target: self.target.or(other.target),
+            workload: self.workload.or(other.workload),
+            nemesis: self.nemesis.or(other.nemesis),
+            nodes: self.nodes.or(other.nodes),
+            time: self.time.or(other.time),
+            warm_up: self.warm_up.or(other.warm_up),
+            rate: self.rate.or(other.rate),
+            concurrency: self.concurrency.or(other.concurrency),
+            op_timeout: self.op_timeout.or(other.op_timeout),
+            recovery_bound: self.recovery_bound.or(other.recovery_bound),
+            seed: self.seed.or(other.seed),
+            defects: self.defects.or(other.defects),
+            node_binary: self.node_binary.or(other.node_binary),
+            fault,
+        }
+    }
+
+    /// The plan, with what was left open filled in and the schedule drawn.
+    ///
+    /// `fresh_seed` is asked only where no seed was given.
+    ///
+    /// # Errors
+    /// The first thing that cannot be.
+    pub(crate) fn validate(
+        self,
+        targets: &Targets,
+        fresh_seed: impl FnOnce() -> u64,
+    ) -> Result<Plan, PlanError> {
+        if let Some(format) = self.format.filter(|format| *format != FORMAT) {
+            return Err(PlanError::Format(format));
+        }
+        let target = find_target(targets, self.target.as_deref().unwrap_or("raft"))?;
+        let defects = self.defects.unwrap_or_default();
+        known_defects(target, &defects)?;
+        let recipe = defects.first().and_then(|defect| attack(defect));
+        let workload = match &self.workload {
+            Some(name) => name.parse()?,
+            None => recipe.map_or(WorkloadName::Register, |(workload, _)| workload),
+        };
+        if !target.workloads().contains(&workload) {
+            return Err(PlanError::Unserved {
+                target: target.name().to_owned(),
+                workload,
+            });
+        }
+        let nemesis = match &self.nemesis {
+            Some(name) => name.parse()?,
+            None => recipe.map_or(Nemesis::Mixed, |(_, nemesis)| nemesis),
+        };
+        if let Some(binary) = &self.node_binary {
+            runnable(binary)?;
+        }
+        let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
+        let mut plan = Plan {
+            format: FORMAT,
+            target: target.name().to_owned(),
+            workload,
+            nemesis,
+            nodes: u16::try_from(nodes).expect("within its bounds"),
+            time: within("time", self.time.unwrap_or(Span::from_secs(30)), TIME)?,
+            warm_up: within(
+                "warm_up",
+                self.warm_up.unwrap_or(Span::from_secs(1)),
+                WARM_UP,
+            )?,
+            rate: within("rate", self.rate.unwrap_or(200), RATE)?,
+            concurrency: within("concurrency", self.concurrency.unwrap_or(10), CONCURRENCY)?,
+            op_timeout: within(
+                "op_timeout",
+                self.op_timeout.unwrap_or(Span::from_secs(1)),
+                OP_TIMEOUT,
+            )?,
+            recovery_bound: within(
+                "recovery_bound",
+                self.recovery_bound.unwrap_or(Span::from_secs(15)),
+                RECOVERY,
+            )?,
+            seed: self.seed.unwrap_or_else(fresh_seed),
+            defects,
+            node_binary: self.node_binary,
+            schedule: Schedule::default(),
+        };
+        plan.schedule = schedule(&plan, self.fault)?;
+        Ok(plan)
+    }
+}
+
+fn schedule(plan: &Plan, given: Option<Vec<PlannedFault>>) -> Result<Schedule, PlanError> {
+    let time_ms = plan.time.as_millis();
+    let schedule = match given {
+        Some(faults) => Schedule { faults },
+        None => planner::plan(&PlanSpec::new(plan.nemesis, plan.nodes, time_ms, plan.seed))?,
+    };
+    schedule.validate(plan.nodes, time_ms)?;
+    Ok(schedule)
+}
+
+fn find_target<'a>(targets: &'a Targets, name: &str) -> Result<&'a dyn Target, PlanError> {
+    targets
+        .get(name)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| PlanError::Target {
+            name: name.to_owned(),
+            known: targets
+                .iter()
+                .map(|target| target.name())
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+}
+
+fn known_defects(target: &dyn Target, defects: &[String]) -> Result<(), PlanError> {
+    let known: Vec<&str> = target.defects().iter().map(|(name, _)| *name).collect();
+    match defects
+        .iter()
+        .find(|defect| !known.contains(&defect.as_str()))
+    {
+        None => Ok(()),
+        Some(unknown) => Err(PlanError::Defect {
+            target: target.name().to_owned(),
+            name: unknown.clone(),
+            known: known.join(", "),
+        }),
+    }
+}
+
+fn within<T: PartialOrd + Display + Copy>(
+    key: &'static str,
+    value: T,
+    bounds: RangeInclusive<T>,
+) -> Result<T, PlanError> {
+    if bounds.contains(&value) {
+        return Ok(value);
+    }
+    Err(PlanError::Bounds {
+        key,
+        value: value.to_string(),
+        least: bounds.start().to_string(),
+        most: bounds.end().to_string(),
+    })
+}
+
+fn runnable(path: &Path) -> Result<(), PlanError> {
+    use std::os::unix::fs::PermissionsExt;
+    let binary = |why: String| PlanError::Binary {
+        path: path.to_owned(),
+        why,
+    };
+    let metadata = path.metadata().map_err(|error| binary(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(binary("it is not a file".into()));
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(binary("it is not executable".into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(toml: &str) -> Result<Plan, PlanError> {
+        let draft: Draft = toml::from_str(toml).unwrap();
+        draft.validate(&Targets::default(), || 7)
+    }
+
+    fn refused(toml: &str) -> String {
+        plan(toml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_stored_plan_reads_back_as_itself() {
+        let stored = plan("seed = 42").unwrap();
+        assert!(!stored.schedule.faults.is_empty());
+        assert_eq!(plan(&stored.to_toml()).unwrap(), stored);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_plan_byte_for_byte() {
+        let bytes = |seed: u64| plan(&format!("seed = {seed}")).unwrap().to_toml();
+        assert_eq!(bytes(42), bytes(42));
+        assert_ne!(bytes(42), bytes(43));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        for (toml, says) in [
+            (
+                "nodes = 0",
+                "nodes = 0 is out of bounds: it must be from 1 to 50",
+            ),
+            ("nodes = 2000", "nodes = 2000 is out of bounds"),
+            (
+                "time = '500ms'",
+                "time = 500ms is out of bounds: it must be from 1s to 1day",
+            ),
+            ("time = '9000h'", "is out of bounds"),
+            ("rate = 0", "rate = 0 is out of bounds"),
+            (
+                "concurrency = 1000",
+                "concurrency = 1000 is out of bounds: it must be from 1 to 999",
+            ),
+            (
+                "workload = 'bank'",
+                "there is no workload \"bank\"; there are: register, set",
+            ),
+            (
+                "target = 'paxos'",
+                "there is no target \"paxos\"; there are: raft",
+            ),
+            ("nemesis = 'storm'", "`storm` is no nemesis"),
+            (
+                "defects = ['fast']",
+                "target raft has no defect \"fast\"; it has: ",
+            ),
+            ("format = 9", "the plan has format 9"),
+            ("node_binary = '/nowhere'", "cannot run /nowhere as a node"),
+            ("node_binary = '/etc/passwd'", "it is not executable"),
+        ] {
+            let error = refused(toml);
+            assert!(error.contains(says), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_in_a_file_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.toml");
+        std::fs::write(&path, "seed = 1\nnodez = 5\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("nodez") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_defect_chooses_the_attack_that_finds_it_unless_told_otherwise() {
+        let plan_of = |more: &str| plan(&format!("defects = ['ack_on_append']\n{more}")).unwrap();
+        assert_eq!(plan_of("").workload, WorkloadName::Set);
+        assert_eq!(plan_of("").nemesis, Nemesis::IsolateLeader);
+        assert_eq!(
+            plan_of("workload = 'register'").workload,
+            WorkloadName::Register
+        );
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_redraw_what_they_change() {
+        let file = Draft {
+            seed: Some(1),
+            rate: Some(50),
+            fault: Some(vec![]),
+            ..Draft::default()
+        };
+        let same = Draft {
+            rate: Some(99),
+            ..Draft::default()
+        }
+        .or(file.clone());
+        assert_eq!((same.rate, same.fault), (Some(99), Some(vec![])));
+        let other = Draft {
+            seed: Some(2),
+            ..Draft::default()
+        }
+        .or(file);
+        assert_eq!(
+            (other.seed, other.rate, other.fault),
+            (Some(2), Some(50), None)
+        );
+    }
+}

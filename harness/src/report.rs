@@ -1,0 +1,178 @@
+//! The report: what is told about a run, to a person and to the machines that run tests.
+//!
+//! ```text
+//!              ┌─▶ html      one self-contained page, readable offline and without scripts
+//!   RunView ───┼─▶ text      the terminal, ending with the command that reproduces
+//!    (plain)   ├─▶ markdown  summary.md, for a job's summary
+//!              └─▶ junit     junit.xml, one test case per axis
+//! ```
+//!
+//! Nothing here judges: the verdict is an input, and every figure that is told stands in it or is
+//! counted from the evidence. Everything that came from the target is hostile text until escaped.
+
+mod anomaly;
+mod drawing;
+mod fault;
+mod figure;
+mod html;
+mod junit;
+mod lane;
+mod markdown;
+mod operation;
+mod plot;
+#[cfg(test)]
+mod sample;
+mod sentence;
+mod table;
+mod text;
+mod timeline;
+
+pub(crate) use fault::{FaultStatus, FaultView};
+pub(crate) use html::html;
+pub(crate) use junit::junit;
+pub(crate) use markdown::markdown;
+pub(crate) use text::text;
+
+use crate::run::Observation;
+use crate::verdict::Verdict;
+use ordeal_checker::history::{Event, Time};
+
+/// Everything that a report is made of. All of it stands in the run's folder too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunView<'a> {
+    /// What it amounts to.
+    pub(crate) verdict: &'a Verdict,
+    /// What clients saw, as it stands in `history.jsonl`.
+    pub(crate) history: &'a [Event],
+    /// What was done to the target, on the same clock.
+    pub(crate) faults: &'a [FaultView],
+    /// What the nodes said of themselves, on the same clock.
+    pub(crate) observations: &'a [Observation],
+    /// The nodes, in order.
+    pub(crate) nodes: &'a [NodeView],
+    /// `plan.toml`, word for word.
+    pub(crate) plan: &'a str,
+    /// Versions, kernel, mechanisms: name and value, in the order in which they are told.
+    pub(crate) facts: &'a [(String, String)],
+    /// The run's folder, as a person would type it.
+    pub(crate) folder: &'a str,
+    /// The command that does all this again.
+    pub(crate) reproduce: &'a str,
+}
+
+impl RunView<'_> {
+    /// The last instant that anything is known about.
+    fn end(&self) -> Time {
+        let events = self.history.iter().map(|event| event.time);
+        let faults = self
+            .faults
+            .iter()
+            .filter_map(|fault| fault.healed.or(fault.installed));
+        let seen = self.observations.iter().map(|observation| observation.time);
+        events.chain(faults).chain(seen).max().unwrap_or_default()
+    }
+}
+
+/// One node, as its supervisor knew it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeView {
+    /// Its name: `n1`, …
+    pub(crate) name: String,
+    /// How often it was started again after a fault had ended it.
+    pub(crate) restarts: u64,
+    /// Ends that no fault explains: when, and how (`exit code 101`, `signal 6`).
+    pub(crate) unplanned_deaths: Vec<(Time, String)>,
+    /// The last lines of its log.
+    pub(crate) log_tail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{Sample, completion};
+    use ordeal_checker::history::EventKind;
+    use ordeal_nemesis::injector::{FaultEvent, Step};
+    use ordeal_nemesis::proof::{Dropped, Killed, Paused, Successor};
+    use ordeal_nemesis::{Edge, FaultClass, Node, Proof};
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+
+    fn keys(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.keys().cloned());
+                // Statistics and dropped packets are keyed by what they count.
+                let closed = fields
+                    .iter()
+                    .filter(|(key, _)| !["statistics", "packets"].contains(&key.as_str()));
+                closed.for_each(|(_, value)| keys(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+
+    fn fault_event(proof: Proof) -> FaultEvent {
+        FaultEvent {
+            time_ns: 1,
+            fault: 1,
+            class: FaultClass::Kill,
+            what: Step::Healed,
+            nodes: vec![Node(1)],
+            edges: vec![Edge::new(Node(1), Node(2))],
+            proof: Some(proof),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn every_key_of_every_file_stands_in_the_description_of_formats() {
+        let (node, pid) = (Node(1), 1);
+        let successor = Some(Successor {
+            pid,
+            serving_after_ms: 1,
+        });
+        let killed = Killed {
+            node,
+            pid,
+            gone_after_us: 1,
+            successor,
+        };
+        let paused = Paused {
+            node,
+            pid,
+            threads: 1,
+            stopped_after_us: 1,
+        };
+        let sample = Sample::violated();
+        let mut event = completion(0, 1, EventKind::Info, 1);
+        (event.key, event.term, event.log_index) = (Some(json!(1)), Some(1), Some(1));
+        event.phase = Some("final".into());
+        let lines = json!([
+            event,
+            sample.verdict,
+            sample.observations,
+            fault_event(Proof::Killed {
+                processes: vec![killed]
+            }),
+            fault_event(Proof::Paused {
+                processes: vec![paused]
+            }),
+            fault_event(Proof::Cut(Dropped::default())),
+        ]);
+        let mut found = BTreeSet::new();
+        keys(&lines, &mut found);
+        assert!(
+            found.contains("serving_after_ms") && found.contains("log_index"),
+            "{found:?}"
+        );
+        let format = include_str!("../../results/FORMAT.md");
+        let missing: Vec<&String> = found
+            .iter()
+            .filter(|key| !format.contains(&format!("`{key}`")))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "results/FORMAT.md does not name {missing:?}"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! One run, from the first process to the last line of evidence.
+//!
+//! ```text
+//!   start ─▶ first write ─▶ warm-up ─▶ main ──────────────▶ recovery ─▶ final reads ─▶ stop
+//!                           clients … … … … … … … … … … ┤   every node    every node
+//!                                      └ faults come and go, all healed ┘
+//! ```
+//!
+//! Ctrl-C cuts the main phase short: what is installed is healed, and everything after it happens
+//! as if the time were up. A second one ends the process, and the sandbox with it.
+
+mod coverage;
+mod injection;
+mod judge;
+mod live;
+pub(crate) mod observer;
+mod recorder;
+mod recovery;
+mod rig;
+mod trial;
+mod worker;
+
+pub(crate) use judge::judge;
+pub(crate) use observer::Observation;
+pub(crate) use recovery::Recovery;
+pub(crate) use rig::RigError;
+
+use crate::clock::Clock;
+use crate::plan::Plan;
+use crate::store::RunFolder;
+use crate::target::Target;
+use ordeal_checker::history::{Event, Time};
+use ordeal_nemesis::injector::FaultRecord;
+use ordeal_nemesis::process::Death;
+use ordeal_nemesis::sandbox::Sandbox;
+use ordeal_workloads::Workload;
+use recorder::{HistoryRecorder, record};
+use rig::Rig;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use trial::Trial;
+
+/// What a run needs besides its plan.
+pub(crate) struct Setting {
+    /// What is put on trial.
+    pub(crate) target: Arc<dyn Target>,
+    /// What clients do.
+    pub(crate) workload: Arc<dyn Workload>,
+    /// Where the evidence goes.
+    pub(crate) folder: RunFolder,
+    /// The run's clock.
+    pub(crate) clock: Clock,
+    /// Where everything happens.
+    pub(crate) sandbox: Sandbox,
+    /// Ctrl-C.
+    pub(crate) interrupt: CancellationToken,
+}
+
+/// Everything that a run left, in memory as on disk.
+pub(crate) struct Evidence {
+    /// What was planned.
+    pub(crate) plan: Plan,
+    /// What clients saw.
+    pub(crate) events: Vec<Event>,
+    /// What became of each planned fault.
+    pub(crate) faults: Vec<FaultRecord>,
+    /// Who led when, as seen from outside.
+    pub(crate) cluster: Vec<Observation>,
+    /// Nodes that ended without having been told to, and when.
+    pub(crate) deaths: Vec<(Time, Death)>,
+    /// Which nodes served again after the last heal, and when.
+    pub(crate) recovery: Recovery,
+    /// By which means the faults were injected: name and value.
+    pub(crate) mechanisms: Vec<(String, String)>,
+    /// When the phases began.
+    pub(crate) milestones: Milestones,
+    /// Why the main phase ended before its time.
+    pub(crate) interrupted: Option<String>,
+}
+
+/// When the phases of a run began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Milestones {
+    /// The first write was acknowledged.
+    pub(crate) first_write: Time,
+    /// Faults may come.
+    pub(crate) main: Time,
+    /// Clients have stopped, and everything is healed.
+    pub(crate) healed: Time,
+}
+
+/// Runs the plan; the evidence is on disk when it returns.
+///
+/// # Errors
+/// Only if the harness failed: whatever the target does is evidence.
+pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigError> {
+    let folder = &setting.folder;
+    let (history, history_recording) = HistoryRecorder::create(&folder.file("history.jsonl"))?;
+    let (faults, faults_recording) = record(&folder.file("faults.jsonl"), |_, _| {})?;
+    let (lines, cluster_recording) = record(&folder.file("cluster.jsonl"), |_, _| {})?;
+    let rig = Rig::start(&plan, setting)?;
+    let mechanisms = rig.mechanisms();
+    let mut trial = Trial::new(plan, setting, rig, history, faults, &lines)?;
+    let first_write = trial.first_write().await?;
+    let main = trial.warm_up().await;
+    let (records, interrupted) = trial.main_phase().await?;
+    let healed = setting.clock.now();
+    let recovery = trial.recover().await?;
+    trial.final_reads().await?;
+    drop(lines);
+    let (plan, deaths) = trial.stop().await?;
+    faults_recording.finish()?;
+    Ok(Evidence {
+        plan,
+        events: history_recording.finish()?,
+        faults: records,
+        cluster: cluster_recording.finish()?,
+        deaths,
+        recovery,
+        mechanisms,
+        milestones: Milestones {
+            first_write,
+            main,
+            healed,
+        },
+        interrupted,
+    })
+}

@@ -1,0 +1,110 @@
+//! The nemesis at work: the injector on a thread of its own, and what is installed right now.
+
+use super::observer::Cluster;
+use super::recorder::Recorder;
+use super::rig::{Rig, RigError};
+use crate::clock::Clock;
+use ordeal_nemesis::Schedule;
+use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
+use ordeal_nemesis::lever::Levers;
+use ordeal_nemesis::network::Network;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
+
+/// The faults that are installed now, by id, in words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ActiveFaults(Arc<Mutex<BTreeMap<u32, String>>>);
+
+impl ActiveFaults {
+    /// In the order of their injection.
+    pub(super) fn in_words(&self) -> Vec<String> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, String>> {
+        self.0
+            .lock()
+            .expect("nobody panics with the faults in hand")
+    }
+
+    fn follow(&self, event: &FaultEvent, fault: &str) {
+        match event.what {
+            Step::Injecting | Step::Installed | Step::Healing => {
+                self.lock().insert(event.fault, fault.to_owned());
+            }
+            Step::Healed | Step::Skipped | Step::NoEffect | Step::Indeterminate => {
+                self.lock().remove(&event.fault);
+            }
+        }
+    }
+}
+
+/// A schedule being run.
+pub(super) struct Injection {
+    stop: Stop,
+    records: oneshot::Receiver<Vec<FaultRecord>>,
+}
+
+/// Who hears of a fault's steps besides the file.
+pub(super) type Announce = Arc<dyn Fn(&FaultEvent, &str) + Send + Sync>;
+
+impl Injection {
+    /// Begins to run the schedule, counted from now.
+    pub(super) fn start(
+        schedule: &Schedule,
+        rig: &Rig,
+        cluster: Arc<Cluster>,
+        clock: Clock,
+        lines: Recorder<FaultEvent>,
+        active: ActiveFaults,
+        announce: Announce,
+    ) -> Result<Self, RigError> {
+        let levers = Levers {
+            processes: Some(rig.processes.clone()),
+            network: Some(rig.switch.clone()),
+        };
+        let (nodes, schedule, stop) = (rig.switch.nodes(), schedule.clone(), Stop::new());
+        let (asked, done) = (stop.clone(), oneshot::channel());
+        let inject = move || {
+            let in_words: BTreeMap<u32, String> = schedule
+                .faults
+                .iter()
+                .map(|f| (f.id, f.fault.to_string()))
+                .collect();
+            let sink = |event: FaultEvent| {
+                let fault = in_words.get(&event.fault).map_or("", String::as_str);
+                active.follow(&event, fault);
+                announce(&event, fault);
+                lines.record(event);
+            };
+            let injector = Injector {
+                nodes,
+                levers: &levers,
+                observer: &*cluster,
+                clock: &|| clock.now().0,
+                sink: &sink,
+                stop: &asked,
+                patience: Patience::default(),
+            };
+            // Nobody listens any more only where the run has failed already.
+            drop(done.0.send(injector.run(&schedule)));
+        };
+        let name = "nemesis".to_owned();
+        std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(inject)
+            .map_err(|source| RigError::Thread { name, source })?;
+        Ok(Injection {
+            stop,
+            records: done.1,
+        })
+    }
+
+    /// Heals everything that is installed and waits until it is gone.
+    pub(super) async fn heal(self) -> Vec<FaultRecord> {
+        self.stop.request();
+        // The thread can only have panicked: coverage then misses every fault, and says so.
+        self.records.await.unwrap_or_default()
+    }
+}

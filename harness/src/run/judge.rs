@@ -1,0 +1,129 @@
+//! From the evidence to the verdict.
+
+use super::Evidence;
+use super::coverage::{self, ok_during_faults};
+use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
+use ordeal_checker::history::{Event, EventKind, Time};
+use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use ordeal_nemesis::process::Death;
+use ordeal_workloads::check::{Effort, Unjudgeable};
+use ordeal_workloads::{Axis, Workload};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Judges what a run left.
+///
+/// # Errors
+/// If the history is not one that our own workers could have recorded: a failure of the harness.
+pub(crate) fn judge(
+    run: &str,
+    evidence: &Evidence,
+    workload: &dyn Workload,
+    effort: &Effort,
+) -> Result<Verdict, Unjudgeable> {
+    let begun = Instant::now();
+    let mut findings: BTreeMap<Axis, Vec<Finding>> = BTreeMap::new();
+    for check in workload.checks() {
+        let finding = check.judge(&evidence.events, effort)?;
+        findings.entry(check.axis()).or_default().push(finding);
+    }
+    let mut axis = |axis: Axis| {
+        let found = findings.remove(&axis).unwrap_or_default();
+        AxisVerdict::of(
+            found,
+            (Validity::Unknown, "this workload has no check for it"),
+        )
+    };
+    let (consistency, durability) = (axis(Axis::Consistency), axis(Axis::Durability));
+    let mut progress = vec![evidence.recovery.finding()];
+    progress.extend(deaths(&evidence.deaths));
+    let plan = &evidence.plan;
+    Ok(Verdict {
+        format: FORMAT,
+        ordeal: env!("CARGO_PKG_VERSION").to_owned(),
+        run: run.to_owned(),
+        seed: plan.seed,
+        target: plan.target.clone(),
+        workload: plan.workload.to_string(),
+        nemesis: plan.nemesis.to_string(),
+        defects: plan.defects.clone(),
+        consistency,
+        durability,
+        progress: AxisVerdict::of(progress, (Validity::Unknown, "")),
+        coverage: AxisVerdict::of(coverage::findings(evidence), (Validity::Unknown, "")),
+        operations: operations(evidence),
+        interrupted: evidence.interrupted.clone(),
+        timing: Timing {
+            checking_ms: millis(begun.elapsed().as_nanos()),
+            ..timing(evidence)
+        },
+    })
+}
+
+fn millis(nanos: u128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX)
+}
+
+fn timing(evidence: &Evidence) -> Timing {
+    let at = &evidence.milestones;
+    Timing {
+        first_write_ms: millis(at.first_write.0.into()),
+        main_ms: millis(at.healed.0.saturating_sub(at.main.0).into()),
+        recovery_ms: evidence
+            .recovery
+            .all_after()
+            .map(|after| millis(after.as_nanos())),
+        checking_ms: 0,
+    }
+}
+
+fn operations(evidence: &Evidence) -> OperationCounts {
+    let count = |kind| {
+        evidence
+            .events
+            .iter()
+            .filter(|event: &&Event| event.kind == kind)
+            .count() as u64
+    };
+    OperationCounts {
+        ok: count(EventKind::Ok),
+        fail: count(EventKind::Fail),
+        info: count(EventKind::Info),
+        ok_during_faults: ok_during_faults(&evidence.events, &evidence.faults),
+    }
+}
+
+/// A node that ends without having been told to is a finding, whatever the others still do.
+fn deaths(deaths: &[(Time, Death)]) -> Option<Finding> {
+    if deaths.is_empty() {
+        return None;
+    }
+    let anomaly = |(at, death): &(Time, Death)| {
+        let words = death
+            .log_tail
+            .last()
+            .map_or("it said nothing".to_owned(), |line| {
+                format!("its last words: {line}")
+            });
+        Anomaly {
+            kind: "unplanned_death".into(),
+            key: None,
+            message: format!(
+                "{} ended on its own at {at} ({}); {words}",
+                death.node, death.status
+            ),
+            events: Vec::new(),
+        }
+    };
+    let nodes: Vec<String> = deaths
+        .iter()
+        .map(|(_, death)| death.node.to_string())
+        .collect();
+    Some(Finding {
+        check: "unplanned_deaths".into(),
+        validity: Validity::Invalid,
+        summary: format!("{} ended without having been told to", nodes.join(", ")),
+        anomalies: deaths.iter().map(anomaly).collect(),
+        statistics: BTreeMap::new(),
+    })
+}

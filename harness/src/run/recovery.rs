@@ -1,0 +1,144 @@
+//! Did the cluster come back? After the last heal every node must take a write and a read.
+
+use super::worker::{Phase, Session};
+use crate::clock::Clock;
+use crate::target::ClientError;
+use ordeal_checker::history::Time;
+use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use ordeal_workloads::Op;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two attempts of one node.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How long each node took to serve again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recovery {
+    /// From the end of healing; `None` where a node did not serve within the bound.
+    pub(crate) served_after: Vec<Option<Duration>>,
+    /// The bound.
+    pub(crate) bound: Duration,
+}
+
+impl Recovery {
+    /// Until the last node served; `None` if one never did.
+    pub(crate) fn all_after(&self) -> Option<Duration> {
+        self.served_after
+            .iter()
+            .copied()
+            .try_fold(Duration::ZERO, |all, node| Some(all.max(node?)))
+    }
+
+    /// The finding on the progress axis.
+    pub(crate) fn finding(&self) -> Finding {
+        let bound = self.bound;
+        let late = |place: usize| Anomaly {
+            kind: "no_recovery".into(),
+            key: None,
+            message: format!(
+                "n{} did not serve a write and a read within {bound:?} after the last heal",
+                place + 1
+            ),
+            events: Vec::new(),
+        };
+        let nodes = self.served_after.len();
+        let anomalies: Vec<Anomaly> = self
+            .served_after
+            .iter()
+            .enumerate()
+            .filter(|(_, served)| served.is_none())
+            .map(|(place, _)| late(place))
+            .collect();
+        let (validity, summary) = match self.all_after() {
+            Some(after) => (
+                Validity::Valid,
+                format!(
+                    "all {nodes} nodes served within {} ms of healing",
+                    after.as_millis()
+                ),
+            ),
+            None => (
+                Validity::Invalid,
+                format!(
+                    "{} of {nodes} nodes did not serve within {bound:?}",
+                    anomalies.len()
+                ),
+            ),
+        };
+        let millis = |served: &Option<Duration>| json!(served.map(|after| after.as_millis()));
+        Finding {
+            check: "recovery".into(),
+            validity,
+            summary,
+            anomalies,
+            statistics: BTreeMap::from([
+                ("bound_ms".to_owned(), json!(bound.as_millis())),
+                (
+                    "served_after_ms".to_owned(),
+                    self.served_after
+                        .iter()
+                        .map(millis)
+                        .collect::<Vec<_>>()
+                        .into(),
+                ),
+            ]),
+        }
+    }
+}
+
+/// Asks one node for a write and then a read until both are served or the bound has passed.
+///
+/// # Errors
+/// If no client can be made.
+pub(crate) async fn recover(
+    session: &mut Session,
+    mut probe: impl FnMut() -> [Op; 2],
+    clock: Clock,
+    healed: Time,
+    bound: Duration,
+) -> Result<Option<Duration>, ClientError> {
+    let since_healed = || Duration::from_nanos(clock.now().0.saturating_sub(healed.0));
+    let mut written = false;
+    while since_healed() < bound {
+        let [write, read] = probe();
+        let op = if written { read } else { write };
+        match session.invoke(&op, Phase::Recovery).await? {
+            Some(_) if written => return Ok(Some(since_healed())),
+            Some(_) => written = true,
+            None => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_node_that_does_not_come_back_is_lost_progress() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        let bound = Duration::from_secs(15);
+        let back = Recovery {
+            served_after: vec![ms(3), ms(9)],
+            bound,
+        };
+        assert_eq!(back.finding().validity, Validity::Valid);
+        assert_eq!(
+            back.finding().summary,
+            "all 2 nodes served within 9 ms of healing"
+        );
+        let gone = Recovery {
+            served_after: vec![ms(3), None],
+            bound,
+        };
+        assert_eq!(gone.finding().validity, Validity::Invalid);
+        assert!(
+            gone.finding().anomalies[0]
+                .message
+                .starts_with("n2 did not serve")
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! The cluster under trial: its network and its processes.
+
+use super::Setting;
+use super::recorder::RecordError;
+use crate::plan::Plan;
+use crate::store::StoreError;
+use crate::target::{ClientError, NodeSpec};
+use ordeal_checker::history::Time;
+use ordeal_nemesis::Node;
+use ordeal_nemesis::network::{Network, NetworkError, Switch, SwitchOptions};
+use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, ProcessError, Processes};
+use ordeal_workloads::seed;
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The harness failed. That says nothing about the target.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RigError {
+    /// The network cannot be made or used.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A node cannot be started.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The evidence cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The run's folder cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A thread cannot be started.
+    #[error("cannot start the thread {name}: {source}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A node ended before the cluster served for the first time.
+    #[error("{node} ended at its start ({status}), before the cluster served; {log}")]
+    DiedAtStart {
+        /// Which node.
+        node: Node,
+        /// How.
+        status: String,
+        /// The last lines of its log, and where the rest is.
+        log: String,
+    },
+    /// The cluster never served.
+    #[error(
+        "the cluster acknowledged no write within {within:?} of its start, and no fault was \
+         injected; the last attempt said: {last}; see {logs}"
+    )]
+    NeverServed {
+        /// How long it was given.
+        within: Duration,
+        /// What the last attempt heard.
+        last: String,
+        /// Where the logs are.
+        logs: String,
+    },
+    /// The target runs with other defects than the plan asks for.
+    #[error("{node} runs with the defects [{runs}], but the plan asks for [{asked}]")]
+    Defects {
+        /// Which node.
+        node: Node,
+        /// What it says.
+        runs: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A cut is still there after everything was healed.
+    #[error("{0} cuts are still installed after everything was healed")]
+    NotHealed(usize),
+    /// It was interrupted before there was anything to judge.
+    #[error("interrupted before the cluster served for the first time: there is nothing to judge")]
+    InterruptedEarly,
+    /// A task of ours panicked.
+    #[error("a task of the harness failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// How long a node may take to stop in order before it is killed.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// Who died when, without having been told to.
+pub(super) type Deaths = Arc<Mutex<Vec<(Time, Death)>>>;
+
+/// The cluster under trial.
+pub(super) struct Rig {
+    pub(super) switch: Arc<Switch>,
+    pub(super) processes: Arc<Processes>,
+    pub(super) deaths: Deaths,
+    /// Where clients reach each node; node 1 first.
+    pub(super) client_addresses: Vec<SocketAddr>,
+}
+
+impl Rig {
+    /// Makes the network and starts every node.
+    pub(super) fn start(plan: &Plan, setting: &Setting) -> Result<Self, RigError> {
+        let switch = Arc::new(Switch::create(
+            &setting.sandbox,
+            plan.nodes,
+            &SwitchOptions::default(),
+        )?);
+        let addresses: Vec<Ipv4Addr> = Node::first(plan.nodes)
+            .map(|node| switch.address(node))
+            .collect();
+        let commands = commands(plan, setting, &addresses)?;
+        let deaths = Deaths::default();
+        let (clock, died) = (setting.clock, deaths.clone());
+        let on_death = move |death| {
+            died.lock()
+                .expect("nobody panics with the deaths in hand")
+                .push((clock.now(), death));
+        };
+        let processes = Arc::new(Processes::new(&*switch, commands, on_death));
+        for node in Node::first(plan.nodes) {
+            processes.start(node)?;
+        }
+        let client_addresses = addresses
+            .iter()
+            .map(|address| setting.target.client_address(*address))
+            .collect();
+        Ok(Rig {
+            switch,
+            processes,
+            deaths,
+            client_addresses,
+        })
+    }
+
+    /// By which means faults are injected here.
+    pub(super) fn mechanisms(&self) -> Vec<(String, String)> {
+        let backoff = if self.switch.bounds_tcp_backoff() {
+            "bounded to 1 s in every namespace"
+        } else {
+            "not bounded by this kernel: old connections may need as long as a cut lasted"
+        };
+        let network = "userspace switch over TUN, a network namespace for each node";
+        [
+            ("network", network),
+            ("TCP back-off", backoff),
+            ("processes", "signals, held by pidfd"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// The deaths so far.
+    pub(super) fn deaths(&self) -> Vec<(Time, Death)> {
+        self.deaths
+            .lock()
+            .expect("nobody panics with the deaths in hand")
+            .clone()
+    }
+
+    /// Stops every node that still runs, all at once; one that does not stop in order is killed.
+    pub(super) fn stop(&self, nodes: u16) {
+        std::thread::scope(|scope| {
+            for node in Node::first(nodes) {
+                // A node that died has nothing to stop, and its death is already on record.
+                scope.spawn(move || drop(self.processes.stop(node, STOP_WITHIN)));
+            }
+        });
+    }
+}
+
+fn commands(
+    plan: &Plan,
+    setting: &Setting,
+    addresses: &[Ipv4Addr],
+) -> Result<BTreeMap<Node, NodeCommand>, RigError> {
+    let cluster = setting.folder.name();
+    let mut commands = BTreeMap::new();
+    for node in Node::first(plan.nodes) {
+        let folder: PathBuf = setting.folder.node(&node.to_string())?;
+        let data_dir = folder.join("data");
+        let program = setting.target.command(&NodeSpec {
+            id: node.0,
+            addresses,
+            cluster: &cluster,
+            data_dir: &data_dir,
+            seed: seed::derive(plan.seed, "node", u64::from(node.0)).next_u64(),
+            defects: &plan.defects,
+            binary: plan.node_binary.as_deref(),
+        });
+        let command = NodeCommand {
+            program: program.program,
+            args: program.args.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: folder.clone(),
+            log: folder.join("log.txt"),
+        };
+        commands.insert(node, command);
+    }
+    Ok(commands)
+}

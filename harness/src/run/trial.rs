@@ -1,0 +1,310 @@
+//! The phases of a run, one after another.
+
+use super::Setting;
+use super::injection::{ActiveFaults, Injection};
+use super::live::Live;
+use super::observer::{Observation, Watch};
+use super::recorder::{HistoryRecorder, Recorder};
+use super::recovery::{self, Recovery};
+use super::rig::{Rig, RigError};
+use super::worker::{Bench, Pace, Phase, Session, work};
+use crate::plan::Plan;
+use crate::target::ClientError;
+use ordeal_checker::history::{Process, Time};
+use ordeal_nemesis::injector::{FaultEvent, FaultRecord};
+use ordeal_nemesis::network::Network;
+use ordeal_nemesis::process::Death;
+use ordeal_workloads::{Key, Op};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// A cluster that serves nobody this long after its start does not work at all.
+const FIRST_WRITE_WITHIN: Duration = Duration::from_secs(20);
+/// How often to look for a leader while there is none.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Between two attempts of a final read.
+const FINAL_READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// A run between its first process and its last.
+pub(super) struct Trial<'a> {
+    plan: Plan,
+    setting: &'a Setting,
+    rig: Rig,
+    watch: Watch,
+    bench: Bench,
+    faults: Recorder<FaultEvent>,
+    live: Arc<Live>,
+    active: ActiveFaults,
+    workers: JoinSet<Result<BTreeSet<Key>, ClientError>>,
+    main_begun: CancellationToken,
+    clients_stop: CancellationToken,
+    used: BTreeSet<Key>,
+    /// The harness's own processes, one for each node, apart from all workers.
+    probers: Vec<Session>,
+    /// A retired process is followed by the one this much further on.
+    stride: u64,
+    probes: Arc<AtomicU64>,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(
+        plan: Plan,
+        setting: &'a Setting,
+        rig: Rig,
+        history: HistoryRecorder,
+        faults: Recorder<FaultEvent>,
+        lines: &Recorder<Observation>,
+    ) -> Result<Self, RigError> {
+        let watch = Watch::start(&rig, setting, lines)?;
+        let active = ActiveFaults::default();
+        let live = Live::new(history.counters(), watch.cluster.clone(), active.clone());
+        let bench = Bench {
+            target: setting.target.clone(),
+            nodes: rig.client_addresses.clone(),
+            clock: setting.clock,
+            recorder: history,
+            deadline: plan.op_timeout.0,
+        };
+        let first = u64::from(plan.concurrency);
+        let stride = first + u64::from(plan.nodes);
+        let prober = |node| Session::new(bench.clone(), Process(first + node as u64), node, stride);
+        let probers = (0..usize::from(plan.nodes)).map(prober).collect();
+        Ok(Trial {
+            probers,
+            stride,
+            plan,
+            setting,
+            rig,
+            watch,
+            bench,
+            faults,
+            live: Arc::new(live),
+            active,
+            workers: JoinSet::new(),
+            main_begun: CancellationToken::new(),
+            clients_stop: CancellationToken::new(),
+            used: BTreeSet::new(),
+            probes: Arc::default(),
+        })
+    }
+
+    /// Waits for the first acknowledged write: the cluster works before anything is done to it.
+    pub(super) async fn first_write(&mut self) -> Result<Time, RigError> {
+        let begun = Instant::now();
+        let mut last = "no node said that it leads".to_owned();
+        while begun.elapsed() < FIRST_WRITE_WITHIN {
+            self.nobody_died()?;
+            if self.setting.interrupt.is_cancelled() {
+                return Err(RigError::InterruptedEarly);
+            }
+            let Some((leader, _)) = self.watch.cluster.leader() else {
+                sleep(LOOK_AGAIN).await;
+                continue;
+            };
+            let [write, _] = self.setting.workload.probe(next(&self.probes));
+            if self.probers[leader]
+                .invoke(&write, Phase::WarmUp)
+                .await?
+                .is_some()
+            {
+                self.as_asked()?;
+                return Ok(self.setting.clock.now());
+            }
+            last = format!("n{} leads, but did not take {write}", leader + 1);
+            sleep(LOOK_AGAIN).await;
+        }
+        let logs = self.setting.folder.file("nodes").display().to_string();
+        Err(RigError::NeverServed {
+            within: FIRST_WRITE_WITHIN,
+            last,
+            logs,
+        })
+    }
+
+    fn nobody_died(&self) -> Result<(), RigError> {
+        let Some((_, death)) = self.rig.deaths().into_iter().next() else {
+            return Ok(());
+        };
+        let path = self
+            .setting
+            .folder
+            .file("nodes")
+            .join(death.node.to_string())
+            .join("log.txt");
+        let log = match death.log_tail.last() {
+            Some(line) => format!("its last words: {line}; see {}", path.display()),
+            None => format!("it said nothing; see {}", path.display()),
+        };
+        Err(RigError::DiedAtStart {
+            node: death.node,
+            status: death.status,
+            log,
+        })
+    }
+
+    /// A plan that asks for a defect must not silently try a sound node, or the other way round.
+    fn as_asked(&self) -> Result<(), RigError> {
+        match self.watch.cluster.other_defects(&self.plan.defects) {
+            None => Ok(()),
+            Some((node, runs)) => Err(RigError::Defects {
+                node,
+                runs: runs.join(", "),
+                asked: self.plan.defects.join(", "),
+            }),
+        }
+    }
+
+    /// Starts the clients and lets them work undisturbed; returns when faults may come.
+    pub(super) async fn warm_up(&mut self) -> Time {
+        let Plan {
+            seed,
+            concurrency,
+            rate,
+            nodes,
+            ..
+        } = self.plan;
+        for worker in 0..concurrency {
+            let node = worker as usize % usize::from(nodes);
+            let process = Process(u64::from(worker));
+            let session = Session::new(self.bench.clone(), process, node, self.stride);
+            let generator = self.setting.workload.generator(seed, worker);
+            let pace = Pace::new(seed, worker, concurrency, rate);
+            let (begun, stop) = (self.main_begun.clone(), self.clients_stop.clone());
+            self.workers
+                .spawn(work(session, generator, pace, begun, stop));
+        }
+        self.live.begin(self.plan.time.0 + self.plan.warm_up.0);
+        tokio::select! {
+            () = sleep(self.plan.warm_up.0) => {}
+            () = self.setting.interrupt.cancelled() => {}
+        }
+        self.main_begun.cancel();
+        self.setting.clock.now()
+    }
+
+    /// Clients and faults until the time is up; then everything is healed and clients stop.
+    pub(super) async fn main_phase(
+        &mut self,
+    ) -> Result<(Vec<FaultRecord>, Option<String>), RigError> {
+        let end = Instant::now() + self.plan.time.0;
+        let live = self.live.clone();
+        let injection = Injection::start(
+            &self.plan.schedule,
+            &self.rig,
+            self.watch.cluster.clone(),
+            self.setting.clock,
+            self.faults.clone(),
+            self.active.clone(),
+            Arc::new(move |event, fault| live.announce(event, fault)),
+        )?;
+        let interrupted = tokio::select! {
+            () = sleep_until(end) => None,
+            () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
+        };
+        let records = injection.heal().await;
+        let left = self.rig.switch.cuts().len();
+        if left > 0 {
+            return Err(RigError::NotHealed(left));
+        }
+        self.clients_stop.cancel();
+        while let Some(worker) = self.workers.join_next().await {
+            self.used.extend(worker??);
+        }
+        self.live.phase("recovery");
+        Ok((records, interrupted))
+    }
+
+    /// Asks every node until it serves again, all at once.
+    pub(super) async fn recover(&mut self) -> Result<Recovery, RigError> {
+        let (clock, bound) = (self.setting.clock, self.plan.recovery_bound.0);
+        let healed = clock.now();
+        let (workload, probes) = (self.setting.workload.clone(), self.probes.clone());
+        let served_after = self
+            .of_every_node(move |mut session| {
+                let (workload, probes) = (workload.clone(), probes.clone());
+                async move {
+                    let probe = || workload.probe(next(&probes));
+                    let served = recovery::recover(&mut session, probe, clock, healed, bound).await;
+                    (session, served)
+                }
+            })
+            .await?;
+        Ok(Recovery {
+            served_after,
+            bound,
+        })
+    }
+
+    /// Reads at every node what the workload wants to be read at the end.
+    pub(super) async fn final_reads(&mut self) -> Result<(), RigError> {
+        self.live.phase("final reads");
+        let reads = Arc::new(self.setting.workload.final_reads(&self.used));
+        // A cluster that does not serve any more must not hold up its verdict.
+        let end = Instant::now() + self.plan.recovery_bound.0;
+        self.of_every_node(move |mut session| {
+            let reads = reads.clone();
+            async move {
+                let done = read_all(&mut session, &reads, end).await;
+                (session, done)
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Does the same with the harness's own process of every node, all at once, in their order.
+    async fn of_every_node<T, F, W>(&mut self, work: W) -> Result<Vec<T>, RigError>
+    where
+        T: Send + 'static,
+        F: Future<Output = (Session, Result<T, ClientError>)> + Send + 'static,
+        W: Fn(Session) -> F,
+    {
+        let tasks: Vec<_> = self
+            .probers
+            .drain(..)
+            .map(|session| tokio::spawn(work(session)))
+            .collect();
+        let mut results = Vec::new();
+        for task in tasks {
+            let (session, result) = task.await?;
+            self.probers.push(session);
+            results.push(result?);
+        }
+        Ok(results)
+    }
+
+    /// Ends every process; gives back the plan, and who had died before.
+    pub(super) async fn stop(self) -> Result<(Plan, Vec<(Time, Death)>), RigError> {
+        self.live.end();
+        let deaths = self.rig.deaths();
+        let (rig, watch, nodes) = (self.rig, self.watch, self.plan.nodes);
+        tokio::task::spawn_blocking(move || {
+            watch.stop();
+            rig.stop(nodes);
+        })
+        .await?;
+        Ok((self.plan, deaths))
+    }
+}
+
+fn next(probes: &AtomicU64) -> u64 {
+    probes.fetch_add(1, Relaxed) + 1
+}
+
+/// A read that fails is asked again, as another operation, until the time is up.
+async fn read_all(session: &mut Session, reads: &[Op], end: Instant) -> Result<(), ClientError> {
+    for read in reads {
+        while session.invoke(read, Phase::Final).await?.is_none() {
+            sleep(FINAL_READ_PAUSE).await;
+            if Instant::now() >= end {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

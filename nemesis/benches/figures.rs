@@ -1,0 +1,227 @@
+//! The figures that the README quotes, measured on this machine: `cargo bench -p ordeal-nemesis`.
+#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use ordeal_nemesis::{
+    Grudge, Node,
+    network::{Network, Switch, SwitchOptions, address},
+    process::{Lifecycle, NodeCommand, Processes},
+    sandbox::{self, Sandbox},
+};
+
+fn main() {
+    let began = Instant::now();
+    let sandbox = sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
+    let entered = began.elapsed();
+    println!("\n| what | median | 99 % | n |\n|---|---|---|---|");
+    row("enter the sandbox", vec![entered]);
+    setup(&sandbox);
+    cuts(&sandbox);
+    processes(&sandbox);
+    round_trips(&sandbox);
+    load(&sandbox);
+}
+
+fn row(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |permille: usize| times[(times.len() - 1) * permille / 1000];
+    println!(
+        "| {what} | {:.1?} | {:.1?} | {} |",
+        at(500),
+        at(990),
+        times.len()
+    );
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let began = Instant::now();
+    let _result = work();
+    began.elapsed()
+}
+
+fn switch(sandbox: &Sandbox, nodes: u16) -> Switch {
+    Switch::create(sandbox, nodes, &SwitchOptions::default()).unwrap()
+}
+
+fn setup(sandbox: &Sandbox) {
+    for (nodes, count) in [(3, 20), (5, 20), (50, 3)] {
+        let times = (0..count)
+            .map(|_| timed(|| switch(sandbox, nodes)))
+            .collect();
+        row(&format!("a network of {nodes} nodes"), times);
+    }
+}
+
+fn cuts(sandbox: &Sandbox) {
+    for nodes in [5, 50] {
+        let switch = switch(sandbox, nodes);
+        let grudge = Grudge::isolate(Node(1), nodes);
+        let mut cut = Vec::new();
+        let mut heal = Vec::new();
+        for _ in 0..1000 {
+            let mut id = None;
+            cut.push(timed(|| id = switch.cut(&grudge).ok()));
+            let id = id.expect("these nodes are there");
+            heal.push(timed(|| switch.heal(id).unwrap()));
+        }
+        row(&format!("cut one of {nodes} off"), cut);
+        row("… and heal it", heal);
+    }
+}
+
+fn processes(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let n1 = Node(1);
+    let command = NodeCommand {
+        program: "/bin/sleep".into(),
+        args: vec!["1000".into()],
+        env: Vec::new(),
+        cwd: folder.path().to_owned(),
+        log: folder.path().join("log"),
+    };
+    let processes = Processes::new(&switch, BTreeMap::from([(n1, command)]), |_| {});
+    let (mut start, mut pause, mut resume, mut kill) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..200 {
+        start.push(timed(|| processes.start(n1).unwrap()));
+        pause.push(timed(|| processes.pause(n1).unwrap()));
+        resume.push(timed(|| processes.resume(n1).unwrap()));
+        kill.push(timed(|| processes.kill(n1).unwrap()));
+    }
+    row("start a process", start);
+    row("pause it, proven", pause);
+    row("resume it, proven", resume);
+    row("kill it, proven", kill);
+}
+
+/// A thread in `node`'s namespace that sends every datagram back, until it gets an empty one.
+fn echo(switch: &Switch, node: Node) -> SocketAddr {
+    let at = SocketAddr::from((address(node), 9000));
+    let bind = move || UdpSocket::bind(at).unwrap();
+    let socket = switch
+        .namespace(node)
+        .spawn("bind", bind)
+        .unwrap()
+        .join()
+        .unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((1.., sender)) = socket.recv_from(&mut buffer) {
+            socket.send_to(&buffer[..64], sender).unwrap();
+        }
+    });
+    at
+}
+
+fn ping_pong(socket: &UdpSocket, at: SocketAddr, count: usize) -> Vec<Duration> {
+    let mut buffer = [0; 64];
+    let trip = |_| {
+        timed(|| {
+            socket.send_to(&buffer, at).unwrap();
+            socket.recv_from(&mut buffer).unwrap()
+        })
+    };
+    (0..count).map(trip).collect()
+}
+
+fn round_trips(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    let n1 = echo(&switch, Node(1));
+    let bind = || UdpSocket::bind("0.0.0.0:0").unwrap();
+    let outside = bind();
+    let inside = switch
+        .namespace(Node(1))
+        .spawn("bind", bind)
+        .unwrap()
+        .join()
+        .unwrap();
+    let beside = switch
+        .namespace(Node(2))
+        .spawn("bind", bind)
+        .unwrap()
+        .join()
+        .unwrap();
+    row(
+        "round trip on n1's own loopback",
+        ping_pong(&inside, n1, 20_000),
+    );
+    row(
+        "round trip n2 → n1 through the switch",
+        ping_pong(&beside, n1, 20_000),
+    );
+    row(
+        "round trip client → n1 through the switch",
+        ping_pong(&outside, n1, 20_000),
+    );
+    outside.send_to(&[], n1).unwrap();
+}
+
+/// What the switch's thread has used of a core so far.
+fn switch_cpu() -> Duration {
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        let path = task.unwrap().path();
+        if fs::read_to_string(path.join("comm")).unwrap().trim() == "switch" {
+            let stat = fs::read_to_string(path.join("schedstat")).unwrap();
+            let spent = stat.split(' ').next().unwrap().parse().unwrap();
+            return Duration::from_nanos(spent);
+        }
+    }
+    panic!("no switch thread")
+}
+
+/// 20,000 packets a second through the switch: the core it takes, and what is lost.
+fn load(sandbox: &Sandbox) {
+    const PER_SECOND: u32 = 20_000;
+    const SECONDS: u32 = 3;
+    let switch = switch(sandbox, 2);
+    let at = SocketAddr::from((address(Node(1)), 9000));
+    let bind = move || UdpSocket::bind(at).unwrap();
+    let receiver = switch
+        .namespace(Node(1))
+        .spawn("bind", bind)
+        .unwrap()
+        .join()
+        .unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    let receiving = std::thread::spawn(move || {
+        let (mut count, mut buffer) = (0, [0; 2048]);
+        loop {
+            match receiver.recv(&mut buffer) {
+                Ok(_) => count += 1,
+                Err(_) if ended.load(Relaxed) => return count,
+                Err(_) => {}
+            }
+        }
+    });
+    let sender = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let (began, cpu) = (Instant::now(), switch_cpu());
+    for batch in 1..=SECONDS * 1000 {
+        for _ in 0..PER_SECOND / 1000 {
+            sender.send_to(&[0; 256], at).unwrap();
+        }
+        let due = began + Duration::from_millis(batch.into());
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    let (took, used) = (began.elapsed(), switch_cpu() - cpu);
+    done.store(true, Relaxed);
+    let received: u32 = receiving.join().unwrap();
+    println!(
+        "\n{} packets in {took:.2?}: {received} arrived, the switch used {:.1} % of a core\n",
+        PER_SECOND * SECONDS,
+        100.0 * used.as_secs_f64() / took.as_secs_f64()
+    );
+}

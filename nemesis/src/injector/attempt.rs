@@ -1,0 +1,186 @@
+//! One planned fault from its time to its record: what all kinds of faults have in common.
+
+use std::time::{Duration, Instant};
+
+use super::{FaultEvent, FaultRecord, Injector, Step};
+use crate::{
+    fault::Fault,
+    node::{Edge, Node},
+    proof::{Effect, Proof},
+    schedule::PlannedFault,
+};
+
+/// Between two looks at something that the injector can only ask for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+pub(super) struct Attempt<'a> {
+    pub(super) injector: &'a Injector<'a>,
+    pub(super) planned: &'a PlannedFault,
+    /// When to heal.
+    heal_at: Instant,
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+    window_ns: Option<(u64, u64)>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        injector: &'a Injector<'a>,
+        planned: &'a PlannedFault,
+        start: Instant,
+    ) -> Self {
+        let heal_at = start + Duration::from_millis(planned.heal_ms());
+        let (nodes, edges) = (Vec::new(), Vec::new());
+        Self {
+            injector,
+            planned,
+            heal_at,
+            nodes,
+            edges,
+            window_ns: None,
+        }
+    }
+
+    pub(super) fn run(self) -> FaultRecord {
+        let leader = if self.planned.fault.needs_leader() {
+            self.find_leader()
+        } else {
+            None
+        };
+        if self.planned.fault.needs_leader() && leader.is_none() {
+            return self.skip("nobody was known to lead");
+        }
+        let count = self.injector.nodes;
+        match &self.planned.fault {
+            Fault::Partition(shape) => {
+                let grudge = shape.grudge(count, leader).unwrap_or_default();
+                self.cut(&grudge)
+            }
+            Fault::Kill(targets) => {
+                let nodes = targets.resolve(count, leader).unwrap_or_default();
+                self.kill(&nodes)
+            }
+            Fault::Pause(targets) => {
+                let nodes = targets.resolve(count, leader).unwrap_or_default();
+                self.pause(&nodes)
+            }
+        }
+    }
+
+    /// Who leads; waits for somebody to, but not into the second half of the fault's time.
+    fn find_leader(&self) -> Option<Node> {
+        let half = Duration::from_millis(self.planned.for_ms / 2);
+        let until = Instant::now() + self.injector.patience.leader.min(half);
+        let mut leader = self.injector.observer.leader();
+        while leader.is_none() && Instant::now() < until && !self.look_again() {
+            leader = self.injector.observer.leader();
+        }
+        leader
+    }
+
+    /// Waits a little; returns whether a stop was requested meanwhile.
+    pub(super) fn look_again(&self) -> bool {
+        self.injector.stop.wait_for(LOOK_INTERVAL)
+    }
+
+    /// Waits a little whether or not a stop was requested.
+    pub(super) fn look_again_anyway(&self) {
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+
+    /// Whether it is time to heal.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.heal_at || self.injector.stop.is_requested()
+    }
+
+    /// Waits until it is time to heal.
+    pub(super) fn hold(&self) {
+        self.injector.stop.wait_until(self.heal_at);
+    }
+
+    /// Announces that the lever is about to be pulled.
+    pub(super) fn injecting(&mut self, nodes: Vec<Node>, edges: Vec<Edge>, what: &str) {
+        (self.nodes, self.edges) = (nodes, edges);
+        self.emit(Step::Injecting, None, what.to_owned());
+    }
+
+    /// The lever is pulled: from here to [`Attempt::healing`] the fault is in force.
+    pub(super) fn pulled(&mut self) {
+        let now = (self.injector.clock)();
+        self.window_ns = Some((now, now));
+    }
+
+    pub(super) fn installed(&self, proof: &Proof) {
+        self.emit(Step::Installed, Some(proof.clone()), proof.to_string());
+    }
+
+    /// The lever is about to be put back.
+    pub(super) fn healing(&mut self) {
+        let why = if self.injector.stop.is_requested() {
+            "the run is stopped"
+        } else {
+            "its time is over"
+        };
+        self.emit(Step::Healing, None, why.to_owned());
+        if let Some((_, end)) = &mut self.window_ns {
+            *end = (self.injector.clock)();
+        }
+    }
+
+    /// It was not tried.
+    pub(super) fn skip(self, why: &str) -> FaultRecord {
+        self.emit(Step::Skipped, None, why.to_owned());
+        self.record(Effect::Skipped(why.to_owned()), true)
+    }
+
+    /// It cannot be said whether it was tried; nothing of it is left.
+    pub(super) fn fail(self, why: &str) -> FaultRecord {
+        self.finish(Effect::Indeterminate(why.to_owned()), true)
+    }
+
+    /// The end of a fault that was tried: emits its last event.
+    pub(super) fn finish(self, effect: Effect, healed: bool) -> FaultRecord {
+        let left = if healed { "" } else { "; it may not be undone" };
+        match &effect {
+            Effect::Installed(proof) if healed => {
+                self.emit(Step::Healed, Some(proof.clone()), proof.to_string());
+            }
+            Effect::Installed(proof) => {
+                self.emit(
+                    Step::Indeterminate,
+                    Some(proof.clone()),
+                    format!("{proof}{left}"),
+                );
+            }
+            Effect::Skipped(why) => self.emit(Step::Skipped, None, format!("{why}{left}")),
+            Effect::NoEffect(why) => self.emit(Step::NoEffect, None, format!("{why}{left}")),
+            Effect::Indeterminate(why) => {
+                self.emit(Step::Indeterminate, None, format!("{why}{left}"));
+            }
+        }
+        self.record(effect, healed)
+    }
+
+    fn record(self, effect: Effect, healed: bool) -> FaultRecord {
+        FaultRecord {
+            planned: self.planned.clone(),
+            nodes: self.nodes,
+            window_ns: self.window_ns,
+            effect,
+            healed,
+        }
+    }
+
+    fn emit(&self, what: Step, proof: Option<Proof>, message: String) {
+        (self.injector.sink)(FaultEvent {
+            time_ns: (self.injector.clock)(),
+            fault: self.planned.id,
+            class: self.planned.fault.class(),
+            what,
+            nodes: self.nodes.clone(),
+            edges: self.edges.clone(),
+            proof,
+            message,
+        });
+    }
+}

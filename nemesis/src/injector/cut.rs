@@ -1,0 +1,78 @@
+//! Partitions: proven by packets that met the cut.
+
+use super::{FaultRecord, attempt::Attempt};
+use crate::{
+    grudge::Grudge,
+    network::{CutId, Network},
+    node::{Endpoint, Node},
+    proof::{Effect, Proof},
+};
+
+impl Attempt<'_> {
+    pub(super) fn cut(mut self, grudge: &Grudge) -> FaultRecord {
+        if grudge.is_empty() {
+            return self.skip("it would cut nothing");
+        }
+        let Some(network) = self.injector.levers.network.as_deref() else {
+            return self.skip("there is no network that can be cut here");
+        };
+        self.injecting(
+            nodes(grudge),
+            grudge.edges().collect(),
+            &format!("cut {grudge}"),
+        );
+        let cut = match network.cut(grudge) {
+            Ok(cut) => cut,
+            Err(error) => return self.fail(&format!("cutting failed: {error}")),
+        };
+        self.pulled();
+        let seen = self.await_first_drop(network, cut);
+        self.hold();
+        self.healing();
+        let dropped = match network.heal(cut) {
+            Ok(dropped) => dropped,
+            Err(error) => {
+                let why = format!("healing failed: {error}");
+                return self.finish(Effect::Indeterminate(why), false);
+            }
+        };
+        let healed = !network.cuts().contains(&cut);
+        if dropped.total() == 0 {
+            let why = "no packet met the cut while it was there".to_owned();
+            return self.finish(Effect::NoEffect(why), healed);
+        }
+        let proof = Proof::Cut(dropped);
+        if !seen {
+            self.installed(&proof);
+        }
+        self.finish(Effect::Installed(proof), healed)
+    }
+
+    /// Announces the proof as soon as there is one; returns whether there was, in time.
+    fn await_first_drop(&self, network: &dyn Network, cut: CutId) -> bool {
+        while !self.is_over() {
+            match network.dropped(cut) {
+                Ok(dropped) if dropped.total() > 0 => {
+                    self.installed(&Proof::Cut(dropped));
+                    return true;
+                }
+                // A backend that cannot count now may do so at the end; that count decides.
+                Ok(_) | Err(_) => self.look_again(),
+            };
+        }
+        false
+    }
+}
+
+/// The nodes that a grudge names.
+fn nodes(grudge: &Grudge) -> Vec<Node> {
+    let ends = grudge.edges().flat_map(|edge| [edge.from, edge.to]);
+    let named = ends.filter_map(|end| match end {
+        Endpoint::Node(node) => Some(node),
+        Endpoint::Clients => None,
+    });
+    named
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}

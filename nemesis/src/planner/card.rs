@@ -1,0 +1,153 @@
+//! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
+
+use std::collections::BTreeSet;
+
+use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
+
+use crate::{
+    fault::{Fault, FaultClass, Shape, Targets},
+    node::Node,
+};
+
+/// A kind of fault whose particulars are still to be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Card {
+    Kill,
+    KillLeader,
+    KillAll,
+    Pause,
+    PauseLeader,
+    PauseAll,
+    Halves,
+    Isolate,
+    IsolateLeader,
+    Ring,
+    OneWay,
+    Clients,
+}
+
+/// The processes that may be hit at one time.
+pub(super) struct Free {
+    /// In no process fault now.
+    pub(super) nodes: Vec<Node>,
+    /// How many more may be hit.
+    pub(super) budget: usize,
+    /// Whether no process fault is in force at all.
+    pub(super) nobody_is_hit: bool,
+}
+
+impl Card {
+    pub(super) const PARTITIONS: [Card; 6] = [
+        Self::Halves,
+        Self::Isolate,
+        Self::IsolateLeader,
+        Self::Ring,
+        Self::OneWay,
+        Self::Clients,
+    ];
+
+    pub(super) const MIXED: [Card; 10] = [
+        Self::Kill,
+        Self::KillLeader,
+        Self::Pause,
+        Self::PauseLeader,
+        Self::Halves,
+        Self::Isolate,
+        Self::IsolateLeader,
+        Self::Ring,
+        Self::OneWay,
+        Self::Clients,
+    ];
+
+    pub(super) fn class(self) -> FaultClass {
+        match self {
+            Self::Kill | Self::KillLeader | Self::KillAll => FaultClass::Kill,
+            Self::Pause | Self::PauseLeader | Self::PauseAll => FaultClass::Pause,
+            Self::Halves
+            | Self::Isolate
+            | Self::IsolateLeader
+            | Self::Ring
+            | Self::OneWay
+            | Self::Clients => FaultClass::Partition,
+        }
+    }
+
+    pub(super) fn hits_processes(self) -> bool {
+        self.class() != FaultClass::Partition
+    }
+
+    /// The smallest cluster in which it changes something.
+    pub(super) fn least(self) -> u16 {
+        match self {
+            Self::Ring => 4,
+            Self::Halves | Self::Isolate | Self::IsolateLeader | Self::OneWay => 2,
+            _ => 1,
+        }
+    }
+
+    pub(super) fn is_playable(self, free: &Free) -> bool {
+        match self {
+            Self::Kill | Self::Pause => free.budget > 0 && !free.nodes.is_empty(),
+            Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
+                free.nobody_is_hit
+            }
+            _ => true,
+        }
+    }
+
+    /// Draws the particulars.
+    pub(super) fn fault(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+        let partition = Fault::Partition;
+        match self {
+            Self::Kill => Fault::Kill(some(free, rng)),
+            Self::KillLeader => Fault::Kill(Targets::Leader),
+            Self::KillAll => Fault::Kill(Targets::All),
+            Self::Pause => Fault::Pause(some(free, rng)),
+            Self::PauseLeader => Fault::Pause(Targets::Leader),
+            Self::PauseAll => Fault::Pause(Targets::All),
+            Self::Halves => {
+                let (left, right) = split(count, usize::from(count / 2), rng);
+                partition(Shape::Halves { left, right })
+            }
+            Self::Isolate => partition(Shape::Isolate(Node(rng.random_range(1..=count)))),
+            Self::IsolateLeader => partition(Shape::IsolateLeader),
+            Self::Ring => partition(Shape::MajoritiesRing(shuffled(count, rng))),
+            Self::OneWay => {
+                // Everybody is on one side or the other: so the leader is, and there is traffic.
+                let senders = rng.random_range(1..usize::from(count));
+                let (from, to) = split(count, senders, rng);
+                partition(Shape::OneWay { from, to })
+            }
+            Self::Clients => {
+                // Some nodes stay reachable, where there are several.
+                let cut = rng.random_range(1..=usize::from(count.saturating_sub(1).max(1)));
+                partition(Shape::ClientCut(split(count, cut, rng).0))
+            }
+        }
+    }
+}
+
+/// One node or more of those that are free, within the budget.
+fn some(free: &Free, rng: &mut ChaCha8Rng) -> Targets {
+    let mut nodes = free.nodes.clone();
+    nodes.shuffle(rng);
+    let most = free.budget.min(nodes.len());
+    nodes.truncate(rng.random_range(1..=most));
+    Targets::Nodes(nodes.into_iter().collect())
+}
+
+fn shuffled(count: u16, rng: &mut ChaCha8Rng) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Node::first(count).collect();
+    nodes.shuffle(rng);
+    nodes
+}
+
+/// Two random sides, the first of `size` nodes.
+fn split(count: u16, size: usize, rng: &mut ChaCha8Rng) -> (BTreeSet<Node>, BTreeSet<Node>) {
+    let nodes = shuffled(count, rng);
+    let (left, right) = nodes.split_at(size);
+    (
+        left.iter().copied().collect(),
+        right.iter().copied().collect(),
+    )
+}

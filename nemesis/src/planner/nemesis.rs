@@ -1,0 +1,167 @@
+//! The nemeses by name: what each is for, and which cards its deck holds.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::card::Card;
+
+/// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Nemesis {
+    /// No fault at all.
+    None,
+    /// Kill up to a minority, start again.
+    Kill,
+    /// Kill whoever leads.
+    KillLeader,
+    /// Kill every node at once.
+    KillAll,
+    /// Pause up to a minority.
+    Pause,
+    /// Pause whoever leads.
+    PauseLeader,
+    /// Pause every node at once.
+    PauseAll,
+    /// Partitions of every shape.
+    Partition,
+    /// Random halves only.
+    Halves,
+    /// One random node cut off.
+    Isolate,
+    /// Whoever leads cut off from the other nodes.
+    IsolateLeader,
+    /// Majorities ring only.
+    Ring,
+    /// One direction only.
+    OneWay,
+    /// Clients cut off from some nodes.
+    ClientCut,
+    /// Kills, pauses and partitions of every shape, overlapping.
+    Mixed,
+}
+
+/// A name that is no nemesis.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no nemesis: use one of {list}", list = names())]
+pub struct NemesisNameError(String);
+
+fn names() -> String {
+    Nemesis::ALL.map(Nemesis::name).join(", ")
+}
+
+impl Nemesis {
+    /// Every nemesis, in the order in which they are listed.
+    pub const ALL: [Nemesis; 15] = [
+        Self::None,
+        Self::Kill,
+        Self::KillLeader,
+        Self::KillAll,
+        Self::Pause,
+        Self::PauseLeader,
+        Self::PauseAll,
+        Self::Partition,
+        Self::Halves,
+        Self::Isolate,
+        Self::IsolateLeader,
+        Self::Ring,
+        Self::OneWay,
+        Self::ClientCut,
+        Self::Mixed,
+    ];
+
+    /// What its deck holds.
+    pub(super) fn cards(self) -> &'static [Card] {
+        match self {
+            Self::None => &[],
+            Self::Kill => &[Card::Kill],
+            Self::KillLeader => &[Card::KillLeader],
+            Self::KillAll => &[Card::KillAll],
+            Self::Pause => &[Card::Pause],
+            Self::PauseLeader => &[Card::PauseLeader],
+            Self::PauseAll => &[Card::PauseAll],
+            Self::Partition => &Card::PARTITIONS,
+            Self::Halves => &[Card::Halves],
+            Self::Isolate => &[Card::Isolate],
+            Self::IsolateLeader => &[Card::IsolateLeader],
+            Self::Ring => &[Card::Ring],
+            Self::OneWay => &[Card::OneWay],
+            Self::ClientCut => &[Card::Clients],
+            Self::Mixed => &Card::MIXED,
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kill => "kill",
+            Self::KillLeader => "kill-leader",
+            Self::KillAll => "kill-all",
+            Self::Pause => "pause",
+            Self::PauseLeader => "pause-leader",
+            Self::PauseAll => "pause-all",
+            Self::Partition => "partition",
+            Self::Halves => "halves",
+            Self::Isolate => "isolate",
+            Self::IsolateLeader => "isolate-leader",
+            Self::Ring => "ring",
+            Self::OneWay => "one-way",
+            Self::ClientCut => "client-cut",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// What it does, in one line.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::None => "no fault at all",
+            Self::Kill => "SIGKILL for up to a minority of the nodes, then start them again",
+            Self::KillLeader => "SIGKILL for whoever leads at that moment, then start it again",
+            Self::KillAll => "SIGKILL for every node at once, then start them all again",
+            Self::Pause => "SIGSTOP for up to a minority of the nodes, then SIGCONT",
+            Self::PauseLeader => "SIGSTOP for whoever leads at that moment, then SIGCONT",
+            Self::PauseAll => "SIGSTOP for every node at once, then SIGCONT",
+            Self::Partition => "cuts of every shape below, in turn",
+            Self::Halves => "the cluster in two random sides",
+            Self::Isolate => "one random node cut off from all others",
+            Self::IsolateLeader => {
+                "whoever leads cut off from all other nodes; clients still reach it"
+            }
+            Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
+            Self::OneWay => "some nodes are not heard by some others; the way back is open",
+            Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
+            Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
+        }
+    }
+}
+
+impl fmt::Display for Nemesis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Nemesis {
+    type Err = NemesisNameError;
+
+    fn from_str(text: &str) -> Result<Self, NemesisNameError> {
+        let found = Self::ALL.into_iter().find(|nemesis| nemesis.name() == text);
+        found.ok_or_else(|| NemesisNameError(text.to_owned()))
+    }
+}
+
+impl From<Nemesis> for String {
+    fn from(nemesis: Nemesis) -> String {
+        nemesis.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Nemesis {
+    type Error = NemesisNameError;
+
+    fn try_from(text: String) -> Result<Self, NemesisNameError> {
+        text.parse()
+    }
+}

@@ -1,0 +1,223 @@
+//! Levers that do exactly what a test wants: as told, or not at all.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use ordeal_nemesis::{
+    Grudge, Node,
+    lever::Observer,
+    network::{CutId, Namespace, Network, NetworkError},
+    process::{Death, Lifecycle, ProcessError, State},
+    proof::{Dropped, Killed, Paused},
+};
+
+pub(crate) const NODES: u16 = 3;
+
+/// Drops one packet on every edge at once, unless told otherwise.
+#[derive(Default)]
+pub(crate) struct Cuts {
+    pub(crate) installed: Mutex<BTreeMap<CutId, Grudge>>,
+    pub(crate) next: AtomicU64,
+    pub(crate) quiet: bool,
+    pub(crate) cutting_fails: bool,
+    pub(crate) healing_fails: bool,
+}
+
+impl Cuts {
+    fn dropped_by(&self, grudge: &Grudge) -> Dropped {
+        Dropped {
+            packets: grudge
+                .edges()
+                .map(|edge| (edge, u64::from(!self.quiet)))
+                .collect(),
+        }
+    }
+}
+
+fn broken() -> NetworkError {
+    let source = io::Error::other("broken");
+    NetworkError::Call {
+        of: "n1".to_owned(),
+        call: "cut",
+        source,
+    }
+}
+
+impl Network for Cuts {
+    fn nodes(&self) -> u16 {
+        NODES
+    }
+
+    fn namespace(&self, _: Node) -> &Namespace {
+        unreachable!("no process is started on this network")
+    }
+
+    fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
+        if self.cutting_fails {
+            return Err(broken());
+        }
+        let id = CutId(self.next.fetch_add(1, Relaxed));
+        self.installed.lock().unwrap().insert(id, grudge.clone());
+        Ok(id)
+    }
+
+    fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError> {
+        if self.healing_fails {
+            return Err(broken());
+        }
+        let healed = self.installed.lock().unwrap().remove(&cut).unwrap();
+        Ok(self.dropped_by(&healed))
+    }
+
+    fn dropped(&self, cut: CutId) -> Result<Dropped, NetworkError> {
+        Ok(self.dropped_by(&self.installed.lock().unwrap()[&cut]))
+    }
+
+    fn cuts(&self) -> Vec<CutId> {
+        self.installed.lock().unwrap().keys().copied().collect()
+    }
+}
+
+/// Three processes that do as told, unless told otherwise.
+pub(crate) struct Cluster {
+    pub(crate) states: Mutex<BTreeMap<Node, State>>,
+    pub(crate) next_pid: AtomicU64,
+    /// A node that cannot be paused in time, and is stopped all the same.
+    pub(crate) unpausable: Option<Node>,
+    /// Where `kill` waits until somebody sends.
+    pub(crate) kill_waits: Option<Mutex<mpsc::Receiver<()>>>,
+    /// Restarted processes die with this as their last words.
+    pub(crate) dies_after_start: Option<&'static str>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        let running = |node: Node| (node, State::Running { pid: node.0.into() });
+        Self {
+            states: Mutex::new(Node::first(NODES).map(running).collect()),
+            next_pid: AtomicU64::new(100),
+            unpausable: None,
+            kill_waits: None,
+            dies_after_start: None,
+        }
+    }
+}
+
+impl Cluster {
+    fn expect_running(&self, verb: &'static str, node: Node) -> Result<u32, ProcessError> {
+        match self.state(node) {
+            State::Running { pid } => Ok(pid),
+            other => Err(ProcessError::State {
+                verb,
+                node,
+                is: format!("is {other:?}"),
+            }),
+        }
+    }
+
+    pub(crate) fn set(&self, node: Node, state: State) {
+        self.states.lock().unwrap().insert(node, state);
+    }
+}
+
+impl Lifecycle for Cluster {
+    fn start(&self, node: Node) -> Result<u32, ProcessError> {
+        let pid = u32::try_from(self.next_pid.fetch_add(1, Relaxed)).unwrap();
+        let State::Ended { .. } = self.state(node) else {
+            panic!("{node} was not killed")
+        };
+        self.set(node, State::Running { pid });
+        if let Some(words) = self.dies_after_start {
+            let (status, log_tail) = ("exit status: 101".to_owned(), vec![words.to_owned()]);
+            self.set(
+                node,
+                State::Died(Death {
+                    node,
+                    pid,
+                    status,
+                    log_tail,
+                }),
+            );
+        }
+        Ok(pid)
+    }
+
+    fn kill(&self, node: Node) -> Result<Killed, ProcessError> {
+        if let Some(wait) = &self.kill_waits {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        let pid = self.expect_running("kill", node)?;
+        self.set(node, State::Ended { pid });
+        Ok(Killed {
+            node,
+            pid,
+            gone_after_us: 1,
+            successor: None,
+        })
+    }
+
+    fn pause(&self, node: Node) -> Result<Paused, ProcessError> {
+        let pid = self.expect_running("pause", node)?;
+        self.set(node, State::Paused { pid });
+        if self.unpausable == Some(node) {
+            let deadline = Duration::from_millis(1);
+            return Err(ProcessError::Deadline {
+                verb: "stop",
+                node,
+                pid,
+                deadline,
+            });
+        }
+        Ok(Paused {
+            node,
+            pid,
+            threads: 1,
+            stopped_after_us: 1,
+        })
+    }
+
+    fn resume(&self, node: Node) -> Result<u32, ProcessError> {
+        let State::Paused { pid } = self.state(node) else {
+            panic!("{node} was not paused")
+        };
+        self.set(node, State::Running { pid });
+        Ok(pid)
+    }
+
+    fn state(&self, node: Node) -> State {
+        self.states.lock().unwrap()[&node].clone()
+    }
+}
+
+pub(crate) struct Eye {
+    pub(crate) leader: Mutex<Option<Node>>,
+    pub(crate) serving: AtomicBool,
+}
+
+impl Default for Eye {
+    fn default() -> Self {
+        Self {
+            leader: Mutex::new(Some(Node(2))),
+            serving: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Observer for Eye {
+    fn leader(&self) -> Option<Node> {
+        *self.leader.lock().unwrap()
+    }
+
+    fn serving(&self, _: Node, pid: u32) -> bool {
+        assert!(pid >= 100, "asked about a process that was killed");
+        self.serving.load(Relaxed)
+    }
+}

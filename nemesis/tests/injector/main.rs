@@ -1,0 +1,416 @@
+//! The injector with levers that do exactly what a test wants: every status, and every way out.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod levers;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed, mpsc},
+    time::{Duration, Instant},
+};
+
+use levers::{Cluster, Cuts, Eye, NODES};
+use ordeal_nemesis::{
+    Effect, Grudge, Node, PlannedFault, Proof, Schedule,
+    injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop},
+    lever::Levers,
+    network::Network,
+    process::{Lifecycle, State},
+};
+
+// ---------------------------------------------------------------- running
+
+#[derive(Default)]
+struct Trial {
+    cuts: Arc<Cuts>,
+    cluster: Arc<Cluster>,
+    eye: Eye,
+    stop: Stop,
+    events: Mutex<Vec<FaultEvent>>,
+}
+
+impl Trial {
+    fn levers(&self) -> Levers {
+        Levers {
+            processes: Some(self.cluster.clone()),
+            network: Some(self.cuts.clone()),
+        }
+    }
+
+    fn run(&self, faults: &[&str]) -> Vec<FaultRecord> {
+        self.run_with(&self.levers(), faults)
+    }
+
+    /// Runs faults written as `AT+FOR FAULT`, in milliseconds.
+    fn run_with(&self, levers: &Levers, faults: &[&str]) -> Vec<FaultRecord> {
+        let began = Instant::now();
+        let faults: Vec<_> = (1..)
+            .zip(faults)
+            .map(|(id, text)| planned(id, text))
+            .collect();
+        Injector {
+            nodes: NODES,
+            levers,
+            observer: &self.eye,
+            clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),
+            sink: &|event| self.events.lock().unwrap().push(event),
+            stop: &self.stop,
+            patience: Patience {
+                leader: Duration::from_millis(50),
+                serving: Duration::from_millis(50),
+            },
+        }
+        .run(&Schedule { faults })
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|event| event.what)
+            .collect()
+    }
+
+    fn all_run(&self) -> bool {
+        let running = |node| matches!(self.cluster.state(node), State::Running { .. });
+        Node::first(NODES).all(running) && self.cuts.cuts().is_empty()
+    }
+}
+
+fn planned(id: u32, text: &str) -> PlannedFault {
+    let (times, fault) = text.split_once(' ').unwrap();
+    let (at_ms, for_ms) = times.split_once('+').unwrap();
+    PlannedFault {
+        id,
+        at_ms: at_ms.parse().unwrap(),
+        for_ms: for_ms.parse().unwrap(),
+        fault: fault.parse().unwrap(),
+    }
+}
+
+fn why(record: &FaultRecord) -> &str {
+    match &record.effect {
+        Effect::Installed(proof) => panic!("installed: {proof}"),
+        Effect::Skipped(why) | Effect::NoEffect(why) | Effect::Indeterminate(why) => why,
+    }
+}
+
+const LIFE: [Step; 4] = [
+    Step::Injecting,
+    Step::Installed,
+    Step::Healing,
+    Step::Healed,
+];
+
+// ---------------------------------------------------------------- partitions
+
+#[test]
+fn a_partition_is_proven_by_the_packets_that_met_it() {
+    let trial = Trial::default();
+    let records = trial.run(&["0+20 isolate leader"]);
+
+    let Effect::Installed(Proof::Cut(dropped)) = &records[0].effect else {
+        panic!("{records:?}")
+    };
+    assert_eq!(
+        dropped.packets.keys().copied().collect::<Grudge>(),
+        Grudge::isolate(Node(2), 3)
+    );
+    assert_eq!(trial.steps(), LIFE);
+    let (from, to) = records[0].window_ns.unwrap();
+    assert!(to - from >= 10_000_000, "the window is {} ns", to - from);
+    assert!(records[0].healed && trial.all_run());
+}
+
+#[test]
+fn a_partition_that_no_packet_meets_has_no_effect() {
+    let trial = Trial {
+        cuts: Arc::new(Cuts {
+            quiet: true,
+            ..Cuts::default()
+        }),
+        ..Trial::default()
+    };
+    let records = trial.run(&["0+20 halves n1 | n2 n3"]);
+    assert_eq!(records[0].effect.status(), "no effect");
+    assert_eq!(
+        trial.steps(),
+        [Step::Injecting, Step::Healing, Step::NoEffect]
+    );
+    assert!(records[0].healed && trial.all_run());
+}
+
+#[test]
+fn a_cut_that_fails_is_indeterminate_and_the_run_goes_on() {
+    let cuts = Cuts {
+        cutting_fails: true,
+        ..Cuts::default()
+    };
+    let trial = Trial {
+        cuts: Arc::new(cuts),
+        ..Trial::default()
+    };
+    let records = trial.run(&["0+20 isolate n1", "5+20 pause n1"]);
+    assert_eq!(records[0].effect.status(), "indeterminate");
+    assert!(why(&records[0]).contains("broken"));
+    assert!(records[1].effect.is_installed());
+}
+
+#[test]
+fn a_heal_that_fails_is_said_to_be_left() {
+    let cuts = Cuts {
+        healing_fails: true,
+        ..Cuts::default()
+    };
+    let trial = Trial {
+        cuts: Arc::new(cuts),
+        ..Trial::default()
+    };
+    let records = trial.run(&["0+20 isolate n1"]);
+    assert_eq!(records[0].effect.status(), "indeterminate");
+    assert!(!records[0].healed);
+    let last = trial.events.lock().unwrap().last().unwrap().clone();
+    assert_eq!(last.what, Step::Indeterminate);
+    assert!(
+        last.message.contains("it may not be undone"),
+        "{}",
+        last.message
+    );
+}
+
+// ---------------------------------------------------------------- leaders
+
+#[test]
+fn without_a_leader_a_fault_on_the_leader_is_skipped() {
+    let trial = Trial::default();
+    *trial.eye.leader.lock().unwrap() = None;
+    let records = trial.run(&["0+200 kill leader"]);
+    assert_eq!(why(&records[0]), "nobody was known to lead");
+    assert_eq!(trial.steps(), [Step::Skipped]);
+    assert!(trial.all_run());
+}
+
+#[test]
+fn a_leader_that_is_known_a_little_later_is_hit() {
+    let trial = Trial::default();
+    *trial.eye.leader.lock().unwrap() = None;
+    let records = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(10));
+            *trial.eye.leader.lock().unwrap() = Some(Node(3));
+        });
+        trial.run(&["0+200 pause leader"])
+    });
+    assert!(records[0].effect.is_installed(), "{records:?}");
+    assert_eq!(records[0].nodes, [Node(3)]);
+}
+
+// ---------------------------------------------------------------- processes
+
+#[test]
+fn a_kill_is_proven_by_the_old_pid_gone_and_the_new_one_serving() {
+    let trial = Trial::default();
+    let records = trial.run(&["0+20 kill n1 n3"]);
+    let Effect::Installed(Proof::Killed { processes }) = &records[0].effect else {
+        panic!("{records:?}")
+    };
+    let pids: Vec<_> = processes
+        .iter()
+        .map(|one| (one.pid, one.successor.as_ref().unwrap().pid))
+        .collect();
+    assert_eq!(pids, [(1, 100), (3, 101)]);
+    assert_eq!(trial.steps(), LIFE);
+    assert!(records[0].healed && trial.all_run());
+}
+
+#[test]
+fn a_kill_after_which_nobody_serves_is_indeterminate() {
+    let trial = Trial::default();
+    trial.eye.serving.store(false, Relaxed);
+    let records = trial.run(&["0+20 kill n1"]);
+    assert!(why(&records[0]).ends_with("n1 (pid 100) did not serve within 50 ms"));
+    assert!(records[0].healed, "it was started again all the same");
+}
+
+#[test]
+fn a_process_that_dies_after_its_restart_is_told_with_its_last_words() {
+    let cluster = Cluster {
+        dies_after_start: Some("corrupt log"),
+        ..Cluster::default()
+    };
+    let trial = Trial {
+        cluster: Arc::new(cluster),
+        ..Trial::default()
+    };
+    trial.eye.serving.store(false, Relaxed);
+    let records = trial.run(&["0+20 kill n1"]);
+    assert!(why(&records[0]).ends_with("n1 (pid 100) died after its restart: corrupt log"));
+}
+
+#[test]
+fn killing_what_does_not_run_is_skipped_and_nothing_is_started() {
+    let trial = Trial::default();
+    trial.cluster.set(Node(1), State::Ended { pid: 1 });
+    let records = trial.run(&["0+20 kill n1"]);
+    assert_eq!(records[0].effect.status(), "skipped");
+    assert_eq!(trial.cluster.state(Node(1)), State::Ended { pid: 1 });
+}
+
+#[test]
+fn a_pause_is_undone_for_exactly_those_it_paused() {
+    let trial = Trial::default();
+    // Somebody else's pause: not ours to undo.
+    trial.cluster.set(Node(1), State::Paused { pid: 1 });
+    let records = trial.run(&["0+20 pause n1 n2"]);
+    assert_eq!(records[0].effect.status(), "indeterminate");
+    assert_eq!(trial.cluster.state(Node(1)), State::Paused { pid: 1 });
+    assert_eq!(trial.cluster.state(Node(2)), State::Running { pid: 2 });
+}
+
+#[test]
+fn a_pause_that_is_not_proven_in_time_is_undone_and_indeterminate() {
+    let cluster = Cluster {
+        unpausable: Some(Node(1)),
+        ..Cluster::default()
+    };
+    let trial = Trial {
+        cluster: Arc::new(cluster),
+        ..Trial::default()
+    };
+    let records = trial.run(&["0+20 pause n1"]);
+    assert!(why(&records[0]).contains("n1 (pid 1) did not stop within 1 ms"));
+    assert!(records[0].healed && trial.all_run());
+}
+
+// ---------------------------------------------------------------- the run
+
+#[test]
+fn a_fault_without_its_lever_is_skipped() {
+    let trial = Trial::default();
+    let records = trial.run_with(
+        &Levers::default(),
+        &["0+9 isolate n1", "1+9 kill n1", "2+9 pause n1"],
+    );
+    let statuses: BTreeSet<_> = records
+        .iter()
+        .map(|record| record.effect.status())
+        .collect();
+    assert_eq!(statuses, ["skipped"].into());
+}
+
+#[test]
+fn a_slow_lever_holds_up_no_other_fault() {
+    let (release, wait) = mpsc::channel();
+    let cluster = Cluster {
+        kill_waits: Some(Mutex::new(wait)),
+        ..Cluster::default()
+    };
+    let trial = Trial {
+        cluster: Arc::new(cluster),
+        ..Trial::default()
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The kill is let go only once the cut that comes after it has come and gone.
+            let healed = |event: &FaultEvent| event.fault == 2 && event.what == Step::Healed;
+            let began = Instant::now();
+            while !trial.events.lock().unwrap().iter().any(healed) {
+                assert!(
+                    began.elapsed() < Duration::from_secs(5),
+                    "the cut waits for the kill"
+                );
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            release.send(()).unwrap();
+        });
+        let records = trial.run(&["0+20 kill n1", "5+20 isolate n2"]);
+        assert!(
+            records.iter().all(|record| record.effect.is_installed()),
+            "{records:?}"
+        );
+    });
+}
+
+#[test]
+fn a_stop_heals_at_once_and_skips_the_rest() {
+    let trial = Trial::default();
+    let began = Instant::now();
+    let records = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let installed = |event: &&FaultEvent| event.what == Step::Installed;
+            while trial
+                .events
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(installed)
+                .count()
+                < 3
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            trial.stop.request();
+        });
+        trial.run(&[
+            "0+60000 isolate n1",
+            "1+60000 kill n1",
+            "2+60000 pause n2",
+            "9000+9 kill n3",
+        ])
+    });
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let statuses: Vec<_> = records
+        .iter()
+        .map(|record| record.effect.status())
+        .collect();
+    assert_eq!(statuses, ["installed", "installed", "installed", "skipped"]);
+    assert_eq!(why(&records[3]), "the run was stopped before its time");
+    assert!(records.iter().all(|record| record.healed) && trial.all_run());
+}
+
+#[test]
+fn a_lever_that_panics_is_indeterminate_and_not_healed() {
+    // Its channel is closed, so `kill` panics.
+    let (_, wait) = mpsc::channel();
+    let cluster = Cluster {
+        kill_waits: Some(Mutex::new(wait)),
+        ..Cluster::default()
+    };
+    let trial = Trial {
+        cluster: Arc::new(cluster),
+        ..Trial::default()
+    };
+    let records = trial.run(&["0+20 kill n1", "1+20 pause n2"]);
+    assert_eq!(
+        records[0].effect,
+        Effect::Indeterminate("its thread panicked".to_owned())
+    );
+    assert!(!records[0].healed);
+    assert!(records[1].effect.is_installed());
+}
+
+#[test]
+fn an_event_is_one_line_of_json_that_is_read_back() {
+    let trial = Trial::default();
+    let _ = trial.run(&["0+5 one-way n1 -> n2 n3", "10+5 kill n1"]);
+    for event in trial.events.lock().unwrap().iter() {
+        let line = serde_json::to_string(event).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<FaultEvent>(&line).unwrap(), *event);
+    }
+    let first = trial.events.lock().unwrap()[0].clone();
+    let line = serde_json::to_string(&FaultEvent {
+        time_ns: 7,
+        ..first
+    })
+    .unwrap();
+    assert_eq!(
+        line,
+        concat!(
+            r#"{"time_ns":7,"fault":1,"class":"partition","what":"injecting","#,
+            r#""nodes":["n1","n2","n3"],"edges":["n1 -> n2","n1 -> n3"],"#,
+            r#""message":"cut n1 -> n2 n3"}"#
+        )
+    );
+}

@@ -1,0 +1,393 @@
+//! The switch, measured with sockets of our own rather than with its counters.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    io::{ErrorKind, Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use ordeal_nemesis::{
+    Edge, Endpoint, Grudge, Node,
+    network::{CLIENT_ADDRESS, CutId, Network, NetworkError, Switch, SwitchOptions, Traffic},
+    sandbox::Sandbox,
+};
+
+fn main() -> ExitCode {
+    support::main(&cases![
+        Inside every_pair_is_connected_until_cut,
+        Inside a_cut_blocks_exactly_the_given_directions,
+        Inside overlapping_cuts_heal_separately,
+        Inside an_open_connection_outlives_a_cut,
+        Inside a_new_connection_waits_for_the_heal,
+        Inside fifty_nodes_fit,
+        Inside a_command_runs_in_its_nodes_namespace,
+        Inside tcp_backoff_is_bounded_where_the_kernel_can,
+        Inside what_is_not_there_is_refused,
+        Inside a_dropped_switch_makes_room_for_another,
+    ])
+}
+
+const PORT: u16 = 9000;
+
+fn switch(sandbox: &Sandbox, nodes: u16) -> Switch {
+    Switch::create(sandbox, nodes, &SwitchOptions::default()).unwrap()
+}
+
+fn at(end: Endpoint) -> SocketAddr {
+    let address = match end {
+        Endpoint::Clients => CLIENT_ADDRESS,
+        Endpoint::Node(node) => ordeal_nemesis::network::address(node),
+    };
+    SocketAddr::new(IpAddr::V4(address), PORT)
+}
+
+fn set(nodes: &[u16]) -> BTreeSet<Node> {
+    nodes.iter().copied().map(Node).collect()
+}
+
+/// One datagram socket at every endpoint.
+struct Probes {
+    sockets: Vec<(Endpoint, UdpSocket)>,
+    round: u8,
+}
+
+impl Probes {
+    fn new(switch: &Switch) -> Self {
+        let open = |end| {
+            let socket = UdpSocket::bind(at(end)).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
+            (end, socket)
+        };
+        let mut sockets = vec![open(Endpoint::Clients)];
+        for node in Node::first(switch.nodes()) {
+            let inside = switch
+                .namespace(node)
+                .spawn("probe", move || open(node.into()));
+            sockets.push(inside.unwrap().join().unwrap());
+        }
+        Self { sockets, round: 0 }
+    }
+
+    fn edges(&self) -> BTreeSet<Edge> {
+        let ends = || self.sockets.iter().map(|(end, _)| *end);
+        let pairs = ends().flat_map(|from| ends().map(move |to| Edge::new(from, to)));
+        pairs.filter(|edge| edge.from != edge.to).collect()
+    }
+
+    fn socket(&self, end: Endpoint) -> &UdpSocket {
+        &self
+            .sockets
+            .iter()
+            .find(|(other, _)| *other == end)
+            .unwrap()
+            .1
+    }
+
+    /// Sends one datagram over every edge; returns the edges over which one arrived.
+    ///
+    /// No timer decides what is lost. Each sender sends its probes first and then, over an edge
+    /// known to be open, a fence; packets of one sender stay in order, so when its fence has
+    /// arrived, the switch has decided about all its probes, and each was delivered before that
+    /// or never will be.
+    fn arrivals(&mut self, open: impl Fn(Edge) -> bool) -> BTreeSet<Edge> {
+        self.round += 1;
+        let edges = self.edges();
+        for edge in &edges {
+            self.socket(edge.from)
+                .send_to(&[self.round, b'p'], at(edge.to))
+                .unwrap();
+        }
+        let mut awaited = BTreeSet::new();
+        for (from, socket) in &self.sockets {
+            let fence = edges.iter().find(|edge| edge.from == *from && open(**edge));
+            let fence = fence.expect("every endpoint has an open way out in these tests");
+            socket.send_to(&[self.round, b'f'], at(fence.to)).unwrap();
+            awaited.insert(*fence);
+        }
+        let mut arrived = BTreeSet::new();
+        while let Some(fence) = awaited.first().copied() {
+            let (kind, edge) = self.receive(fence.to);
+            if kind == b'f' {
+                awaited.remove(&edge)
+            } else {
+                arrived.insert(edge)
+            };
+        }
+        for (end, socket) in &self.sockets {
+            socket.set_nonblocking(true).unwrap();
+            while let Some((b'p', edge)) = self.try_receive(*end) {
+                arrived.insert(edge);
+            }
+            socket.set_nonblocking(false).unwrap();
+        }
+        arrived
+    }
+
+    fn receive(&self, to: Endpoint) -> (u8, Edge) {
+        self.try_receive(to).expect("nothing arrives within 5 s")
+    }
+
+    fn try_receive(&self, to: Endpoint) -> Option<(u8, Edge)> {
+        let mut buffer = [0; 16];
+        match self.socket(to).recv_from(&mut buffer) {
+            Ok((2, sender)) => {
+                assert_eq!(buffer[0], self.round, "a datagram of an earlier round");
+                let from = self
+                    .sockets
+                    .iter()
+                    .find(|(end, _)| at(*end) == sender)
+                    .unwrap()
+                    .0;
+                Some((buffer[1], Edge::new(from, to)))
+            }
+            Ok(other) => panic!("a stray datagram: {other:?}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                None
+            }
+        }
+    }
+
+    /// Asserts that exactly the edges of `blocked` are blocked.
+    fn assert_blocked(&mut self, blocked: &Grudge, when: &str) {
+        let expected: BTreeSet<Edge> = self
+            .edges()
+            .into_iter()
+            .filter(|edge| !blocked.contains(*edge))
+            .collect();
+        let arrived = self.arrivals(|edge| !blocked.contains(edge));
+        assert_eq!(arrived, expected, "{when}");
+    }
+}
+
+fn every_pair_is_connected_until_cut(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 5);
+    Probes::new(&switch).assert_blocked(&Grudge::default(), "without any cut");
+    // 30 ordered pairs and 6 fences. The switch counts a packet after it has delivered it.
+    let all = Traffic {
+        forwarded: 36,
+        cut: 0,
+        undelivered: 0,
+    };
+    support::eventually("every packet is counted", || switch.traffic() == all);
+}
+
+fn a_cut_blocks_exactly_the_given_directions(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 5);
+    let mut probes = Probes::new(&switch);
+    let order: Vec<Node> = [3, 1, 5, 2, 4].map(Node).into();
+    for grudge in [
+        Grudge::halves(&set(&[1, 2]), &set(&[3, 4, 5])),
+        Grudge::isolate(Node(3), 5),
+        Grudge::ring(&order),
+        Grudge::one_way(&set(&[1]), &set(&[2])),
+        Grudge::one_way(&set(&[2, 4]), &set(&[1, 3, 5])),
+        Grudge::clients(&set(&[1, 5])),
+        [
+            Edge::new(Endpoint::Clients, Node(2)),
+            Edge::new(Node(4), Endpoint::Clients),
+        ]
+        .into_iter()
+        .collect(),
+    ] {
+        let cut = switch.cut(&grudge).unwrap();
+        probes.assert_blocked(&grudge, &format!("with cut {grudge}"));
+        // One probe went over every blocked edge, so the proof must say exactly that.
+        let dropped = switch.heal(cut).unwrap();
+        assert!(
+            dropped.packets.values().all(|packets| *packets == 1),
+            "{dropped:?}"
+        );
+        assert_eq!(dropped.packets.len(), grudge.len());
+        probes.assert_blocked(&Grudge::default(), &format!("after healing {grudge}"));
+    }
+    assert!(switch.cuts().is_empty());
+}
+
+fn overlapping_cuts_heal_separately(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 4);
+    let mut probes = Probes::new(&switch);
+    let isolate = Grudge::isolate(Node(1), 4);
+    let one_way = Grudge::one_way(&set(&[1, 2]), &set(&[3]));
+    let union: Grudge = isolate.edges().chain(one_way.edges()).collect();
+
+    let first = switch.cut(&isolate).unwrap();
+    let second = switch.cut(&one_way).unwrap();
+    probes.assert_blocked(&union, "both");
+    let in_both = Edge::new(Node(1), Node(3));
+    let dropped = switch.heal(first).unwrap();
+    assert_eq!(
+        dropped.packets[&in_both], 1,
+        "a packet that both block counts for each"
+    );
+    assert_eq!(switch.dropped(second).unwrap().packets[&in_both], 1);
+    probes.assert_blocked(&one_way, "the second alone");
+    assert_eq!(switch.cuts(), [second]);
+    switch.heal(second).unwrap();
+    probes.assert_blocked(&Grudge::default(), "none");
+    assert!(matches!(switch.heal(second), Err(NetworkError::NoSuchCut(cut)) if cut == second));
+}
+
+/// Echoes whatever comes on every connection to a node's port.
+fn serve_echo(switch: &Switch, node: Node) {
+    let listening = switch.namespace(node).spawn("echo", move || {
+        TcpListener::bind((ordeal_nemesis::network::address(node), PORT)).unwrap()
+    });
+    let listener = listening.unwrap().join().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+            });
+        }
+    });
+}
+
+fn echo(stream: &mut TcpStream, byte: u8) -> std::io::Result<()> {
+    stream.write_all(&[byte])?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    assert_eq!(answer, [byte]);
+    Ok(())
+}
+
+fn an_open_connection_outlives_a_cut(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    serve_echo(&switch, Node(1));
+    let connect = || TcpStream::connect(at(Node(1).into())).unwrap();
+    let mut stream = switch
+        .namespace(Node(2))
+        .spawn("dial", connect)
+        .unwrap()
+        .join()
+        .unwrap();
+    stream.set_nodelay(true).unwrap();
+    echo(&mut stream, 1).unwrap();
+
+    // The answers are lost, the questions are not.
+    let cut = switch
+        .cut(&Grudge::one_way(&set(&[1]), &set(&[2])))
+        .unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    assert_eq!(
+        echo(&mut stream, 2).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    assert!(switch.heal(cut).unwrap().total() >= 1);
+    let healed = Instant::now();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let mut answer = [0];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(
+        answer,
+        [2],
+        "the answer given during the cut arrives late, not never"
+    );
+    eprintln!("resumed {:?} after the heal", healed.elapsed());
+}
+
+fn a_new_connection_waits_for_the_heal(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    serve_echo(&switch, Node(1));
+    let cut = switch.cut(&Grudge::clients(&set(&[1]))).unwrap();
+    let refused = TcpStream::connect_timeout(&at(Node(1).into()), Duration::from_millis(200));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::TimedOut);
+    // The other node still hears it.
+    let dial = || TcpStream::connect(at(Node(1).into())).and_then(|mut s| echo(&mut s, 1));
+    switch
+        .namespace(Node(2))
+        .spawn("dial", dial)
+        .unwrap()
+        .join()
+        .unwrap()
+        .unwrap();
+    switch.heal(cut).unwrap();
+    echo(&mut TcpStream::connect(at(Node(1).into())).unwrap(), 1).unwrap();
+}
+
+fn fifty_nodes_fit(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 50);
+    let mut probes = Probes::new(&switch);
+    let cut = Grudge::isolate(Node(50), 50);
+    switch.cut(&cut).unwrap();
+    probes.assert_blocked(&cut, "fifty nodes");
+}
+
+fn a_command_runs_in_its_nodes_namespace(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    // A listener on n2's own address can exist in n2's namespace only.
+    let mut command = Command::new("/bin/cat");
+    command.arg("/proc/self/net/fib_trie");
+    switch.namespace(Node(2)).contain(&mut command);
+    let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(
+        output.contains("10.77.0.2") && !output.contains("10.77.0.1\n"),
+        "{output}"
+    );
+}
+
+fn tcp_backoff_is_bounded_where_the_kernel_can(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_rto_max_ms").ok();
+    let inside = switch
+        .namespace(Node(2))
+        .spawn("read", read)
+        .unwrap()
+        .join()
+        .unwrap();
+    for setting in [inside, read()] {
+        assert_eq!(
+            setting.as_deref().map(str::trim),
+            switch.bounds_tcp_backoff().then_some("1000")
+        );
+    }
+}
+
+fn what_is_not_there_is_refused(sandbox: &Sandbox) {
+    for nodes in [0, 51, 2000] {
+        let error = Switch::create(sandbox, nodes, &SwitchOptions::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("a network has 1 to 50 nodes, not {nodes}")
+        );
+    }
+    let switch = switch(sandbox, 2);
+    let error = Switch::create(sandbox, 2, &SwitchOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is a network in this sandbox already; drop it first"
+    );
+    let error = switch.cut(&Grudge::isolate(Node(3), 3)).unwrap_err();
+    assert_eq!(error.to_string(), "there is no n3 in this network");
+    assert!(matches!(
+        switch.dropped(CutId(77)),
+        Err(NetworkError::NoSuchCut(_))
+    ));
+    assert_eq!(switch.address(Node(1)), Ipv4Addr::new(10, 77, 0, 1));
+}
+
+fn a_dropped_switch_makes_room_for_another(sandbox: &Sandbox) {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    for nodes in [3, 5] {
+        drop(switch(sandbox, nodes));
+        support::eventually("only the main thread is left", || threads() == 1);
+        assert!(
+            !std::fs::read_to_string("/proc/net/dev")
+                .unwrap()
+                .contains("eth0")
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! The command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use thiserror::Error;
+
+use crate::defect::{Defect, Defects};
+use crate::driver::Routing;
+use crate::peer::Membership;
+use crate::raft::NodeId;
+
+/// The flags of a node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NodeArgs {
+    /// This node's number, from 1
+    #[arg(long, value_name = "N")]
+    id: NodeId,
+    /// The cluster's name; nodes of another cluster are refused
+    #[arg(long, value_name = "NAME")]
+    cluster: String,
+    /// A member and where its peers reach it; once for every member, this node included
+    #[arg(long = "peer", value_name = "ID=HOST:PORT", required = true)]
+    peers: Vec<Peer>,
+    /// Where clients reach this node
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_client: String,
+    /// Where this node keeps its log; made if missing
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Seeds the election time-outs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How long a tick is, and how many make an election time-out
+    #[arg(long, value_enum, default_value_t = Profile::Fast)]
+    profile: Profile,
+    /// What to do with a write when another node leads
+    #[arg(long, value_enum, default_value_t = Routing::Forward)]
+    client_routing: Routing,
+    /// Switch on a seeded defect; may be given more than once
+    #[arg(long = "defect", value_name = "NAME")]
+    defects: Vec<Defect>,
+}
+
+/// One `ID=HOST:PORT`.
+#[derive(Clone, Debug)]
+struct Peer {
+    id: NodeId,
+    address: String,
+}
+
+/// How fast the clock of elections runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    /// Ticks of 10 ms, heartbeats every 30 ms, elections after 300 to 590 ms
+    Fast,
+    /// The defaults of etcd: heartbeats every 100 ms, elections after 1 to 1.9 s
+    Etcd,
+}
+
+/// What a profile stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) tick: Duration,
+    pub(crate) heartbeat_ticks: u32,
+    pub(crate) election_ticks: u32,
+}
+
+/// Why flags make no sense, beyond what a parser of flags can tell.
+#[derive(Debug, Error)]
+pub(crate) enum ArgsError {
+    #[error("{0:?} is not a peer: write ID=HOST:PORT, such as 1=127.0.0.1:7001")]
+    Peer(String),
+    #[error("node ids begin at 1")]
+    ZeroId,
+    #[error("--peer {0} is given twice")]
+    PeerTwice(NodeId),
+    #[error("--id {0} has no --peer of its own: it tells where this node listens for its peers")]
+    NoOwnPeer(NodeId),
+    #[error("--cluster must be one line of 1 to 100 characters")]
+    Cluster,
+    #[error("this build carries no defects; build it with the feature `defects`")]
+    NoDefects,
+}
+
+impl FromStr for Peer {
+    type Err = ArgsError;
+
+    fn from_str(text: &str) -> Result<Self, ArgsError> {
+        let wrong = || ArgsError::Peer(text.to_owned());
+        let (id, address) = text.split_once('=').ok_or_else(wrong)?;
+        let id = id.parse().map_err(|_| wrong())?;
+        if id == 0 {
+            return Err(ArgsError::ZeroId);
+        }
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+        if host.is_empty() || port.parse::<u16>().is_err() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            id,
+            address: address.to_owned(),
+        })
+    }
+}
+
+/// The flags, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) membership: Membership,
+    pub(crate) listen_client: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) seed: u64,
+    pub(crate) pace: Pace,
+    pub(crate) routing: Routing,
+    pub(crate) defects: Defects,
+}
+
+impl NodeArgs {
+    /// Refuses what makes no sense.
+    pub(crate) fn into_settings(self) -> Result<Settings, ArgsError> {
+        if self.id == 0 {
+            return Err(ArgsError::ZeroId);
+        }
+        let is_one_line = !self.cluster.contains(char::is_control);
+        if !is_one_line || !(1..=100).contains(&self.cluster.chars().count()) {
+            return Err(ArgsError::Cluster);
+        }
+        let mut addresses = BTreeMap::new();
+        for Peer { id, address } in self.peers {
+            if addresses.insert(id, address).is_some() {
+                return Err(ArgsError::PeerTwice(id));
+            }
+        }
+        if !addresses.contains_key(&self.id) {
+            return Err(ArgsError::NoOwnPeer(self.id));
+        }
+        if !self.defects.is_empty() && !Defects::COMPILED_IN {
+            return Err(ArgsError::NoDefects);
+        }
+        Ok(Settings {
+            membership: Membership {
+                id: self.id,
+                cluster: self.cluster,
+                addresses,
+            },
+            listen_client: self.listen_client,
+            data_dir: self.data_dir,
+            seed: self.seed,
+            pace: self.profile.pace(),
+            routing: self.client_routing,
+            defects: self.defects.into_iter().collect(),
+        })
+    }
+}
+
+impl Profile {
+    const fn pace(self) -> Pace {
+        let (tick_ms, heartbeat_ticks, election_ticks) = match self {
+            Self::Fast => (10, 3, 30),
+            Self::Etcd => (100, 1, 10),
+        };
+        Pace {
+            tick: Duration::from_millis(tick_ms),
+            heartbeat_ticks,
+            election_ticks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    fn settings(extra: &[&str]) -> Result<Settings, String> {
+        let flags = ["node", "--listen-client", "127.0.0.1:0", "--data-dir", "d"];
+        let cli = Cli::try_parse_from(flags.iter().chain(extra)).map_err(|e| e.to_string())?;
+        cli.node.into_settings().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_good_line_is_understood() {
+        let line = [
+            "--id",
+            "2",
+            "--cluster",
+            "demo",
+            "--peer",
+            "1=a:1",
+            "--peer",
+            "2=[::1]:2",
+        ];
+        let settings = settings(&line).unwrap();
+        assert_eq!(settings.membership.addresses[&2], "[::1]:2");
+        assert_eq!(settings.pace.election_ticks, 30);
+        assert_eq!(settings.routing, Routing::Forward);
+    }
+
+    #[test]
+    fn each_mistake_has_its_own_message() {
+        let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
+        let with = |extra: &[&str]| settings(&[&base, extra].concat()).unwrap_err();
+        assert!(with(&["--peer", "1=b:2"]).contains("twice"));
+        assert!(with(&["--peer", "2"]).contains("ID=HOST:PORT"));
+        assert!(with(&["--peer", "2=b:99999"]).contains("ID=HOST:PORT"));
+        assert!(with(&["--peer", "0=b:1"]).contains("begin at 1"));
+        assert!(with(&["--defect", "gremlins"]).contains("read_leader_local"));
+        assert!(with(&["--profile", "slow"]).contains("fast"));
+        let lonely = settings(&["--id", "3", "--cluster", "demo", "--peer", "1=a:1"]).unwrap_err();
+        assert!(lonely.contains("--id 3"), "{lonely}");
+        let nameless = settings(&["--id", "1", "--cluster", "", "--peer", "1=a:1"]).unwrap_err();
+        assert!(nameless.contains("--cluster"), "{nameless}");
+    }
+}

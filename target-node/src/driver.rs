@@ -1,0 +1,381 @@
+//! The one task that owns the core, and carries out what it wants.
+//!
+//! ```text
+//!  server ── requests ──▶┌────────┐── batch ──────────▶ writer thread ─┐
+//!  peers ─── events ────▶│ driver │◀───────────── persisted ───────────┘
+//!  clock ─── ticks ─────▶└────────┘── parcels ────────▶ links
+//! ```
+//!
+//! Each turn takes everything that waits, then carries out the core's output once: so requests
+//! that come together share an append, a write, a sync and a read round. The order is that of
+//! [`Output`]: hand the batch to the disk, send what may run ahead of it, hold back what is a
+//! promise until its batch is durable, apply, answer reads. Nothing in a turn waits.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the driver owns the clock"
+)]
+
+mod forward;
+mod read;
+mod waiter;
+mod write;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::console::Console;
+use crate::defect::Defects;
+use crate::failure::Standing;
+use crate::kv::{Command, Kv};
+use crate::peer::{Links, Membership, Parcel, PeerEvent};
+use crate::protocol::{self, Consistency, ErrorInfo, GetResponse, Status};
+use crate::raft::{BatchId, Event, Message, Output, Raft, Role};
+use crate::storage::{StorageError, Writer};
+use forward::Forwards;
+use read::PendingReads;
+use write::Writes;
+
+pub(crate) use write::Written;
+
+/// What a node that does not lead does with a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Routing {
+    /// Sends it to the leader and passes on the answer.
+    Forward,
+    /// Refuses it, and names the leader.
+    Reject,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Read a key.
+    Get {
+        key: String,
+        consistency: Consistency,
+        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+    },
+    /// Change a key.
+    Write {
+        command: Command,
+        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+    },
+    /// Tell about yourself.
+    Status { reply: oneshot::Sender<Status> },
+}
+
+/// The present standing, for those who answer without the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Beacon {
+    term: AtomicU64,
+    /// 0: not known.
+    leader: AtomicU64,
+}
+
+impl Beacon {
+    pub(crate) fn standing(&self) -> Standing {
+        let leader = self.leader.load(Ordering::Relaxed);
+        let term = self.term.load(Ordering::Relaxed);
+        Standing {
+            term,
+            leader: (leader != 0).then_some(leader),
+        }
+    }
+}
+
+/// Why a driver gave up. The node must stop: nobody knows what is on its disk.
+#[derive(Debug, Error)]
+pub(crate) enum DriverError {
+    /// The log failed.
+    #[error("the log failed, and a node must not go on without it: {0}")]
+    Storage(#[from] StorageError),
+    /// The log's thread is gone.
+    #[error("the thread that writes the log is gone")]
+    WriterGone,
+}
+
+/// What a driver is given.
+pub(crate) struct Parts {
+    pub(crate) raft: Raft,
+    pub(crate) membership: Membership,
+    pub(crate) boot: u64,
+    pub(crate) defects: Defects,
+    pub(crate) routing: Routing,
+    pub(crate) tick: Duration,
+    pub(crate) election_ticks: u32,
+    pub(crate) console: Console,
+    pub(crate) writer: Writer,
+    pub(crate) persisted: mpsc::UnboundedReceiver<Result<BatchId, StorageError>>,
+    pub(crate) links: Links,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) peers: mpsc::Receiver<PeerEvent>,
+    pub(crate) beacon: Arc<Beacon>,
+}
+
+/// The task that owns the core.
+pub(crate) struct Driver {
+    parts: Parts,
+    kv: Kv,
+    writes: Writes,
+    reads: PendingReads,
+    forwards: Forwards,
+    /// Promises, each with the batch that must be durable first.
+    held: VecDeque<(BatchId, Vec<Message>)>,
+    durable: BatchId,
+    /// Ticks since the start.
+    now: u64,
+}
+
+/// How much of each queue one turn takes: enough to share the costs, and little enough that a
+/// tick is not late.
+const TURN_MAX: usize = 512;
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let forwards = Forwards::new(parts.boot);
+        Self {
+            parts,
+            kv: Kv::default(),
+            writes: Writes::default(),
+            reads: PendingReads::default(),
+            forwards,
+            held: VecDeque::new(),
+            durable: 0,
+            now: 0,
+        }
+    }
+
+    /// Runs until told to stop, or until the log fails.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        let mut next_tick = Instant::now() + self.parts.tick;
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|&stop| stop) => break,
+                report = self.parts.persisted.recv() => self.take_report(report)?,
+                Some(event) = self.parts.peers.recv() => self.take_peer_event(event),
+                Some(request) = self.parts.requests.recv() => self.take_request(request),
+                () = sleep_until(next_tick) => {}
+            }
+            self.take_waiting()?;
+            if Instant::now() >= next_tick {
+                self.tick();
+                // A late tick does not put off the next one; but after a pause of the whole
+                // process there is no burst of them: what the leader said meanwhile still waits
+                // in the queue and has to be heard first.
+                next_tick = (next_tick + self.parts.tick).max(Instant::now());
+            }
+            self.carry_out();
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Takes what else waits.
+    fn take_waiting(&mut self) -> Result<(), DriverError> {
+        while let Ok(report) = self.parts.persisted.try_recv() {
+            self.take_report(Some(report))?;
+        }
+        for _ in 0..TURN_MAX {
+            let Ok(event) = self.parts.peers.try_recv() else {
+                break;
+            };
+            self.take_peer_event(event);
+        }
+        for _ in 0..TURN_MAX {
+            let Ok(request) = self.parts.requests.try_recv() else {
+                break;
+            };
+            self.take_request(request);
+        }
+        Ok(())
+    }
+
+    fn take_report(
+        &mut self,
+        report: Option<Result<BatchId, StorageError>>,
+    ) -> Result<(), DriverError> {
+        let batch = report.ok_or(DriverError::WriterGone)??;
+        self.durable = batch;
+        self.parts.raft.persisted(batch);
+        while self
+            .held
+            .front()
+            .is_some_and(|&(barrier, _)| barrier <= batch)
+        {
+            let (_, messages) = self.held.pop_front().expect("a front was just seen");
+            self.send(messages);
+        }
+        Ok(())
+    }
+
+    fn take_peer_event(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Arrived { from, parcel } => match parcel {
+                Parcel::Hello { .. } => {}
+                Parcel::Raft(message) => self.parts.raft.step(message),
+                Parcel::Propose { ticket, command } => self.propose_for(from, ticket, command),
+                Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
+            },
+            PeerEvent::Lost { to } => self.forward_lost(to),
+        }
+    }
+
+    fn take_request(&mut self, request: Request) {
+        match request {
+            Request::Get {
+                key,
+                consistency,
+                reply,
+            } => self.get(key, consistency, reply),
+            Request::Write { command, reply } => self.write(&command, reply),
+            Request::Status { reply } => {
+                let _ = reply.send(self.status());
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += 1;
+        self.parts.raft.tick();
+        self.expire_writes();
+        self.forget_reads();
+    }
+
+    /// Does what the core wants done since the last turn.
+    fn carry_out(&mut self) {
+        self.begin_reads();
+        let output = self.parts.raft.take_output();
+        if output.is_empty() {
+            return;
+        }
+        let Output {
+            batch,
+            send_now,
+            send_durable,
+            barrier,
+            rebuild,
+            committed,
+            reads,
+            events,
+        } = output;
+        if let Some(batch) = batch {
+            self.parts.writer.submit(batch);
+        }
+        self.send(send_now);
+        if barrier <= self.durable {
+            self.send(send_durable);
+        } else if !send_durable.is_empty() {
+            self.held.push_back((barrier, send_durable));
+        }
+        self.publish_standing();
+        for event in events {
+            self.take_event(event);
+        }
+        if rebuild {
+            self.kv = Kv::default();
+        }
+        for entry in &committed {
+            self.apply(entry);
+        }
+        for read in reads {
+            self.answer_read(read);
+        }
+    }
+
+    fn send(&self, messages: Vec<Message>) {
+        for message in messages {
+            self.parts.links.send(message.to, Parcel::Raft(message));
+        }
+    }
+
+    fn publish_standing(&self) {
+        let Standing { term, leader } = self.standing();
+        self.parts.beacon.term.store(term, Ordering::Relaxed);
+        self.parts
+            .beacon
+            .leader
+            .store(leader.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            term: self.parts.raft.term(),
+            leader: self.parts.raft.leader(),
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        let console = self.parts.console;
+        match event {
+            Event::Campaigned { term, last } => {
+                console.say(format_args!("campaigns in term {term}, log ends at {last}"));
+            }
+            Event::Voted { term, candidate } => {
+                console.say(format_args!("votes for n{candidate} in term {term}"));
+            }
+            Event::BecameLeader { term, last } => {
+                console.say(format_args!("leads term {term}, log ends at {last}"));
+            }
+            Event::BecameFollower { term } => {
+                console.say(format_args!("steps down in term {term}"));
+                self.lose_leadership();
+            }
+            Event::Follows { term, leader } => {
+                console.say(format_args!("follows n{leader} in term {term}"));
+            }
+            Event::Truncated { from, last } => {
+                console.say(format_args!("drops its entries from {from} to {last}"));
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let Parts {
+            raft,
+            membership,
+            boot,
+            defects,
+            console,
+            ..
+        } = &self.parts;
+        Status {
+            id: membership.id,
+            cluster: membership.cluster.clone(),
+            boot: *boot,
+            pid: std::process::id(),
+            role: match raft.role() {
+                Role::Follower => protocol::Role::Follower,
+                Role::Candidate => protocol::Role::Candidate,
+                Role::Leader => protocol::Role::Leader,
+            },
+            term: raft.term(),
+            vote: raft.vote(),
+            leader: raft.leader(),
+            commit: raft.commit(),
+            applied: raft.applied(),
+            last: raft.last().index,
+            voters: membership.addresses.keys().copied().collect(),
+            defects: defects
+                .iter()
+                .map(|defect| defect.name().to_owned())
+                .collect(),
+            uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Tells everyone who waits, and closes the log.
+    fn stop(mut self) {
+        self.abandon_writes();
+        self.abandon_reads();
+        self.parts.writer.close();
+    }
+}

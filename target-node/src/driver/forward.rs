@@ -1,0 +1,129 @@
+//! Writes that came to a node that does not lead.
+//!
+//! A write is forwarded once, and never again: so what the leader says of it is final, also a
+//! refusal before it was appended. What the leader does not say is not known, and the answer is
+//! an indefinite error.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use tokio::sync::oneshot;
+
+use super::{Driver, Written};
+use crate::peer::Parcel;
+use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
+use crate::raft::Opaque;
+
+use super::write::Asker;
+
+type Reply = oneshot::Sender<Result<Written, ErrorInfo>>;
+
+/// Writes under way to another node.
+#[derive(Debug)]
+pub(super) struct Forwards {
+    /// Above every ticket of an earlier life: a late answer to one of those must not meet a new
+    /// request.
+    next_ticket: u64,
+    waiting: BTreeMap<u64, (NodeId, Reply)>,
+}
+
+impl Forwards {
+    pub(super) fn new(first_ticket: u64) -> Self {
+        Self {
+            next_ticket: first_ticket,
+            waiting: BTreeMap::new(),
+        }
+    }
+}
+
+impl Driver {
+    /// Sends a client's write to the leader.
+    pub(super) fn forward(&mut self, leader: NodeId, command: Opaque, reply: Reply) {
+        let ticket = self.forwards.next_ticket;
+        if self
+            .parts
+            .links
+            .send(leader, Parcel::Propose { ticket, command })
+        {
+            self.forwards.next_ticket += 1;
+            self.forwards.waiting.insert(ticket, (leader, reply));
+            return;
+        }
+        let message = format!("the link to node {leader}, which leads, is down or congested");
+        let refusal = self
+            .standing()
+            .error(ErrorCode::NoLeader, Stage::PreAppend, message);
+        let _ = reply.send(Err(refusal));
+    }
+
+    /// A peer wants a write proposed here.
+    pub(super) fn propose_for(&mut self, node: NodeId, ticket: u64, command: Opaque) {
+        self.propose(command, Asker::Peer { node, ticket });
+    }
+
+    /// Tells a peer what became of its write.
+    pub(super) fn answer_forward(
+        &self,
+        node: NodeId,
+        ticket: u64,
+        result: &Result<Written, ErrorInfo>,
+    ) {
+        let json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
+        self.parts.links.send(
+            node,
+            Parcel::Proposed {
+                ticket,
+                result: Opaque::from(json),
+            },
+        );
+    }
+
+    /// The leader told what became of a write.
+    pub(super) fn forwarded(&mut self, from: NodeId, ticket: u64, result: &Opaque) {
+        let is_expected = self
+            .forwards
+            .waiting
+            .get(&ticket)
+            .is_some_and(|&(leader, _)| leader == from);
+        if !is_expected {
+            return;
+        }
+        let (_, reply) = self
+            .forwards
+            .waiting
+            .remove(&ticket)
+            .expect("it was just seen");
+        let result = serde_json::from_slice(result.as_bytes())
+            .unwrap_or_else(|error| Err(self.forward_failed(&format!("a wrong answer: {error}"))));
+        let _ = reply.send(result);
+    }
+
+    /// The connection to a node broke: nobody knows what it did with the writes under way to it.
+    pub(super) fn forward_lost(&mut self, to: NodeId) {
+        let lost: Vec<_> = self
+            .forwards
+            .waiting
+            .extract_if(.., |_, &mut (leader, _)| leader == to)
+            .collect();
+        for (_, (_, reply)) in lost {
+            let _ = reply.send(Err(
+                self.forward_failed("the connection to the leader broke")
+            ));
+        }
+    }
+
+    fn forward_failed(&self, message: &str) -> ErrorInfo {
+        self.standing()
+            .error(ErrorCode::ForwardFailed, Stage::Unknown, message)
+    }
+
+    pub(super) fn abandon_forwards(&mut self) {
+        for (_, reply) in mem::take(&mut self.forwards.waiting).into_values() {
+            let message = "the node is stopping";
+            let error = self
+                .standing()
+                .error(ErrorCode::ShuttingDown, Stage::Unknown, message);
+            let _ = reply.send(Err(error));
+        }
+    }
+}

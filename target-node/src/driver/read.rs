@@ -1,0 +1,109 @@
+//! Reads: at once from what is applied, or when the core says that it is new enough.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Meta};
+
+type Reply = oneshot::Sender<Result<GetResponse, ErrorInfo>>;
+
+/// How often reads that nobody waits for any more are looked for, in ticks.
+const SWEEP_TICKS: u64 = 100;
+
+#[derive(Debug)]
+struct PendingRead {
+    key: String,
+    reply: Reply,
+}
+
+/// Reads that wait for the core.
+#[derive(Debug, Default)]
+pub(super) struct PendingReads {
+    /// They came in this turn; the core will be asked once for all of them.
+    gathered: Vec<PendingRead>,
+    /// By the core's name for them.
+    waiting: BTreeMap<u64, Vec<PendingRead>>,
+}
+
+impl Driver {
+    pub(super) fn get(&mut self, key: String, consistency: Consistency, reply: Reply) {
+        match consistency {
+            Consistency::Local => {
+                let _ = reply.send(Ok(self.look_up(&key)));
+            }
+            Consistency::Linearizable => {
+                self.reads.gathered.push(PendingRead { key, reply });
+            }
+        }
+    }
+
+    /// Asks the core about the reads of this turn.
+    pub(super) fn begin_reads(&mut self) {
+        if self.reads.gathered.is_empty() {
+            return;
+        }
+        let gathered = mem::take(&mut self.reads.gathered);
+        match self.parts.raft.read() {
+            Ok(name) => {
+                self.reads.waiting.insert(name, gathered);
+            }
+            Err(no_leader) => {
+                for read in gathered {
+                    let refusal = self
+                        .standing()
+                        .read_error(ErrorCode::NoLeader, no_leader.to_string());
+                    let _ = read.reply.send(Err(refusal));
+                }
+            }
+        }
+    }
+
+    /// The state machine is new enough for these reads.
+    pub(super) fn answer_read(&mut self, name: u64) {
+        for PendingRead { key, reply } in self.reads.waiting.remove(&name).unwrap_or_default() {
+            let _ = reply.send(Ok(self.look_up(&key)));
+        }
+    }
+
+    fn look_up(&self, key: &str) -> GetResponse {
+        let found = self.kv.get(key);
+        GetResponse {
+            value: found.map(|found| found.value.clone()),
+            mod_index: found.map_or(0, |found| found.mod_index),
+            version: found.map_or(0, |found| found.version),
+            meta: Meta {
+                node: self.parts.membership.id,
+                term: self.parts.raft.term(),
+                index: self.parts.raft.applied(),
+                leader: self.parts.raft.leader(),
+            },
+        }
+    }
+
+    /// Forgets reads whose clients have gone.
+    pub(super) fn forget_reads(&mut self) {
+        if !self.now.is_multiple_of(SWEEP_TICKS) {
+            return;
+        }
+        let is_forgotten = |_: &u64, reads: &mut Vec<PendingRead>| {
+            reads.retain(|read| !read.reply.is_closed());
+            reads.is_empty()
+        };
+        let forgotten: Vec<_> = self.reads.waiting.extract_if(.., is_forgotten).collect();
+        for (name, _) in forgotten {
+            self.parts.raft.cancel_read(name);
+        }
+    }
+
+    pub(super) fn abandon_reads(&mut self) {
+        let waiting = mem::take(&mut self.reads.waiting).into_values().flatten();
+        for read in waiting.chain(mem::take(&mut self.reads.gathered)) {
+            let message = "the node is stopping";
+            let error = self.standing().read_error(ErrorCode::ShuttingDown, message);
+            let _ = read.reply.send(Err(error));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A node, put together: flags in, exit code out.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tasks, signals, a clock"
+)]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
+use tokio::time::timeout;
+
+use crate::args::{ArgsError, NodeArgs, Settings};
+use crate::console::Console;
+use crate::defect::Defect;
+use crate::driver::{Beacon, Driver, DriverError, Parts};
+use crate::peer::{self, Links, Surroundings};
+use crate::raft::{Config, ConfigError, Raft};
+use crate::server::{self, Gateway};
+use crate::storage::{Identity, Storage, StorageError};
+
+/// How many requests, and how many parcels of peers, may wait for the driver.
+const QUEUE_MAX: usize = 8192;
+
+/// How long open connections may take to end when the node stops.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Why a node does not run.
+#[derive(Debug, Error)]
+enum NodeError {
+    #[error("{0}")]
+    Args(#[from] ArgsError),
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    #[error("{0}")]
+    Driver(#[from] DriverError),
+    #[error("cannot listen for {whom} on {address}: {source}")]
+    Listen {
+        whom: &'static str,
+        address: String,
+        source: std::io::Error,
+    },
+    #[error("cannot {doing}: {source}")]
+    Io {
+        doing: &'static str,
+        source: std::io::Error,
+    },
+    #[error("a bug: {0}")]
+    Panic(#[from] JoinError),
+}
+
+impl NodeError {
+    /// The exit codes of `sysexits.h`.
+    fn exit_code(&self) -> u8 {
+        const USAGE: u8 = 64;
+        const DATA: u8 = 65;
+        const UNAVAILABLE: u8 = 69;
+        const SOFTWARE: u8 = 70;
+        match self {
+            Self::Args(_) | Self::Config(_) => USAGE,
+            Self::Storage(StorageError::Corrupt { .. } | StorageError::Foreign { .. }) => DATA,
+            Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
+            Self::Storage(StorageError::Io { .. })
+            | Self::Driver(_)
+            | Self::Io { .. }
+            | Self::Panic(_) => SOFTWARE,
+        }
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT, or until it cannot go on.
+///
+/// | exit code | means |
+/// |---|---|
+/// | 0 | stopped in order |
+/// | 64 | flags that make no sense |
+/// | 65 | data that is corrupt, or belongs to another node |
+/// | 69 | an address or the data directory is in use |
+/// | 70 | an I/O error or a bug |
+#[must_use]
+pub fn run(args: NodeArgs) -> ExitCode {
+    let settings = match args.into_settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("target-node: {error}");
+            return ExitCode::from(NodeError::from(error).exit_code());
+        }
+    };
+    let console = Console::new(settings.membership.id);
+    // The core, the links and the server share one thread: five nodes fit on two cores, and no
+    // lock is ever waited for. Only the log has a thread of its own.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let end = runtime
+        .map_err(|source| NodeError::Io {
+            doing: "start the runtime",
+            source,
+        })
+        .and_then(|runtime| runtime.block_on(live(settings, console)));
+    match end {
+        Ok(()) => {
+            console.say(format_args!("stopped"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            console.say(format_args!("stops: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
+    let membership = &settings.membership;
+    let boot = boot_number();
+    announce(&settings, console);
+    // Addresses first: who has the address has the data too, and its message is the clearer one.
+    let clients = listen("clients", &settings.listen_client).await?;
+    let peers = listen("peers", &membership.addresses[&membership.id]).await?;
+
+    let (storage, raft) = restore(&settings, boot, console)?;
+    let (report, persisted) = mpsc::unbounded_channel();
+    let writer = storage.into_writer(move |result| {
+        let _ = report.send(result);
+    });
+    let writer = writer.map_err(|source| NodeError::Io {
+        doing: "start a thread",
+        source,
+    })?;
+    let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
+    let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+    let surroundings = Surroundings {
+        membership: membership.clone(),
+        console,
+        events,
+    };
+    let beacon = Arc::new(Beacon::default());
+    let parts = Parts {
+        raft,
+        membership: membership.clone(),
+        boot,
+        defects: settings.defects,
+        routing: settings.routing,
+        tick: settings.pace.tick,
+        election_ticks: settings.pace.election_ticks,
+        console,
+        writer,
+        persisted,
+        links: Links::dial(&surroundings),
+        requests: request_queue,
+        peers: event_queue,
+        beacon: Arc::clone(&beacon),
+    };
+    tokio::spawn(peer::listen(peers, surroundings));
+    let gateway = Gateway {
+        node: membership.id,
+        requests,
+        beacon,
+    };
+    work(Driver::new(parts), clients, gateway, console).await
+}
+
+/// Opens the data directory, and makes a core of what is in it.
+fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage, Raft), NodeError> {
+    let membership = &settings.membership;
+    let identity = Identity {
+        cluster: membership.cluster.clone(),
+        node: membership.id,
+    };
+    let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity)?;
+    if repair.torn_bytes > 0 {
+        let bytes = repair.torn_bytes;
+        console.say(format_args!(
+            "dropped {bytes} bytes of a write that a crash cut short"
+        ));
+    }
+    let state = recovered.hard_state;
+    let last = recovered.entries.last().map_or(0, |entry| entry.id.index);
+    console.say(format_args!(
+        "recovered term {}, vote {:?}, log to {last}",
+        state.term, state.vote
+    ));
+
+    let mut config = Config::new(
+        membership.id,
+        membership.addresses.keys().copied().collect(),
+    );
+    config.heartbeat_ticks = settings.pace.heartbeat_ticks;
+    config.election_ticks = settings.pace.election_ticks;
+    config.first_read = boot;
+    config.defects = settings.defects;
+    let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    Ok((storage, raft))
+}
+
+/// Drives and serves until a signal comes or the driver ends.
+async fn work(
+    driver: Driver,
+    clients: TcpListener,
+    gateway: Gateway,
+    console: Console,
+) -> Result<(), NodeError> {
+    let handler = |kind| {
+        signal(kind).map_err(|source| NodeError::Io {
+            doing: "hear signals",
+            source,
+        })
+    };
+    let (mut terminate, mut interrupt) = (
+        handler(SignalKind::terminate())?,
+        handler(SignalKind::interrupt())?,
+    );
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(server::serve(clients, gateway, stopped.clone()));
+    let mut driver = tokio::spawn(driver.run(stopped));
+    tokio::select! {
+        end = &mut driver => return Ok(end??),
+        _ = terminate.recv() => console.say(format_args!("stopping: SIGTERM")),
+        _ = interrupt.recv() => console.say(format_args!("stopping: SIGINT")),
+    }
+    let _ = stop.send(true);
+    driver.await??;
+    // A client that keeps its connection open does not keep the node alive.
+    let _ = timeout(STOP_TIMEOUT, server).await;
+    Ok(())
+}
+
+fn announce(settings: &Settings, console: Console) {
+    let Settings {
+        membership,
+        listen_client,
+        data_dir,
+        seed,
+        pace,
+        routing,
+        defects,
+    } = settings;
+    let defects = match defects.iter().map(Defect::name).collect::<Vec<_>>() {
+        names if names.is_empty() => "none".to_owned(),
+        names => names.join(" "),
+    };
+    console.say(format_args!(
+        "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
+         seed {seed}, tick {:?}, election after {} ticks, routing {routing:?}, defects: {defects}",
+        membership.id,
+        membership.cluster,
+        std::process::id(),
+        membership.addresses,
+        data_dir.display(),
+        pace.tick,
+        pace.election_ticks,
+    ));
+}
+
+async fn listen(whom: &'static str, address: &str) -> Result<TcpListener, NodeError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| NodeError::Listen {
+        whom,
+        address: address.to_owned(),
+        source,
+    })
+}
+
+/// A number that grows with every start: microseconds since 1970. Where the clock was set back,
+/// a late answer to a read of the life before could meet a read of this one; it would have to
+/// survive the restart in a connection that the restart has closed.
+fn boot_number() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX / 2)
+}
+
+/// The generator of election time-outs: another stream for each node of a seed.
+fn jitter(seed: u64, node: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(node);
+    rng
+}

@@ -1,0 +1,70 @@
+//! The way between nodes: one TCP connection for each ordered pair, dialled by the sender.
+//!
+//! A frame arrives once, or not at all: what was written to a connection that broke is never
+//! written again. Raft needs no more, and a forwarded request must not come twice.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`frame`] | a parcel as bytes: pure |
+//! | [`link`] | dials a peer and sends |
+//! | [`listener`] | accepts peers and receives |
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "links and listeners own sockets and time-outs"
+)]
+
+mod frame;
+mod link;
+mod listener;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+pub(crate) use link::Links;
+pub(crate) use listener::listen;
+
+use crate::console::Console;
+use crate::raft::{Message, NodeId, Opaque};
+
+/// What nodes send each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Parcel {
+    /// The first on every connection: who speaks, and for which cluster.
+    Hello { cluster: String },
+    /// A word between the cores.
+    Raft(Message),
+    /// Propose this for a client of mine.
+    Propose { ticket: u64, command: Opaque },
+    /// What became of that: JSON, because a value is.
+    Proposed { ticket: u64, result: Opaque },
+}
+
+/// What happened on the links, told to the driver.
+#[derive(Debug)]
+pub(crate) enum PeerEvent {
+    /// A parcel came.
+    Arrived { from: NodeId, parcel: Parcel },
+    /// The connection to a peer broke: what was sent last may or may not have come.
+    Lost { to: NodeId },
+}
+
+/// Who this node is and whom it knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) id: NodeId,
+    pub(crate) cluster: String,
+    /// Every member's peer address, this node's own among them.
+    pub(crate) addresses: BTreeMap<NodeId, String>,
+}
+
+/// What links and listeners need of the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) membership: Membership,
+    pub(crate) console: Console,
+    pub(crate) events: mpsc::Sender<PeerEvent>,
+}

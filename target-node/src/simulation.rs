@@ -1,0 +1,123 @@
+//! A whole cluster in one thread and in virtual time: the same core, on a network and disks that
+//! do their worst, with the invariants checked after every step.
+//!
+//! A seed decides everything: the size of the cluster, how bad the network and the disks are,
+//! what fails when, what clients ask. So a failing seed is a complete bug report.
+//!
+//! ```text
+//!   faults until `Plan::ticks`         then all is healed                verdict
+//!   │ loss, delay, doubles, cuts,      │ everyone runs, nothing is lost: │ converged; every write
+//!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
+//! ```
+
+mod disk;
+mod host;
+mod invariant;
+mod network;
+mod world;
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::defect::Defects;
+use world::World;
+
+/// What to simulate.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How long faults happen.
+    pub ticks: u64,
+    /// What is deliberately wrong in every node.
+    pub defects: Defects,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            ticks: 300,
+            defects: Defects::NONE,
+        }
+    }
+}
+
+/// What happened in a simulation that found nothing wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Steps taken.
+    pub steps: u64,
+    /// Elections won.
+    pub leaders: u64,
+    /// Writes acknowledged.
+    pub writes: u64,
+    /// Linearizable reads answered.
+    pub reads: u64,
+    /// Crashes.
+    pub crashes: u64,
+}
+
+/// A broken invariant: with the same plan, the seed shows it again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("seed {seed}, time {time}: {broken}")]
+pub struct Violation {
+    /// The seed.
+    pub seed: u64,
+    /// When, in tenths of a tick.
+    pub time: u64,
+    /// Which invariant, and how.
+    pub broken: Broken,
+}
+
+/// Which invariant was broken, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The invariant.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.detail)
+    }
+}
+
+/// What must always hold (Raft paper, figure 3), and what clients are promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// At most one leader in a term.
+    ElectionSafety,
+    /// A node votes for one candidate in a term, across crashes.
+    OneVote,
+    /// A leader never drops or replaces an entry of its own log.
+    LeaderAppendOnly,
+    /// Two logs that have the same entry are equal up to it.
+    LogMatching,
+    /// What was committed in a term is in the log of every leader of a later one.
+    LeaderCompleteness,
+    /// All nodes apply the same entries in the same order.
+    StateMachineSafety,
+    /// What a leader commits is on the disks of a majority, and ends with an entry of its term.
+    CommitOnQuorum,
+    /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
+    Order,
+    /// A read sees every write that was acknowledged before it began.
+    FreshReads,
+    /// An acknowledged write is in every log in the end.
+    Durability,
+    /// After all is healed: one leader, equal logs, and it serves.
+    Convergence,
+}
+
+/// Simulates one seed.
+///
+/// # Errors
+/// The first broken invariant.
+pub fn run(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
+    let mut world = World::new(seed, *plan);
+    let end = world.live();
+    let (summary, time) = (world.summary, world.now);
+    end.map(|()| summary)
+        .map_err(|broken| Violation { seed, time, broken })
+}

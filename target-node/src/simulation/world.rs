@@ -1,0 +1,303 @@
+//! The clock, the clients and the faults of a world.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::host::Host;
+use super::invariant::Invariants;
+use super::network::Network;
+use super::{Broken, Invariant, Plan, Summary};
+use crate::defect::Defect;
+use crate::raft::{BatchId, Index, LogId, Message, NodeId, Opaque, Raft, Role};
+
+/// Tenths of a tick.
+pub(super) type Time = u64;
+
+/// A tick of a clock that runs right.
+pub(super) const TICK: Time = 10;
+
+/// How long clients go on after all is healed, in ticks: the cluster must serve them by then.
+pub(super) const SERVING_TICKS: u64 = 200;
+
+/// How long the cluster then has to agree on the last of it, in ticks.
+pub(super) const QUIET_TICKS: u64 = 60;
+
+#[derive(Debug)]
+pub(super) enum Happening {
+    Tick(NodeId),
+    Deliver(Message),
+    Synced {
+        node: NodeId,
+        life: u64,
+        batch: BatchId,
+    },
+    Client,
+    Fault,
+    Restart(NodeId),
+}
+
+/// How bad this world is: drawn from the seed, so that some worlds have only one kind of trouble.
+#[derive(Debug)]
+pub(super) struct Weather {
+    pub(super) sync_max: Time,
+    pub(super) client_pause: Time,
+    pub(super) fault_pause: Time,
+    pub(super) crash_share: f64,
+}
+/// A cluster under trial.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) now: Time,
+    /// Orders what happens at the same time.
+    pub(super) sequence: u64,
+    pub(super) agenda: BTreeMap<(Time, u64), Happening>,
+    pub(super) nodes: BTreeMap<NodeId, Host>,
+    pub(super) network: Network,
+    pub(super) weather: Weather,
+    pub(super) invariants: Invariants,
+    pub(super) summary: Summary,
+    pub(super) next_value: u64,
+    pub(super) is_healed: bool,
+    pub(super) is_quiet: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, plan: Plan) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let size = [3, 3, 3, 4, 5][rng.random_range(0..5)];
+        let ids: BTreeSet<NodeId> = (1..=size).collect();
+        let weather = Weather {
+            sync_max: [0, 5, 20, 60][rng.random_range(0..4)],
+            client_pause: [5, 20, 60][rng.random_range(0..3)],
+            fault_pause: [150, 300, 600][rng.random_range(0..3)],
+            crash_share: [0.0, 0.4, 0.8][rng.random_range(0..3)],
+        };
+        let mut world = Self {
+            plan,
+            now: 0,
+            sequence: 0,
+            agenda: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            network: Network::new(&ids, &mut rng),
+            weather,
+            invariants: Invariants::new(ids.len()),
+            summary: Summary::default(),
+            next_value: 0,
+            is_healed: false,
+            is_quiet: false,
+            rng,
+        };
+        for &id in &ids {
+            let tick = world.rng.random_range(8..=12);
+            let node = Host::new(tick);
+            world.nodes.insert(id, node);
+            world.start(id);
+        }
+        world.schedule(TICK * 20, Happening::Client);
+        world.schedule(TICK * 20, Happening::Fault);
+        world
+    }
+
+    pub(super) fn live(&mut self) -> Result<(), Broken> {
+        self.run_until(self.plan.ticks * TICK)?;
+        self.heal();
+        self.run_until((self.plan.ticks + SERVING_TICKS) * TICK)?;
+        self.is_quiet = true;
+        let last = self.write_at_leader()?;
+        self.run_until((self.plan.ticks + SERVING_TICKS + QUIET_TICKS) * TICK)?;
+        if self.invariants.acknowledged_index() < last {
+            let detail = format!("the healed cluster did not commit {last}");
+            return Err(Broken {
+                invariant: Invariant::Convergence,
+                detail,
+            });
+        }
+        self.check_convergence()
+    }
+
+    pub(super) fn run_until(&mut self, end: Time) -> Result<(), Broken> {
+        while let Some(entry) = self.agenda.first_entry() {
+            let (time, _) = *entry.key();
+            if time > end {
+                break;
+            }
+            self.now = time;
+            let happening = entry.remove();
+            self.summary.steps += 1;
+            self.happen(happening)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn schedule(&mut self, delay: Time, happening: Happening) {
+        self.sequence += 1;
+        self.agenda
+            .insert((self.now + delay, self.sequence), happening);
+    }
+
+    pub(super) fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        match happening {
+            Happening::Tick(id) => {
+                let node = self.node(id);
+                let pause = node.tick;
+                if let Some(raft) = &mut node.raft {
+                    raft.tick();
+                }
+                self.schedule(pause, Happening::Tick(id));
+                self.carry_out(id)
+            }
+            Happening::Deliver(message) => {
+                let id = message.to;
+                if let Some(raft) = &mut self.node(id).raft {
+                    raft.step(message);
+                }
+                self.carry_out(id)
+            }
+            Happening::Synced { node, life, batch } => self.synced(node, life, batch),
+            Happening::Client => self.client(),
+            Happening::Fault => {
+                self.fault();
+                Ok(())
+            }
+            Happening::Restart(id) => {
+                self.start(id);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn node(&mut self, id: NodeId) -> &mut Host {
+        self.nodes
+            .get_mut(&id)
+            .expect("messages and events name nodes of the cluster")
+    }
+
+    pub(super) fn acknowledge(&mut self, id: LogId) {
+        self.invariants.acknowledged(id);
+        self.summary.writes += 1;
+    }
+
+    /// A client asks some node something.
+    pub(super) fn client(&mut self) -> Result<(), Broken> {
+        if self.is_quiet {
+            return Ok(());
+        }
+        let pause = self.rng.random_range(1..=self.weather.client_pause);
+        self.schedule(pause, Happening::Client);
+        let id = self.any_node();
+        let floor = self.invariants.acknowledged_index();
+        if self.rng.random_bool(0.5) {
+            let node = self.node(id);
+            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read().ok()) {
+                node.reads.insert(read, floor);
+            }
+        } else {
+            self.propose(id);
+        }
+        self.carry_out(id)
+    }
+
+    pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
+        self.next_value += 1;
+        let command = Opaque::from(self.next_value.to_string().into_bytes());
+        let is_early = self.plan.defects.has(Defect::AckOnAppend);
+        let node = self.node(id);
+        let proposed = node.raft.as_mut()?.propose(command).ok()?;
+        if is_early {
+            self.acknowledge(proposed);
+        } else {
+            node.waiting.insert(proposed.index, proposed);
+        }
+        Some(proposed)
+    }
+
+    /// The leader that clients would find takes a last write.
+    pub(super) fn write_at_leader(&mut self) -> Result<Index, Broken> {
+        let running = self.nodes.values().filter_map(|node| node.raft.as_ref());
+        let leads = running.filter(|raft| raft.role() == Role::Leader);
+        let leader = leads.max_by_key(|raft| raft.term()).map(Raft::id);
+        let written = leader.and_then(|leader| self.propose(leader));
+        let (Some(leader), Some(id)) = (leader, written) else {
+            let detail = "nobody leads the healed cluster".to_owned();
+            return Err(Broken {
+                invariant: Invariant::Convergence,
+                detail,
+            });
+        };
+        self.carry_out(leader)?;
+        Ok(id.index)
+    }
+
+    pub(super) fn any_node(&mut self) -> NodeId {
+        let size = self.nodes.len() as u64;
+        self.rng.random_range(1..=size)
+    }
+
+    pub(super) fn fault(&mut self) {
+        if self.is_healed {
+            return;
+        }
+        let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
+        self.schedule(pause, Happening::Fault);
+        if self.rng.random_bool(self.weather.crash_share) {
+            let everyone = self.rng.random_bool(0.1);
+            let victims = match everyone {
+                true => self.network.ids().clone(),
+                false => BTreeSet::from([self.any_node()]),
+            };
+            for id in victims {
+                self.crash(id);
+                let pause = self.rng.random_range(1..=20 * TICK);
+                self.schedule(pause, Happening::Restart(id));
+            }
+        } else {
+            self.network.change(&mut self.rng);
+        }
+    }
+
+    /// From here on the world is as Raft needs it to make progress: a message and a sync take
+    /// little time beside an election time-out (Raft paper, section 5.6).
+    pub(super) fn heal(&mut self) {
+        self.is_healed = true;
+        self.network.heal();
+        self.weather.sync_max = self.weather.sync_max.min(TICK / 2);
+        for id in self.network.ids().clone() {
+            self.start(id);
+        }
+    }
+
+    /// One leader, and everyone has and has applied what it has.
+    pub(super) fn check_convergence(&mut self) -> Result<(), Broken> {
+        let broken = |detail| Broken {
+            invariant: Invariant::Convergence,
+            detail,
+        };
+        let rafts: Vec<&Raft> = self
+            .nodes
+            .values()
+            .filter_map(|node| node.raft.as_ref())
+            .collect();
+        let leader = rafts
+            .iter()
+            .filter(|raft| raft.leader() == Some(raft.id()))
+            .max_by_key(|raft| raft.term())
+            .ok_or_else(|| broken("nobody leads".to_owned()))?;
+        for raft in &rafts {
+            let is_equal = (raft.term(), raft.leader()) == (leader.term(), leader.leader());
+            let floor = self.invariants.acknowledged_index();
+            if !is_equal || raft.applied() < floor {
+                return Err(broken(format!(
+                    "node {} is at {} of term {} behind {:?}, and {floor} was acknowledged",
+                    raft.id(),
+                    raft.applied(),
+                    raft.term(),
+                    raft.leader(),
+                )));
+            }
+        }
+        self.invariants.check_durability(&rafts)
+    }
+}

@@ -1,0 +1,260 @@
+//! Real node processes on loopback, and a client that speaks just enough HTTP.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: for a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A cluster whose data lives as long as this value; its processes never outlive it.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) dir: TempDir,
+}
+
+pub(crate) struct Node {
+    pub(crate) id: usize,
+    pub(crate) client: SocketAddr,
+    flags: Vec<String>,
+    child: Option<Child>,
+}
+
+/// Addresses that were free a moment ago.
+pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap())
+        .collect()
+}
+
+pub(crate) fn node_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_target-node"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+impl Cluster {
+    /// Starts nodes that know each other, each with these flags besides.
+    pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let peers = free_addresses(size);
+        let clients = free_addresses(size);
+        let mut nodes = Vec::new();
+        for id in 1..=size {
+            let data = dir.path().join(format!("n{id}"));
+            let mut flags: Vec<String> = ["--id", &id.to_string(), "--cluster", "test"]
+                .into_iter()
+                .chain(["--data-dir", data.to_str().unwrap()])
+                .chain(["--listen-client", &clients[id - 1].to_string()])
+                .chain(["--seed", "7"])
+                .chain(extra.iter().copied())
+                .map(str::to_owned)
+                .collect();
+            for (place, peer) in peers.iter().enumerate() {
+                flags.extend(["--peer".to_owned(), format!("{}={peer}", place + 1)]);
+            }
+            let mut node = Node {
+                id,
+                client: clients[id - 1],
+                flags,
+                child: None,
+            };
+            node.spawn(&dir);
+            nodes.push(node);
+        }
+        Self { nodes, dir }
+    }
+
+    pub(crate) fn node(&self, id: usize) -> &Node {
+        &self.nodes[id - 1]
+    }
+
+    /// SIGKILL: nothing of the process's memory survives.
+    pub(crate) fn kill(&mut self, id: usize) {
+        let mut child = self.nodes[id - 1].child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn restart(&mut self, id: usize) {
+        let dir = &self.dir;
+        self.nodes[id - 1].spawn(dir);
+    }
+
+    /// SIGTERM, and what the process then says.
+    pub(crate) fn stop(&mut self, id: usize) -> ExitStatus {
+        let mut child = self.nodes[id - 1].child.take().unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(child.id()).unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+        child.wait().unwrap()
+    }
+
+    pub(crate) fn data(&self, id: usize) -> PathBuf {
+        self.dir.path().join(format!("n{id}"))
+    }
+
+    pub(crate) fn log(&self, id: usize) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("n{id}.log"))).unwrap()
+    }
+
+    /// Waits until some running node leads and all others follow it.
+    pub(crate) fn leader(&self) -> usize {
+        let running: Vec<&Node> = self
+            .nodes
+            .iter()
+            .filter(|node| node.child.is_some())
+            .collect();
+        eventually("one leader, known to all", || {
+            let views: Option<Vec<Value>> = running.iter().map(|node| node.status()).collect();
+            let views = views?;
+            let leader = views[0]["leader"].as_u64()?;
+            let is_common = views
+                .iter()
+                .all(|view| view["leader"] == leader && view["term"] == views[0]["term"]);
+            let leads = views
+                .iter()
+                .any(|view| view["id"] == leader && view["role"] == "leader");
+            (is_common && leads).then(|| usize::try_from(leader).unwrap())
+        })
+    }
+
+    pub(crate) fn follower(&self) -> usize {
+        self.leader() % self.nodes.len() + 1
+    }
+}
+
+impl Node {
+    fn spawn(&mut self, dir: &TempDir) {
+        let log = dir.path().join(format!("n{}.log", self.id));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
+        self.child = Some(
+            node_command()
+                .args(&self.flags)
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        );
+    }
+
+    /// None where the node does not answer.
+    pub(crate) fn status(&self) -> Option<Value> {
+        let answer = exchange(self.client, "GET", "/v1/status", b"", PATIENCE).ok()?;
+        (answer.status == 200).then_some(answer.body)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        exchange(
+            self.client,
+            "POST",
+            path,
+            body.to_string().as_bytes(),
+            PATIENCE,
+        )
+        .unwrap()
+    }
+
+    pub(crate) fn put(&self, key: &str, value: &Value) -> Answer {
+        self.post("/v1/kv/put", &json!({"key": key, "value": value}))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Answer {
+        self.post("/v1/kv/get", &json!({"key": key}))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The body of a success.
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    /// Status, code and definiteness of an error.
+    pub(crate) fn error(&self) -> (u16, &str, bool) {
+        let error = &self.body["error"];
+        (
+            self.status,
+            error["code"].as_str().unwrap(),
+            error["definite"].as_bool().unwrap(),
+        )
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    patience: Duration,
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    // A body that is refused unread may end in a reset; the answer is there all the same.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    parse(&answer).ok_or_else(|| io::Error::other("no answer"))
+}
+
+fn parse(answer: &[u8]) -> Option<Answer> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer {
+        status,
+        body: serde_json::from_str(body).ok()?,
+    })
+}
+
+/// Asks again until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,127 @@
+//! Conversations with the core: `tests/testdata/*.txt`, each a story with its full outcome.
+//!
+//! ```text
+//! # A remark.
+//! campaign 1
+//! ----
+//! n1: campaigns in term 1, log ends at 0@0
+//! ```
+//!
+//! A block is one or more commands, `----`, and all that the nodes then did. What they send is in
+//! flight until a command delivers or drops it, and what they persist is durable when a command
+//! says so; nothing happens by itself. `CONVERSATION_UPDATE=1` writes the outcomes anew: review
+//! the difference.
+//!
+//! | command | does |
+//! |---|---|
+//! | `cluster nodes=3 [election=10] [append-bytes=1]` | begins anew, with empty logs |
+//! | `node 1 term=6 [vote=2] log=1,1,4` | gives a node a past: the terms of its entries |
+//! | `tick 1 [times=10]`, `campaign 1`, `propose 1 x`, `read 1` | an input |
+//! | `persist 1` | all that node 1 has handed out is durable |
+//! | `deliver [1->2] [kind=vote]` | delivers what is in flight now, once, in order |
+//! | `drop [1->2] [kind=vote]` | loses it |
+//! | `settle` | delivers and persists until nothing is left to do |
+//! | `cut 3`, `heal 3` | drops everything to and from a node, from now on |
+//! | `crash 1`, `restart 1` | loses what is not durable, and comes back with the rest |
+//! | `flight`, `status` | shows messages, or nodes |
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+#[path = "conversation/stage.rs"]
+mod stage;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stage::Stage;
+
+/// One block: its text up to `----`, and what was expected.
+struct Block {
+    remarks: String,
+    commands: Vec<String>,
+    expected: String,
+}
+
+fn parse(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut remarks = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.is_empty() || line.starts_with('#') {
+            remarks += &format!("{line}\n");
+            continue;
+        }
+        let mut commands = vec![line.to_owned()];
+        commands.extend(
+            lines
+                .by_ref()
+                .take_while(|line| *line != "----")
+                .map(str::to_owned),
+        );
+        let mut expected = String::new();
+        while let Some(line) = lines.next_if(|line| !line.is_empty()) {
+            expected += &format!("{line}\n");
+        }
+        blocks.push(Block {
+            remarks: std::mem::take(&mut remarks),
+            commands,
+            expected,
+        });
+    }
+    blocks
+}
+
+/// Plays a conversation; its text with the outcomes as they were, and the first that differs.
+fn play(text: &str) -> (String, Option<String>) {
+    let mut stage = Stage::default();
+    let mut played = String::new();
+    let mut difference = None;
+    for Block {
+        remarks,
+        commands,
+        expected,
+    } in parse(text)
+    {
+        let outcome: String = commands.iter().map(|command| stage.act(command)).collect();
+        let outcome = if outcome.is_empty() {
+            "nothing\n".to_owned()
+        } else {
+            outcome
+        };
+        let commands = commands.join("\n");
+        played += &format!("{remarks}{commands}\n----\n{outcome}");
+        if outcome != expected && difference.is_none() {
+            difference = Some(format!(
+                "{commands}\n---- expected\n{expected}---- but\n{outcome}"
+            ));
+        }
+    }
+    (played, difference)
+}
+
+fn files() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_conversation_goes_as_it_is_written_down() {
+    let is_update = std::env::var_os("CONVERSATION_UPDATE").is_some();
+    let mut failures = String::new();
+    assert!(!files().is_empty());
+    for path in files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let (played, difference) = play(&text);
+        if is_update {
+            fs::write(&path, played).unwrap();
+        } else if let Some(difference) = difference {
+            failures += &format!("{}:\n{difference}\n", path.display());
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}

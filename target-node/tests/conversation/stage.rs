@@ -1,0 +1,378 @@
+//! The nodes of a conversation, the messages between them, and their disks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use target_node::raft::{
+    Batch, BatchId, Config, Entry, Event, HardState, LogId, Message, NodeId, Opaque, Output,
+    Payload, Raft, Recovered, Term,
+};
+
+#[derive(Default)]
+pub(crate) struct Stage {
+    election_ticks: u32,
+    append_bytes_max: usize,
+    ids: BTreeSet<NodeId>,
+    nodes: BTreeMap<NodeId, Actor>,
+    flight: Vec<Message>,
+    cut: BTreeSet<NodeId>,
+    /// What happened since the command began.
+    told: String,
+}
+
+struct Actor {
+    raft: Option<Raft>,
+    disk: Recovered,
+    pending: Vec<Batch>,
+    held: Vec<(BatchId, Message)>,
+    durable: BatchId,
+    life: u64,
+}
+
+/// A command's words: a name, places, and `key=value` pairs.
+struct Words<'a> {
+    places: Vec<&'a str>,
+    options: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn new(words: impl Iterator<Item = &'a str>) -> Self {
+        let (options, places) = words.partition::<Vec<_>, _>(|word| word.contains('='));
+        let options = options
+            .into_iter()
+            .map(|word| word.split_once('=').unwrap())
+            .collect();
+        Self { places, options }
+    }
+
+    fn node(&self) -> NodeId {
+        self.places[0].parse().unwrap()
+    }
+
+    fn number(&self, key: &str, default: u64) -> u64 {
+        self.options
+            .get(key)
+            .map_or(default, |value| value.parse().unwrap())
+    }
+}
+
+impl Stage {
+    /// Does what a line says; returns what happened.
+    pub(crate) fn act(&mut self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let name = words.next().unwrap();
+        let words = Words::new(words);
+        match name {
+            "cluster" => self.begin(&words),
+            "node" => self.give_past(&words),
+            "tick" => {
+                for _ in 0..words.number("times", 1) {
+                    self.input(words.node(), Raft::tick);
+                }
+            }
+            "campaign" => self.input(words.node(), Raft::campaign),
+            "propose" => self.propose(&words),
+            "read" => self.read(words.node()),
+            "persist" => self.persist(words.node()),
+            "deliver" => self.deliver(&words),
+            "drop" => {
+                self.take(&words);
+            }
+            "settle" => self.settle(),
+            "cut" => {
+                self.cut.insert(words.node());
+            }
+            "heal" => {
+                self.cut.remove(&words.node());
+            }
+            "crash" => self.crash(words.node()),
+            "restart" => self.start(words.node()),
+            "flight" => self.show_flight(),
+            "status" => self.show_status(),
+            _ => panic!("no command is called {name:?}"),
+        }
+        std::mem::take(&mut self.told)
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.told, "{line}").unwrap();
+    }
+
+    fn begin(&mut self, words: &Words<'_>) {
+        self.election_ticks = u32::try_from(words.number("election", 10)).unwrap();
+        let bytes = words.number("append-bytes", 1 << 20);
+        self.append_bytes_max = usize::try_from(bytes).unwrap();
+        self.ids = (1..=words.number("nodes", 3)).collect();
+        self.flight.clear();
+        self.cut.clear();
+        self.nodes.clear();
+        for id in self.ids.clone() {
+            self.nodes.insert(id, Actor::new(Recovered::default()));
+            self.start(id);
+        }
+    }
+
+    fn give_past(&mut self, words: &Words<'_>) {
+        let terms = words.options.get("log").copied().unwrap_or("");
+        let terms = terms.split(',').filter(|term| !term.is_empty());
+        let entries = terms.zip(1..).map(|(term, index)| Entry {
+            id: LogId::new(term.parse().unwrap(), index),
+            payload: Payload::Noop,
+        });
+        let vote = words.options.get("vote").map(|vote| vote.parse().unwrap());
+        let hard_state = HardState {
+            term: words.number("term", 0),
+            vote,
+        };
+        let disk = Recovered {
+            hard_state,
+            entries: entries.collect(),
+        };
+        self.nodes.insert(words.node(), Actor::new(disk));
+        self.start(words.node());
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let actor = self.nodes.get_mut(&id).unwrap();
+        actor.life += 1;
+        let config = Config {
+            election_ticks: self.election_ticks,
+            append_bytes_max: self.append_bytes_max,
+            first_read: actor.life * 100,
+            ..Config::new(id, self.ids.clone())
+        };
+        let rng = ChaCha8Rng::seed_from_u64(id);
+        actor.raft = Some(Raft::new(config, actor.disk.clone(), rng).unwrap());
+    }
+
+    fn crash(&mut self, id: NodeId) {
+        let actor = self.nodes.get_mut(&id).unwrap();
+        let life = actor.life;
+        *actor = Actor::new(std::mem::take(&mut actor.disk));
+        actor.life = life;
+    }
+
+    fn input(&mut self, id: NodeId, act: impl FnOnce(&mut Raft)) {
+        let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft else {
+            return;
+        };
+        act(raft);
+        let output = raft.take_output();
+        self.carry_out(id, output);
+    }
+
+    fn propose(&mut self, words: &Words<'_>) {
+        let command = Opaque::from(words.places[1].as_bytes());
+        let mut refusal = None;
+        self.input(words.node(), |raft| refusal = raft.propose(command).err());
+        if let Some(refusal) = refusal {
+            self.tell(&format!("n{}: refuses: {refusal}", words.node()));
+        }
+    }
+
+    fn read(&mut self, id: NodeId) {
+        let mut answer = None;
+        self.input(id, |raft| answer = Some(raft.read()));
+        match answer {
+            Some(Ok(_)) | None => {}
+            Some(Err(refusal)) => self.tell(&format!("n{id}: refuses: {refusal}")),
+        }
+    }
+
+    /// What a driver does with an output, and says about it.
+    fn carry_out(&mut self, id: NodeId, output: Output) {
+        for event in &output.events {
+            self.tell(&format!("n{id}: {}", told(event)));
+        }
+        if let Some(batch) = output.batch {
+            self.tell(&format!("n{id}: persists {}", shown(&batch)));
+            self.nodes.get_mut(&id).unwrap().pending.push(batch);
+        }
+        for message in output.send_now {
+            self.send(message);
+        }
+        for message in output.send_durable {
+            if output.barrier <= self.nodes[&id].durable {
+                self.send(message);
+            } else {
+                self.tell(&format!(
+                    "  until #{} is durable: {message}",
+                    output.barrier
+                ));
+                self.nodes
+                    .get_mut(&id)
+                    .unwrap()
+                    .held
+                    .push((output.barrier, message));
+            }
+        }
+        for entry in output.committed {
+            self.tell(&format!("n{id}: applies {entry}"));
+        }
+        for read in output.reads {
+            self.tell(&format!("n{id}: answers read {read}"));
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        if self.cut.contains(&message.from) || self.cut.contains(&message.to) {
+            return self.tell(&format!("  lost: {message}"));
+        }
+        self.tell(&format!("  {message}"));
+        self.flight.push(message);
+    }
+
+    fn persist(&mut self, id: NodeId) {
+        let actor = self.nodes.get_mut(&id).unwrap();
+        let Some(last) = actor.pending.last().map(|batch| batch.id) else {
+            return;
+        };
+        for batch in std::mem::take(&mut actor.pending) {
+            actor.write(batch);
+        }
+        actor.durable = last;
+        let (free, held) = std::mem::take(&mut actor.held)
+            .into_iter()
+            .partition::<Vec<_>, _>(|&(barrier, _)| barrier <= last);
+        actor.held = held;
+        for (_, message) in free {
+            self.send(message);
+        }
+        self.input(id, |raft| raft.persisted(last));
+    }
+
+    /// Takes the messages that a command names out of the flight.
+    fn take(&mut self, words: &Words<'_>) -> Vec<Message> {
+        let pair = words
+            .places
+            .first()
+            .map(|pair| pair.split_once("->").unwrap());
+        let pair = pair.map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()));
+        let kind = words.options.get("kind").copied();
+        let is_meant = |message: &Message| {
+            pair.is_none_or(|pair| pair == (message.from, message.to))
+                && kind.is_none_or(|kind| message.body.to_string().split(' ').next() == Some(kind))
+        };
+        let (taken, rest) = std::mem::take(&mut self.flight)
+            .into_iter()
+            .partition(is_meant);
+        self.flight = rest;
+        taken
+    }
+
+    fn deliver(&mut self, words: &Words<'_>) {
+        for message in self.take(words) {
+            if self.cut.contains(&message.from) || self.cut.contains(&message.to) {
+                continue;
+            }
+            self.input(message.to, |raft| raft.step(message));
+        }
+    }
+
+    fn settle(&mut self) {
+        let all = Words {
+            places: Vec::new(),
+            options: BTreeMap::new(),
+        };
+        while !self.flight.is_empty() || self.nodes.values().any(|node| !node.pending.is_empty()) {
+            for id in self.ids.clone() {
+                self.persist(id);
+            }
+            self.deliver(&all);
+        }
+    }
+
+    fn show_flight(&mut self) {
+        for message in self.flight.clone() {
+            self.tell(&message.to_string());
+        }
+    }
+
+    fn show_status(&mut self) {
+        let lines: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|(id, actor)| format!("n{id}: {}", actor.status()))
+            .collect();
+        for line in lines {
+            self.tell(&line);
+        }
+    }
+}
+
+impl Actor {
+    fn new(disk: Recovered) -> Self {
+        Self {
+            raft: None,
+            disk,
+            pending: Vec::new(),
+            held: Vec::new(),
+            durable: 0,
+            life: 0,
+        }
+    }
+
+    fn write(&mut self, batch: Batch) {
+        if let Some(hard_state) = batch.hard_state {
+            self.disk.hard_state = hard_state;
+        }
+        if let Some(first) = batch.truncate_from {
+            self.disk.entries.retain(|entry| entry.id.index < first);
+        }
+        self.disk.entries.extend(batch.append);
+    }
+
+    fn status(&self) -> String {
+        let Some(raft) = &self.raft else {
+            return "down".to_owned();
+        };
+        format!(
+            "{:?} term={}{} commit={} durable={} log={}",
+            raft.role(),
+            raft.term(),
+            named("vote", raft.vote()) + &named("leader", raft.leader()),
+            raft.commit(),
+            raft.durable(),
+            list(raft.entries(1, u64::MAX)),
+        )
+    }
+}
+
+fn named(name: &str, id: Option<NodeId>) -> String {
+    id.map(|id| format!(" {name}={id}")).unwrap_or_default()
+}
+
+fn list(entries: &[Entry]) -> String {
+    let entries: Vec<String> = entries.iter().map(Entry::to_string).collect();
+    format!("[{}]", entries.join(" "))
+}
+
+fn shown(batch: &Batch) -> String {
+    let mut text = format!("#{}", batch.id);
+    if let Some(HardState { term, vote }) = batch.hard_state {
+        text += &format!(" term={term}{}", named("vote", vote));
+    }
+    if let Some(first) = batch.truncate_from {
+        text += &format!(" cut-from={first}");
+    }
+    if !batch.append.is_empty() {
+        text += &format!(" append={}", list(&batch.append));
+    }
+    text
+}
+
+fn told(event: &Event) -> String {
+    let in_term = |what: &str, term: Term| format!("{what} term {term}");
+    match event {
+        Event::Campaigned { term, last } => {
+            in_term("campaigns in", *term) + &format!(", log ends at {last}")
+        }
+        Event::Voted { term, candidate } => in_term(&format!("votes for n{candidate} in"), *term),
+        Event::BecameLeader { term, .. } => in_term("leads", *term),
+        Event::BecameFollower { term } => in_term("steps down in", *term),
+        Event::Follows { term, leader } => in_term(&format!("follows n{leader} in"), *term),
+        Event::Truncated { from, last } => format!("drops {from} to {last}"),
+    }
+}

@@ -1,0 +1,98 @@
+//! Seeded schedules of a whole cluster: the clean node passes all of them, and each defect that
+//! an invariant can see is seen.
+
+use std::collections::BTreeSet;
+use std::panic::{self, AssertUnwindSafe};
+
+use target_node::defect::{Defect, Defects};
+use target_node::simulation::{Invariant, Plan, Summary, Violation, run};
+
+/// Runs a seed; a panic of the core names its seed.
+fn simulate(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
+    panic::catch_unwind(AssertUnwindSafe(|| run(seed, plan)))
+        .unwrap_or_else(|cause| panic!("seed {seed} made the core panic: {cause:?}"))
+}
+
+/// How many schedules to run: `SIMULATION_SEEDS=A..B` runs others than the usual.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(range) = std::env::var("SIMULATION_SEEDS") else {
+        return 0..1500;
+    };
+    let (first, last) = range.split_once("..").expect("SIMULATION_SEEDS is A..B");
+    let number = |text: &str| text.parse().expect("SIMULATION_SEEDS is A..B");
+    number(first)..number(last)
+}
+
+#[test]
+fn the_clean_node_keeps_every_invariant_in_every_schedule() {
+    let plan = Plan::default();
+    let mut total = Summary::default();
+    for seed in seeds() {
+        match simulate(seed, &plan) {
+            Ok(summary) => {
+                total.steps += summary.steps;
+                total.leaders += summary.leaders;
+                total.writes += summary.writes;
+                total.reads += summary.reads;
+                total.crashes += summary.crashes;
+            }
+            Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
+        }
+    }
+    println!("{total:?}");
+    // A run that proves nothing must not pass.
+    let count = seeds().count() as u64;
+    assert!(total.leaders > count, "{total:?}");
+    assert!(
+        total.writes > 5 * count && total.reads > 5 * count,
+        "{total:?}"
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    let plan = Plan::default();
+    for seed in 0..20 {
+        assert_eq!(simulate(seed, &plan), simulate(seed, &plan));
+    }
+}
+
+/// Which invariants a defect breaks within some seeds.
+fn broken_by(defect: Defect, seeds: u64) -> BTreeSet<Invariant> {
+    let defects: Defects = [defect].into_iter().collect();
+    let plan = Plan {
+        defects,
+        ..Plan::default()
+    };
+    (0..seeds)
+        .filter_map(|seed| simulate(seed, &plan).err())
+        .map(|violation| violation.broken.invariant)
+        .collect()
+}
+
+#[test]
+fn a_vote_without_a_look_at_the_log_loses_what_was_committed() {
+    if Defects::COMPILED_IN {
+        let broken = broken_by(Defect::NoLogCheckInVote, 100);
+        assert!(
+            broken.contains(&Invariant::LeaderCompleteness),
+            "{broken:?}"
+        );
+    }
+}
+
+#[test]
+fn an_acknowledgement_before_the_commit_is_not_kept() {
+    if Defects::COMPILED_IN {
+        let broken = broken_by(Defect::AckOnAppend, 100);
+        assert!(broken.contains(&Invariant::Durability), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_read_that_asks_nobody_is_stale() {
+    if Defects::COMPILED_IN {
+        let broken = broken_by(Defect::ReadLeaderLocal, 200);
+        assert_eq!(broken, BTreeSet::from([Invariant::FreshReads]));
+    }
+}

@@ -1,0 +1,277 @@
+//! Is the last acknowledged write of every register still there?
+//!
+//! ```text
+//!   write 1  ├────┤ ok
+//!   write 2           ├────┤ ok at 3.1 s by n2, term 4
+//!   final read                    ├───┤ → 1        2 is lost: it followed 1, and nothing after it
+//! ```
+//!
+//! Written values are unique, so a final read names the write that it saw. If an acknowledged
+//! write began only after that one had returned, it must have come later, and a register that
+//! shows the earlier one has lost it. Sound whatever else happened; not complete, for which there
+//! is the search for a linearization.
+
+use crate::check::{Axis, Check, Effort, Unjudgeable};
+use crate::operation::{Key, Op, Ret};
+use crate::reading::{self, Asked};
+use ordeal_checker::history::{Event, Outcome, Time};
+use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Looks for acknowledged writes that the final reads have lost.
+pub(crate) struct Durability;
+
+impl Check for Durability {
+    fn axis(&self) -> Axis {
+        Axis::Durability
+    }
+
+    fn judge(&self, events: &[Event], _: &Effort) -> Result<Finding, Unjudgeable> {
+        let asked = reading::operations(events)?;
+        let mut registers: BTreeMap<Key, Register<'_>> = BTreeMap::new();
+        for operation in &asked {
+            if let Some(key) = operation.op.key() {
+                registers.entry(key).or_default().take(operation);
+            }
+        }
+        Ok(finding(&registers))
+    }
+}
+
+/// What is known of one register.
+#[derive(Default)]
+struct Register<'a> {
+    /// Writes and compare-and-sets that took effect for certain.
+    acknowledged: Vec<Write<'a>>,
+    /// Writes that may have taken effect, by their value.
+    possible: BTreeMap<i64, &'a Asked<'a>>,
+    finals: Vec<(&'a Asked<'a>, Option<i64>)>,
+}
+
+struct Write<'a> {
+    value: i64,
+    at: Time,
+    asked: &'a Asked<'a>,
+}
+
+impl<'a> Register<'a> {
+    fn take(&mut self, asked: &'a Asked<'a>) {
+        let value = match (&asked.op, &asked.outcome) {
+            (Op::Read { .. }, Outcome::Ok(Ret::Value(value))) => {
+                if asked.invocation.phase.as_deref() == Some("final") {
+                    self.finals.push((asked, *value));
+                }
+                return;
+            }
+            (_, Outcome::Fail(_) | Outcome::Ok(Ret::Swapped(false))) => return,
+            (Op::Write { value, .. } | Op::Cas { new: value, .. }, _) => *value,
+            _ => return,
+        };
+        self.possible.insert(value, asked);
+        if let (Outcome::Ok(_), Some(completion)) = (&asked.outcome, asked.completion) {
+            self.acknowledged.push(Write {
+                value,
+                at: completion.time,
+                asked,
+            });
+        }
+    }
+
+    /// The acknowledged write that a final read shows to be lost: the last to begin.
+    fn lost(&self) -> Option<(&Write<'a>, &Asked<'a>, Option<i64>)> {
+        self.finals.iter().find_map(|(read, seen)| {
+            // The write that was seen had returned by then; one of unknown outcome never did.
+            let seen_by = match seen {
+                None => Time(0),
+                Some(value) => {
+                    self.acknowledged
+                        .iter()
+                        .find(|write| write.value == *value)?
+                        .at
+                }
+            };
+            let lost = self.acknowledged.iter().filter(|write| {
+                let invoked = write.asked.invocation.time;
+                write.at < read.invocation.time && (seen.is_none() || seen_by < invoked)
+            });
+            let last = lost.max_by_key(|write| write.asked.invocation.time)?;
+            Some((last, *read, *seen))
+        })
+    }
+
+    /// A final read of a value that nobody can have written.
+    fn invented(&self) -> Option<(&Asked<'a>, i64)> {
+        self.finals.iter().find_map(|(read, seen)| {
+            let value = (*seen)?;
+            (!self.possible.contains_key(&value)).then_some((*read, value))
+        })
+    }
+}
+
+fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
+    let mut anomalies = Vec::new();
+    let (mut tested, mut acknowledged, mut reads) = (0_usize, 0, 0);
+    for (key, register) in registers {
+        acknowledged += register.acknowledged.len();
+        reads += register.finals.len();
+        tested += usize::from(!register.finals.is_empty() && !register.acknowledged.is_empty());
+        anomalies.extend(
+            register
+                .lost()
+                .map(|(write, read, seen)| lost(*key, write, read, seen)),
+        );
+        anomalies.extend(
+            register
+                .invented()
+                .map(|(read, value)| invented(*key, read, value)),
+        );
+    }
+    let (validity, summary) = match (anomalies.len(), tested) {
+        (0, 0) => (
+            Validity::Unknown,
+            "no register was written and then read at the end".into(),
+        ),
+        (0, _) => (
+            Validity::Valid,
+            format!("no final read of {tested} registers lost a write"),
+        ),
+        (lost, _) => (
+            Validity::Invalid,
+            format!("acknowledged writes are lost in {lost} registers"),
+        ),
+    };
+    Finding {
+        check: "lost_writes".into(),
+        validity,
+        summary,
+        anomalies,
+        statistics: BTreeMap::from([
+            ("acknowledged".to_owned(), json!(acknowledged)),
+            ("registers_tested".to_owned(), json!(tested)),
+            ("final_reads".to_owned(), json!(reads)),
+        ]),
+    }
+}
+
+fn lost(key: Key, write: &Write<'_>, read: &Asked<'_>, seen: Option<i64>) -> Anomaly {
+    let Write { value, at, asked } = write;
+    let process = asked.invocation.process;
+    let term = asked.completion.and_then(|completion| completion.term);
+    Anomaly {
+        kind: "lost_write".into(),
+        key: Some(key.to_string()),
+        message: format!(
+            "{key} = {value} was acknowledged to {process} at {at}{by}{in_term}, but {read} has {}",
+            seen.map_or("nothing".to_owned(), |seen| format!("the earlier {seen}")),
+            by = by(asked),
+            in_term = term.map_or(String::new(), |term| format!(" in term {term}")),
+            read = name(read),
+        ),
+        events: vec![asked.invocation.index, read.invocation.index],
+    }
+}
+
+fn invented(key: Key, read: &Asked<'_>, value: i64) -> Anomaly {
+    Anomaly {
+        kind: "invented_value".into(),
+        key: Some(key.to_string()),
+        message: format!(
+            "{} has {key} = {value}, which nobody can have written",
+            name(read)
+        ),
+        events: vec![read.invocation.index],
+    }
+}
+
+fn by(asked: &Asked<'_>) -> String {
+    asked
+        .invocation
+        .node
+        .as_ref()
+        .map_or(String::new(), |node| format!(" by {node}"))
+}
+
+fn name(read: &Asked<'_>) -> String {
+    let node = read.invocation.node.as_deref().unwrap_or("a node");
+    format!("the final read of {node} at {}", read.invocation.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::tests::events;
+    use ordeal_checker::history::EventKind::{Info, Invoke, Ok};
+
+    const KEY: Key = Key(1);
+
+    fn judge(writes: &[(u64, u64, u64, i64, bool)], read: serde_json::Value) -> Finding {
+        let none = json!(null);
+        let ops: Vec<Op> = writes
+            .iter()
+            .map(|w| Op::Write {
+                key: KEY,
+                value: w.3,
+            })
+            .collect();
+        let mut lines = Vec::new();
+        for ((process, from, to, _, ok), op) in writes.iter().zip(&ops) {
+            lines.push((*process, Invoke, *from, op, none.clone()));
+            lines.push((*process, if *ok { Ok } else { Info }, *to, op, none.clone()));
+        }
+        let op = Op::Read { key: KEY };
+        lines.push((9, Invoke, 50, &op, none.clone()));
+        lines.push((9, Ok, 51, &op, read));
+        let mut events = events(&lines);
+        for event in events.iter_mut().rev().take(2) {
+            event.phase = Some("final".into());
+        }
+        Durability.judge(&events, &Effort::default()).unwrap()
+    }
+
+    #[test]
+    fn the_last_of_two_writes_is_there() {
+        let finding = judge(&[(1, 1, 2, 10, true), (1, 3, 4, 20, true)], json!(20));
+        assert_eq!(finding.validity, Validity::Valid);
+    }
+
+    #[test]
+    fn an_earlier_value_at_the_end_means_that_the_later_write_is_lost() {
+        let finding = judge(&[(1, 1, 2, 10, true), (1, 3, 4, 20, true)], json!(10));
+        assert_eq!(finding.validity, Validity::Invalid);
+        assert_eq!(
+            finding.anomalies[0].message,
+            "k1 = 20 was acknowledged to p1 at 4.000000 s by n1 in term 3, but the final read of \
+             n1 at 50.000000 s has the earlier 10"
+        );
+    }
+
+    #[test]
+    fn concurrent_writes_may_end_either_way() {
+        let writes = [(1, 1, 4, 10, true), (2, 3, 4, 20, true)];
+        assert_eq!(judge(&writes, json!(10)).validity, Validity::Valid);
+        assert_eq!(judge(&writes, json!(20)).validity, Validity::Valid);
+    }
+
+    #[test]
+    fn a_write_of_unknown_outcome_may_come_last_at_any_time() {
+        let writes = [(1, 1, 2, 10, false), (2, 3, 4, 20, true)];
+        assert_eq!(judge(&writes, json!(10)).validity, Validity::Valid);
+    }
+
+    #[test]
+    fn an_empty_register_has_lost_its_acknowledged_writes() {
+        let finding = judge(&[(1, 1, 2, 10, true)], json!(null));
+        assert_eq!(finding.anomalies[0].kind, "lost_write");
+        assert_eq!(
+            judge(&[(1, 1, 2, 10, false)], json!(null)).validity,
+            Validity::Unknown
+        );
+    }
+
+    #[test]
+    fn a_value_out_of_nowhere_is_invented() {
+        let finding = judge(&[(1, 1, 2, 10, true)], json!(99));
+        assert_eq!(finding.anomalies[0].kind, "invented_value");
+    }
+}

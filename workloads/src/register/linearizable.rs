@@ -1,0 +1,99 @@
+//! Is there one order of all operations that respects time and that each register could have?
+
+use crate::check::{Axis, Check, Effort, Unjudgeable};
+use crate::operation::{Key, Op, Ret};
+use crate::reading;
+use ordeal_checker::budget::Budget;
+use ordeal_checker::history::Event;
+use ordeal_checker::linearizability;
+use ordeal_checker::model::{CasRegister, Keyed, PerKey, RegisterOp, RegisterRet};
+use ordeal_checker::verdict::Finding;
+
+/// Linearizability, register by register.
+pub(crate) struct Linearizable;
+
+impl Check for Linearizable {
+    fn axis(&self) -> Axis {
+        Axis::Consistency
+    }
+
+    fn judge(&self, events: &[Event], effort: &Effort) -> Result<Finding, Unjudgeable> {
+        let asked = reading::operations(events)?;
+        let history = reading::history(&asked, register_op, register_ret)?;
+        let registers = PerKey::<Key, CasRegister>::default();
+        let budget = Budget::states(effort.states_max);
+        let mut finding = linearizability::check(&registers, &history, &budget).finding();
+        // The checker names operations by their place; a report names them by their event.
+        for place in finding
+            .anomalies
+            .iter_mut()
+            .flat_map(|anomaly| &mut anomaly.events)
+        {
+            let id = usize::try_from(*place).expect("an operation id is an index");
+            *place = asked[id].invocation.index;
+        }
+        Ok(finding)
+    }
+}
+
+fn register_op(op: &Op) -> Option<Keyed<Key, RegisterOp>> {
+    Some(match op {
+        Op::Read { key } => Keyed::new(*key, RegisterOp::Read),
+        Op::Write { key, value } => Keyed::new(*key, RegisterOp::Write(*value)),
+        Op::Cas { key, expect, new } => Keyed::new(
+            *key,
+            RegisterOp::Cas {
+                expect: *expect,
+                new: *new,
+            },
+        ),
+        Op::Add { .. } | Op::ReadSet => return None,
+    })
+}
+
+fn register_ret(ret: &Ret) -> Option<RegisterRet> {
+    Some(match ret {
+        Ret::Value(value) => RegisterRet::Value(*value),
+        Ret::Written => RegisterRet::Written,
+        Ret::Swapped(swapped) => RegisterRet::Swapped(*swapped),
+        Ret::Added | Ret::Elements(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::tests::events;
+    use ordeal_checker::history::EventKind::{Invoke, Ok};
+    use ordeal_checker::verdict::Validity;
+    use serde_json::json;
+
+    fn verdict(read: serde_json::Value) -> Finding {
+        let key = Key(1);
+        let write = |value| Op::Write { key, value };
+        let none = json!(null);
+        let history = events(&[
+            (1, Invoke, 1, &write(1), none.clone()),
+            (1, Ok, 2, &write(1), none.clone()),
+            (1, Invoke, 3, &write(2), none.clone()),
+            (1, Ok, 4, &write(2), none.clone()),
+            (2, Invoke, 5, &Op::Read { key }, none.clone()),
+            (2, Ok, 6, &Op::Read { key }, read),
+        ]);
+        Linearizable.judge(&history, &Effort::default()).unwrap()
+    }
+
+    #[test]
+    fn a_fresh_read_is_valid_and_a_stale_one_names_its_events() {
+        assert_eq!(verdict(json!(2)).validity, Validity::Valid);
+        let stale = verdict(json!(1));
+        assert_eq!(stale.validity, Validity::Invalid);
+        assert!(stale.anomalies[0].events.contains(&4), "{stale:?}");
+        assert!(stale.anomalies[0].message.contains("k1"), "{stale:?}");
+    }
+
+    #[test]
+    fn a_register_that_lost_everything_is_not_linearizable() {
+        assert_eq!(verdict(json!(null)).validity, Validity::Invalid);
+    }
+}
