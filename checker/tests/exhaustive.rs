@@ -171,3 +171,21 @@ fn verdicts_agree_with_exhaustive_search_on_random_histories() {
         "both kinds are there: {seen:?}"
     );
 }
+
+/// `ORDEAL_SEEDS=0..10000000 cargo test --release -p ordeal-checker --test exhaustive -- --ignored`
+#[test]
+#[ignore = "minutes: run it in release"]
+fn verdicts_agree_with_exhaustive_search_on_as_many_as_asked_for() {
+    let asked = std::env::var("ORDEAL_SEEDS").unwrap_or_else(|_| "0..10000000".to_owned());
+    let (from, to) = asked.split_once("..").expect("ORDEAL_SEEDS=from..to");
+    let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+    let mut seen = [0_u64; 3];
+    for seed in from..to {
+        seen[agrees(seed) as usize] += 1;
+    }
+    println!(
+        "seeds {asked}: {} valid, {} invalid, no disagreement",
+        seen[0], seen[2]
+    );
+    assert_eq!(seen[1], 0, "so small a history is always decided");
+}
