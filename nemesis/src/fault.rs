@@ -11,13 +11,20 @@
 //! | `ring n3 n1 n5 n2 n4` | each node hears only its neighbours in this circle |
 //! | `one-way n1 n2 -> n3` | nothing from the left reaches the right |
 //! | `clients n1 n2` | clients and these nodes do not hear each other |
+//! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //!
 //! `leader` is a symbol: who it is, is asked when the fault is injected.
+
+mod packets;
+pub mod shaping;
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::packets::{Packets, Scope};
+use self::shaping::ShapingTextError;
+pub use self::shaping::{PacketEffect, Shaping};
 use crate::{
     grudge::Grudge,
     node::{NameError, Node},
@@ -33,6 +40,8 @@ pub enum Fault {
     Pause(Targets),
     /// A cut in the network; heals by removing it.
     Partition(Shape),
+    /// Packets slowed, lost, doubled, broken; heals by letting them pass as they are.
+    Packets(Packets),
 }
 
 /// The nodes a process fault hits.
@@ -83,11 +92,13 @@ pub enum FaultClass {
     Pause,
     /// Packets dropped.
     Partition,
+    /// Packets slowed, lost, doubled, broken.
+    Packet,
 }
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 3] = [Self::Kill, Self::Pause, Self::Partition];
+    pub const ALL: [FaultClass; 4] = [Self::Kill, Self::Pause, Self::Partition, Self::Packet];
 }
 
 impl fmt::Display for FaultClass {
@@ -96,6 +107,7 @@ impl fmt::Display for FaultClass {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Partition => "partition",
+            Self::Packet => "packet",
         })
     }
 }
@@ -107,6 +119,7 @@ impl Fault {
             Self::Kill(_) => FaultClass::Kill,
             Self::Pause(_) => FaultClass::Pause,
             Self::Partition(_) => FaultClass::Partition,
+            Self::Packets(_) => FaultClass::Packet,
         }
     }
 
@@ -117,14 +130,18 @@ impl Fault {
             Self::Kill(Targets::Leader)
                 | Self::Pause(Targets::Leader)
                 | Self::Partition(Shape::IsolateLeader)
+                | Self::Packets(Packets {
+                    scope: Scope::Around(Targets::Leader),
+                    ..
+                })
         )
     }
 
-    /// The nodes whose processes this fault hits: `None` for a partition or an unknown leader.
+    /// The nodes whose processes this fault hits: `None` for the network or an unknown leader.
     pub fn processes(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
         match self {
             Self::Kill(targets) | Self::Pause(targets) => targets.resolve(count, leader),
-            Self::Partition(_) => None,
+            Self::Partition(_) | Self::Packets(_) => None,
         }
     }
 }
@@ -176,6 +193,7 @@ impl fmt::Display for Fault {
             Self::Kill(targets) => write!(f, "kill {targets}"),
             Self::Pause(targets) => write!(f, "pause {targets}"),
             Self::Partition(shape) => shape.fmt(f),
+            Self::Packets(packets) => packets.fmt(f),
         }
     }
 }
@@ -206,8 +224,8 @@ impl fmt::Display for Shape {
     }
 }
 
-fn spaced<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
-    nodes
+fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> String {
+    names
         .into_iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
@@ -224,14 +242,18 @@ pub struct FaultTextError {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error("`{0}` is no fault: use kill, pause, halves, isolate, ring, one-way or clients")]
+    #[error(
+        "`{0}` is no fault: use kill, pause, halves, isolate, ring, one-way, clients or packets"
+    )]
     Kind(String),
     #[error("write it as `{0}`")]
     Form(&'static str),
     #[error("{0} is named twice")]
-    Twice(Node),
+    Twice(String),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error(transparent)]
+    Shaping(#[from] ShapingTextError),
 }
 
 impl FromStr for Fault {
@@ -273,6 +295,7 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             let nodes = nodes(rest, "clients n1 n2")?;
             Fault::Partition(Shape::ClientCut(nodes.into_iter().collect()))
         }
+        "packets" => Fault::Packets(packets::parse(rest)?),
         other => return Err(Problem::Kind(other.to_owned())),
     })
 }
@@ -292,7 +315,7 @@ fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), 
     let left: Side = nodes(left, form)?.into_iter().collect();
     let right: Side = nodes(right, form)?.into_iter().collect();
     if let Some(node) = left.intersection(&right).next() {
-        return Err(Problem::Twice(*node));
+        return Err(Problem::Twice(node.to_string()));
     }
     Ok((left, right))
 }
@@ -301,9 +324,9 @@ fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), 
 fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
     let mut list = Vec::new();
     for word in text.split_whitespace() {
-        let node = word.parse()?;
+        let node: Node = word.parse()?;
         if list.contains(&node) {
-            return Err(Problem::Twice(node));
+            return Err(Problem::Twice(node.to_string()));
         }
         list.push(node);
     }
@@ -346,6 +369,9 @@ mod tests {
             "ring n3 n1 n5 n2 n4",
             "one-way n1 n2 -> n3",
             "clients n1 n2",
+            "packets leader: delay 50ms ±10ms",
+            "packets all: loss 20%, reorder 0.5%",
+            "packets clients n1 -> n2: rate 1mbit",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
@@ -358,8 +384,8 @@ mod tests {
         for (text, message) in [
             (
                 "",
-                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way or \
-                 clients",
+                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way, \
+                 clients or packets",
             ),
             (
                 "kill",
@@ -385,6 +411,15 @@ mod tests {
             (
                 "one-way n1 ->",
                 "fault `one-way n1 ->`: write it as `one-way n1 -> n2 n3`",
+            ),
+            (
+                "packets n1: loss 200%",
+                "fault `packets n1: loss 200%`: write it as `loss 20%` or `loss 0.5%`, above 0, \
+                 at most `100%`",
+            ),
+            (
+                "packets n1 -> n2 n2: loss 2%",
+                "fault `packets n1 -> n2 n2: loss 2%`: n2 is named twice",
             ),
         ] {
             assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);

@@ -34,7 +34,7 @@ pub mod sandbox;
 pub mod schedule;
 mod sys;
 
-pub use fault::{Fault, FaultClass, Shape, Targets};
+pub use fault::{Fault, FaultClass, PacketEffect, Packets, Scope, Shape, Shaping, Targets};
 pub use grudge::Grudge;
 pub use node::{Edge, Endpoint, Node};
 pub use proof::{Effect, Proof};

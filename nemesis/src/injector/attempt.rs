@@ -56,6 +56,10 @@ impl<'a> Attempt<'a> {
                 let grudge = shape.grudge(count, leader).unwrap_or_default();
                 self.cut(&grudge)
             }
+            Fault::Packets(packets) => {
+                let edges = packets.scope.edges(count, leader).unwrap_or_default();
+                self.shape(&edges, &packets.shaping)
+            }
             Fault::Kill(targets) => {
                 let nodes = targets.resolve(count, leader).unwrap_or_default();
                 self.kill(&nodes)

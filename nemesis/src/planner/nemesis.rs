@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
+use crate::fault::PacketEffect;
 
 /// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +39,26 @@ pub enum Nemesis {
     OneWay,
     /// Clients cut off from some nodes.
     ClientCut,
+    /// Every effect on packets below but altered payloads, and several at once, in turn.
+    Packet,
+    /// Packets arrive later, more or less.
+    Delay,
+    /// Packets are lost.
+    Loss,
+    /// Packets arrive twice.
+    Duplicate,
+    /// Packets overtake each other.
+    Reorder,
+    /// Packets arrive broken, and their checksum finds it.
+    Corrupt,
+    /// Payloads change on the way, and their checksum fits.
+    CorruptDeliver,
+    /// TCP connections are reset at both ends.
+    Reset,
+    /// Packets wait for a slow line.
+    Rate,
+    /// Several effects on packets at once.
+    Flaky,
     /// Kills, pauses and partitions of every shape, overlapping.
     Mixed,
 }
@@ -53,7 +74,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 15] = [
+    pub const ALL: [Nemesis; 25] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -68,6 +89,16 @@ impl Nemesis {
         Self::Ring,
         Self::OneWay,
         Self::ClientCut,
+        Self::Packet,
+        Self::Delay,
+        Self::Loss,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Corrupt,
+        Self::CorruptDeliver,
+        Self::Reset,
+        Self::Rate,
+        Self::Flaky,
         Self::Mixed,
     ];
 
@@ -88,6 +119,16 @@ impl Nemesis {
             Self::Ring => &[Card::Ring],
             Self::OneWay => &[Card::OneWay],
             Self::ClientCut => &[Card::Clients],
+            Self::Packet => &Card::PACKETS,
+            Self::Delay => &[Card::Packets(PacketEffect::Delay)],
+            Self::Loss => &[Card::Packets(PacketEffect::Loss)],
+            Self::Duplicate => &[Card::Packets(PacketEffect::Duplicate)],
+            Self::Reorder => &[Card::Packets(PacketEffect::Reorder)],
+            Self::Corrupt => &[Card::Packets(PacketEffect::Corrupt)],
+            Self::CorruptDeliver => &[Card::Packets(PacketEffect::CorruptDeliver)],
+            Self::Reset => &[Card::Packets(PacketEffect::Reset)],
+            Self::Rate => &[Card::Packets(PacketEffect::Rate)],
+            Self::Flaky => &[Card::Flaky],
             Self::Mixed => &Card::MIXED,
         }
     }
@@ -109,6 +150,16 @@ impl Nemesis {
             Self::Ring => "ring",
             Self::OneWay => "one-way",
             Self::ClientCut => "client-cut",
+            Self::Packet => "packet",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Duplicate => "duplicate",
+            Self::Reorder => "reorder",
+            Self::Corrupt => "corrupt",
+            Self::CorruptDeliver => "corrupt-deliver",
+            Self::Reset => "reset",
+            Self::Rate => "rate",
+            Self::Flaky => "flaky",
             Self::Mixed => "mixed",
         }
     }
@@ -132,6 +183,22 @@ impl Nemesis {
             Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
             Self::OneWay => "some nodes are not heard by some others; the way back is open",
             Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
+            Self::Packet => {
+                "what follows, but corrupt-deliver, in turn: slow, lossy, broken, reset"
+            }
+            Self::Delay => "packets arrive later, more or less",
+            Self::Loss => "packets are lost",
+            Self::Duplicate => "packets arrive twice",
+            Self::Reorder => "packets overtake each other",
+            Self::Corrupt => "packets arrive broken, and their checksum finds it",
+            Self::CorruptDeliver => {
+                "payloads change on the way, unnoticed: beyond what TCP promises"
+            }
+            Self::Reset => "TCP connections are reset at both ends",
+            Self::Rate => "packets wait for a slow line",
+            Self::Flaky => {
+                "several effects on packets at once: delay, loss, duplicates, a slow line"
+            }
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
         }
     }
