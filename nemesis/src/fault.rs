@@ -8,9 +8,12 @@
 //! | `pause n2`, `pause leader`, `pause all` | SIGSTOP; SIGCONT |
 //! | `halves n1 n2 \| n3 n4 n5` | the two sides do not hear each other |
 //! | `isolate n3`, `isolate leader` | one node and all others do not hear each other |
+//! | `isolate leaders` | each node that says it leads is alone |
+//! | `bridge n1 n2 \| n3 \| n4 n5` | two sides that do not hear each other; the middle hears both |
 //! | `ring n3 n1 n5 n2 n4` | each node hears only its neighbours in this circle |
 //! | `one-way n1 n2 -> n3` | nothing from the left reaches the right |
 //! | `clients n1 n2` | clients and these nodes do not hear each other |
+//! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
 //! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //!
 //! `leader` is a symbol: who it is, is asked when the fault is injected.
@@ -27,7 +30,7 @@ use self::shaping::ShapingTextError;
 pub use self::shaping::{PacketEffect, Shaping};
 use crate::{
     grudge::Grudge,
-    node::{NameError, Node},
+    node::{Edge, NameError, Node},
 };
 
 /// Something to do to the cluster, and by implication to undo.
@@ -69,6 +72,17 @@ pub enum Shape {
     Isolate(Node),
     /// Whoever leads at the moment of injection against all others; clients still reach it.
     IsolateLeader,
+    /// Everybody who says that they lead at the moment of injection, each alone.
+    IsolateLeaders,
+    /// Two sides that do not hear each other, and some who hear both.
+    Bridge {
+        /// One side.
+        left: BTreeSet<Node>,
+        /// Who hears everybody, and is heard.
+        middle: BTreeSet<Node>,
+        /// The other side.
+        right: BTreeSet<Node>,
+    },
     /// Each node hears only its neighbours in this circle: see [`Grudge::ring`].
     MajoritiesRing(Vec<Node>),
     /// Nothing from `from` reaches `to`; the way back is open.
@@ -80,6 +94,8 @@ pub enum Shape {
     },
     /// Clients and these nodes do not hear each other.
     ClientCut(BTreeSet<Node>),
+    /// Exactly these edges.
+    Edges(Grudge),
 }
 
 /// The classes that coverage asks for: what a plan promises is that each of them really happened.
@@ -129,7 +145,7 @@ impl Fault {
             self,
             Self::Kill(Targets::Leader)
                 | Self::Pause(Targets::Leader)
-                | Self::Partition(Shape::IsolateLeader)
+                | Self::Partition(Shape::IsolateLeader | Shape::IsolateLeaders)
                 | Self::Packets(Packets {
                     scope: Scope::Around(Targets::Leader),
                     ..
@@ -163,26 +179,37 @@ impl Targets {
 }
 
 impl Shape {
-    /// The edges to block, in a cluster of `count`; `None` when the leader is meant and not known.
-    pub fn grudge(&self, count: u16, leader: Option<Node>) -> Option<Grudge> {
+    /// The edges to block, in a cluster of `count`; `None` when a leader is meant and none known.
+    /// The first of `leaders` is whom `leader` means.
+    pub fn grudge(&self, count: u16, leaders: &[Node]) -> Option<Grudge> {
+        let leader = leaders.first().copied();
         Some(match self {
             Self::Halves { left, right } => Grudge::halves(left, right),
             Self::Isolate(node) => Grudge::isolate(*node, count),
             Self::IsolateLeader => Grudge::isolate(leader?, count),
+            Self::IsolateLeaders => {
+                leader?;
+                let alone = leaders.iter().map(|node| Grudge::isolate(*node, count));
+                alone.fold(Grudge::default(), Grudge::union)
+            }
+            Self::Bridge { left, right, .. } => Grudge::halves(left, right),
             Self::MajoritiesRing(order) => Grudge::ring(order),
             Self::OneWay { from, to } => Grudge::one_way(from, to),
             Self::ClientCut(nodes) => Grudge::clients(nodes),
+            Self::Edges(grudge) => grudge.clone(),
         })
     }
 
-    /// The first word of the shape's text: `halves`, `isolate`, `ring`, `one-way`, `clients`.
+    /// The first word of the shape's text: `halves`, `isolate`, `bridge`, `ring`, …
     pub fn name(&self) -> &'static str {
         match self {
             Self::Halves { .. } => "halves",
-            Self::Isolate(_) | Self::IsolateLeader => "isolate",
+            Self::Isolate(_) | Self::IsolateLeader | Self::IsolateLeaders => "isolate",
+            Self::Bridge { .. } => "bridge",
             Self::MajoritiesRing(_) => "ring",
             Self::OneWay { .. } => "one-way",
             Self::ClientCut(_) => "clients",
+            Self::Edges(_) => "cut",
         }
     }
 }
@@ -217,9 +244,19 @@ impl fmt::Display for Shape {
             }
             Self::Isolate(node) => write!(f, "{name} {node}"),
             Self::IsolateLeader => write!(f, "{name} leader"),
+            Self::IsolateLeaders => write!(f, "{name} leaders"),
+            Self::Bridge {
+                left,
+                middle,
+                right,
+            } => {
+                let [left, middle, right] = [left, middle, right].map(spaced);
+                write!(f, "{name} {left} | {middle} | {right}")
+            }
             Self::MajoritiesRing(order) => write!(f, "{name} {}", spaced(order)),
             Self::OneWay { from, to } => write!(f, "{name} {} -> {}", spaced(from), spaced(to)),
             Self::ClientCut(nodes) => write!(f, "{name} {}", spaced(nodes)),
+            Self::Edges(grudge) => write!(f, "{name} {grudge}"),
         }
     }
 }
@@ -232,6 +269,8 @@ fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> S
         .join(" ")
 }
 
+const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut or packets";
+
 /// A fault's text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fault `{text}`: {problem}")]
@@ -242,9 +281,7 @@ pub struct FaultTextError {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error(
-        "`{0}` is no fault: use kill, pause, halves, isolate, ring, one-way, clients or packets"
-    )]
+    #[error("`{0}` is no fault: use {KINDS}")]
     Kind(String),
     #[error("write it as `{0}`")]
     Form(&'static str),
@@ -282,6 +319,9 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             Fault::Partition(Shape::Halves { left, right })
         }
         "isolate" if rest == "leader" => Fault::Partition(Shape::IsolateLeader),
+        "isolate" if rest == "leaders" => Fault::Partition(Shape::IsolateLeaders),
+        "bridge" => Fault::Partition(bridge(rest)?),
+        "cut" => Fault::Partition(Shape::Edges(edges(rest)?)),
         "isolate" => match nodes(rest, "isolate n1` or `isolate leader")?.as_slice() {
             [node] => Fault::Partition(Shape::Isolate(*node)),
             _ => return Err(Problem::Form("isolate n1` or `isolate leader")),
@@ -306,6 +346,48 @@ fn targets(text: &str, form: &'static str) -> Result<Targets, Problem> {
         "all" => Targets::All,
         _ => Targets::Nodes(nodes(text, form)?.into_iter().collect()),
     })
+}
+
+const BRIDGE: &str = "bridge n1 n2 | n3 | n4 n5";
+
+fn bridge(text: &str) -> Result<Shape, Problem> {
+    let (left, rest) = text.split_once('|').ok_or(Problem::Form(BRIDGE))?;
+    let (middle, right) = sides(rest, "|", BRIDGE)?;
+    let left: Side = nodes(left, BRIDGE)?.into_iter().collect();
+    if let Some(node) = left
+        .iter()
+        .find(|node| middle.contains(node) || right.contains(node))
+    {
+        return Err(Problem::Twice(node.to_string()));
+    }
+    Ok(Shape::Bridge {
+        left,
+        middle,
+        right,
+    })
+}
+
+/// What a grudge prints: terms of `n1 -> n2` and `n1 | n2`.
+fn edges(text: &str) -> Result<Grudge, Problem> {
+    const FORM: &str = "cut n1 -> n2 n3, n4 | clients";
+    let mut grudge = Grudge::default();
+    for term in text.split(',') {
+        let (both, (from, to)) = match (term.split_once("->"), term.split_once('|')) {
+            (Some(sides), None) => (false, sides),
+            (None, Some(sides)) => (true, sides),
+            _ => return Err(Problem::Form(FORM)),
+        };
+        let (from, to) = (packets::ends(from, FORM)?, packets::ends(to, FORM)?);
+        if let Some(end) = from.intersection(&to).next() {
+            return Err(Problem::Twice(end.to_string()));
+        }
+        let there = from
+            .iter()
+            .flat_map(|from| to.iter().map(|to| Edge::new(*from, *to)));
+        let back = there.clone().map(Edge::reversed).filter(|_| both);
+        grudge = grudge.union(there.chain(back).collect());
+    }
+    Ok(grudge)
 }
 
 type Side = BTreeSet<Node>;
@@ -366,6 +448,10 @@ mod tests {
             "halves n1 n2 | n3 n4 n5",
             "isolate n3",
             "isolate leader",
+            "isolate leaders",
+            "bridge n1 n2 | n3 | n4 n5",
+            "cut n1 -> n2 n3",
+            "cut clients | n4, n1 -> n2 n3, n5 -> n1",
             "ring n3 n1 n5 n2 n4",
             "one-way n1 n2 -> n3",
             "clients n1 n2",
@@ -384,8 +470,8 @@ mod tests {
         for (text, message) in [
             (
                 "",
-                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way, \
-                 clients or packets",
+                "fault ``: `` is no fault: use kill, pause, halves, isolate, bridge, ring, \
+                 one-way, clients, cut or packets",
             ),
             (
                 "kill",
@@ -412,6 +498,19 @@ mod tests {
                 "one-way n1 ->",
                 "fault `one-way n1 ->`: write it as `one-way n1 -> n2 n3`",
             ),
+            (
+                "bridge n1 | n2 | n1",
+                "fault `bridge n1 | n2 | n1`: n1 is named twice",
+            ),
+            (
+                "bridge n1 | n2",
+                "fault `bridge n1 | n2`: write it as `bridge n1 n2 | n3 | n4 n5`",
+            ),
+            (
+                "cut n1 n2",
+                "fault `cut n1 n2`: write it as `cut n1 -> n2 n3, n4 | clients`",
+            ),
+            ("cut n1 -> n1", "fault `cut n1 -> n1`: n1 is named twice"),
             (
                 "packets n1: loss 200%",
                 "fault `packets n1: loss 200%`: write it as `loss 20%` or `loss 0.5%`, above 0, \

@@ -194,13 +194,14 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         return Err(ScheduleError::NoSuchNode { id, node, count });
     }
     // Who leads does not matter here: any node stands for the leader.
-    let leader = Node::first(count).next();
+    let leaders: Vec<Node> = Node::first(count).take(1).collect();
+    let leader = leaders.first().copied();
     let changes = match &planned.fault {
         Fault::Kill(targets) | Fault::Pause(targets) => targets
             .resolve(count, leader)
             .is_some_and(|nodes| !nodes.is_empty()),
         Fault::Partition(shape) => {
-            let grudge = shape.grudge(count, leader).unwrap_or_default();
+            let grudge = shape.grudge(count, &leaders).unwrap_or_default();
             !grudge.is_empty() && grudge.edges().all(is_inside)
         }
         Fault::Packets(packets) => {
@@ -233,10 +234,19 @@ fn named(fault: &Fault) -> BTreeSet<Node> {
         Fault::Partition(shape) => match shape {
             Shape::Halves { left, right } => left | right,
             Shape::Isolate(node) => BTreeSet::from([*node]),
-            Shape::IsolateLeader => BTreeSet::new(),
+            Shape::IsolateLeader | Shape::IsolateLeaders => BTreeSet::new(),
+            Shape::Bridge {
+                left,
+                middle,
+                right,
+            } => left | &(middle | right),
             Shape::MajoritiesRing(order) => order.iter().copied().collect(),
             Shape::OneWay { from, to } => from | to,
             Shape::ClientCut(nodes) => nodes.clone(),
+            Shape::Edges(grudge) => {
+                let ends = grudge.edges().flat_map(|edge| [edge.from, edge.to]);
+                ends.filter_map(Endpoint::node).collect()
+            }
         },
         Fault::Packets(packets) => packets.scope.named(),
     }

@@ -229,7 +229,9 @@ fn every_kind_of_fault_is_installed_with_its_proof(sandbox: &Sandbox) {
             "0 packets leader: delay 5ms ±5ms, reorder 20%",
             "50 packets all: loss 10%, duplicate 10%, corrupt 10%",
             "100 packets n3: rate 1mbit, corrupt-deliver 10%",
-            "150 isolate n5",
+            "150 isolate leaders",
+            "200 bridge n1 n2 | n3 | n4 n5",
+            "250 cut clients -> n4, n1 | n2",
         ],
         // Each alone: how long a restart takes depends on the machine.
         &["0 kill all"],

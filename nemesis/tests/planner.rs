@@ -140,6 +140,31 @@ fn mixed_plans_every_shape_within_a_few_seeds() {
 }
 
 #[test]
+fn swarms_differ_in_what_they_leave_out_and_flip_flop_leaves_gaps_as_long_as_its_faults() {
+    let classes = |seed| {
+        let spec = PlanSpec::new(Nemesis::Swarm, 5, 60_000, seed);
+        plan(&spec).unwrap().classes()
+    };
+    let distinct: BTreeSet<_> = (0..50).map(classes).collect();
+    assert!(distinct.len() > 5, "{distinct:?}");
+    assert!(distinct.iter().any(|classes| classes.len() == 4));
+    for seed in 0..20 {
+        let spec = PlanSpec::new(Nemesis::FlipFlop, 5, 60_000, seed);
+        let schedule = plan(&spec).unwrap();
+        let (last, pairs) = (schedule.faults.len() - 1, schedule.faults.windows(2));
+        for pair in pairs {
+            assert_eq!(
+                pair[1].at_ms - pair[0].heal_ms(),
+                pair[0].for_ms,
+                "{schedule}"
+            );
+        }
+        let lengths = schedule.faults[..last].iter().map(|planned| planned.for_ms);
+        assert!(lengths.collect::<BTreeSet<_>>().len() <= 1, "{schedule}");
+    }
+}
+
+#[test]
 fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
     let (mut effects, mut targets) = (BTreeSet::new(), BTreeSet::new());
     for seed in 0..5 {
@@ -220,6 +245,7 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
             match &planned.fault {
                 Fault::Partition(Shape::MajoritiesRing(order)) => assert!(order.len() >= 4),
                 Fault::Partition(Shape::ClientCut(_)) => {}
+                Fault::Partition(Shape::Bridge { .. }) => assert!(spec.nodes >= 3),
                 Fault::Partition(_) | Fault::Packets(_) => assert!(spec.nodes >= 2),
                 Fault::Kill(_) | Fault::Pause(_) => {}
             }
@@ -264,18 +290,22 @@ fn what_cannot_be_planned_is_refused_in_words() {
 
 #[test]
 fn extreme_specs_do_not_panic() {
-    for time_ms in [2500, 2501, 3_600_000] {
-        for nodes in [1, 2, 50] {
-            let spec = PlanSpec::new(Nemesis::Mixed, nodes, time_ms, u64::MAX);
-            plan(&spec).unwrap().validate(nodes, time_ms).unwrap();
+    for nemesis in [Nemesis::Mixed, Nemesis::Swarm, Nemesis::FlipFlop] {
+        for time_ms in [2500, 2501, 3_600_000] {
+            for nodes in [1, 2, 50] {
+                let spec = PlanSpec::new(nemesis, nodes, time_ms, u64::MAX);
+                let schedule = plan(&spec).unwrap();
+                schedule.validate(nodes, time_ms).unwrap();
+                assert!(!schedule.faults.is_empty(), "{spec:?}");
+            }
         }
+        let spec = PlanSpec {
+            interval_ms: 1..=u64::MAX,
+            duration_ms: 1..=u64::MAX,
+            ..PlanSpec::new(nemesis, 5, u64::MAX, 3)
+        };
+        plan(&spec).unwrap();
     }
-    let spec = PlanSpec {
-        interval_ms: 1..=u64::MAX,
-        duration_ms: 1..=u64::MAX,
-        ..PlanSpec::new(Nemesis::Mixed, 5, u64::MAX, 3)
-    };
-    plan(&spec).unwrap();
 }
 
 #[test]

@@ -166,7 +166,9 @@ fn hit(record: &FaultRecord) -> Vec<Node> {
             }
             _ => Vec::new(),
         },
-        Shape::Halves { left, right } => smaller(left, right),
+        // Which of the nodes led is not to be seen when there were several.
+        Shape::IsolateLeaders | Shape::Edges(_) => record.nodes.clone(),
+        Shape::Halves { left, right } | Shape::Bridge { left, right, .. } => smaller(left, right),
         Shape::OneWay { from, to } => smaller(from, to),
         Shape::MajoritiesRing(_) => record.nodes.clone(),
         Shape::ClientCut(nodes) => nodes.iter().copied().collect(),

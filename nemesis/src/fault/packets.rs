@@ -85,8 +85,8 @@ pub(super) fn parse(text: &str) -> Result<Packets, Problem> {
     let (scope, shaping) = text.split_once(':').ok_or(Problem::Form(FORM))?;
     let scope = match scope.split_once("->") {
         Some((from, to)) => Scope::Between {
-            from: ends(from)?,
-            to: ends(to)?,
+            from: ends(from, FORM)?,
+            to: ends(to, FORM)?,
         },
         None => Scope::Around(targets(scope.trim(), FORM)?),
     };
@@ -95,7 +95,7 @@ pub(super) fn parse(text: &str) -> Result<Packets, Problem> {
 }
 
 /// At least one endpoint, none twice.
-fn ends(text: &str) -> Result<BTreeSet<Endpoint>, Problem> {
+pub(super) fn ends(text: &str, form: &'static str) -> Result<BTreeSet<Endpoint>, Problem> {
     let mut set = BTreeSet::new();
     for word in text.split_whitespace() {
         let end: Endpoint = word.parse()?;
@@ -104,7 +104,7 @@ fn ends(text: &str) -> Result<BTreeSet<Endpoint>, Problem> {
         }
     }
     if set.is_empty() {
-        return Err(Problem::Form(FORM));
+        return Err(Problem::Form(form));
     }
     Ok(set)
 }

@@ -24,6 +24,10 @@ pub(super) enum Card {
     Ring,
     OneWay,
     Clients,
+    /// Halves of which one is at most a third.
+    MinorityThird,
+    Bridge,
+    IsolateLeaders,
     /// One effect on packets.
     Packets(PacketEffect),
     /// Several at once.
@@ -75,6 +79,12 @@ impl Card {
         Self::Flaky,
     ];
 
+    /// What swarms are drawn from: all of which a cluster must survive any choice.
+    pub(super) fn survivable() -> Vec<Card> {
+        let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
+        [&Self::MIXED[..], &shapes, &Self::PACKETS].concat()
+    }
+
     pub(super) fn class(self) -> FaultClass {
         match self {
             Self::Kill | Self::KillLeader | Self::KillAll => FaultClass::Kill,
@@ -84,7 +94,10 @@ impl Card {
             | Self::IsolateLeader
             | Self::Ring
             | Self::OneWay
-            | Self::Clients => FaultClass::Partition,
+            | Self::Clients
+            | Self::MinorityThird
+            | Self::Bridge
+            | Self::IsolateLeaders => FaultClass::Partition,
             Self::Packets(_) | Self::Flaky => FaultClass::Packet,
         }
     }
@@ -97,7 +110,9 @@ impl Card {
     pub(super) fn least(self) -> u16 {
         match self {
             Self::Ring => 4,
+            Self::MinorityThird | Self::Bridge => 3,
             Self::Halves | Self::Isolate | Self::IsolateLeader | Self::OneWay => 2,
+            Self::IsolateLeaders => 2,
             Self::Packets(_) | Self::Flaky => 2,
             _ => 1,
         }
@@ -141,6 +156,23 @@ impl Card {
                 let cut = rng.random_range(1..=usize::from(count.saturating_sub(1).max(1)));
                 partition(Shape::ClientCut(split(count, cut, rng).0))
             }
+            Self::MinorityThird => {
+                let third = rng.random_range(1..=usize::from(count / 3));
+                let (left, right) = split(count, third, rng);
+                partition(Shape::Halves { left, right })
+            }
+            Self::Bridge => {
+                let (left, rest) = split(count, usize::from((count - 1) / 2), rng);
+                let middle = rest.iter().copied().nth(rng.random_range(0..rest.len()));
+                let middle: BTreeSet<Node> = middle.into_iter().collect();
+                let right = &rest - &middle;
+                partition(Shape::Bridge {
+                    left,
+                    middle,
+                    right,
+                })
+            }
+            Self::IsolateLeaders => partition(Shape::IsolateLeaders),
             Self::Packets(effect) => packets(count, &strength(effect, rng), rng),
             Self::Flaky => {
                 let text = FLAKY[rng.random_range(0..FLAKY.len())];

@@ -39,6 +39,12 @@ pub enum Nemesis {
     OneWay,
     /// Clients cut off from some nodes.
     ClientCut,
+    /// One side of at most a third.
+    MinorityThird,
+    /// Two sides, and one node that hears both.
+    Bridge,
+    /// Everybody who says that they lead, each alone.
+    IsolateLeaders,
     /// Every effect on packets below but altered payloads, and several at once, in turn.
     Packet,
     /// Packets arrive later, more or less.
@@ -61,6 +67,10 @@ pub enum Nemesis {
     Flaky,
     /// Kills, pauses and partitions of every shape, overlapping.
     Mixed,
+    /// A random choice of all that can be survived, at a random pace.
+    Swarm,
+    /// All that can be survived, one at a time, and as long again nothing.
+    FlipFlop,
 }
 
 /// A name that is no nemesis.
@@ -74,7 +84,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 25] = [
+    pub const ALL: [Nemesis; 30] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -89,6 +99,9 @@ impl Nemesis {
         Self::Ring,
         Self::OneWay,
         Self::ClientCut,
+        Self::MinorityThird,
+        Self::Bridge,
+        Self::IsolateLeaders,
         Self::Packet,
         Self::Delay,
         Self::Loss,
@@ -100,11 +113,13 @@ impl Nemesis {
         Self::Rate,
         Self::Flaky,
         Self::Mixed,
+        Self::Swarm,
+        Self::FlipFlop,
     ];
 
     /// What its deck holds.
-    pub(super) fn cards(self) -> &'static [Card] {
-        match self {
+    pub(super) fn cards(self) -> Vec<Card> {
+        let cards: &[Card] = match self {
             Self::None => &[],
             Self::Kill => &[Card::Kill],
             Self::KillLeader => &[Card::KillLeader],
@@ -119,6 +134,9 @@ impl Nemesis {
             Self::Ring => &[Card::Ring],
             Self::OneWay => &[Card::OneWay],
             Self::ClientCut => &[Card::Clients],
+            Self::MinorityThird => &[Card::MinorityThird],
+            Self::Bridge => &[Card::Bridge],
+            Self::IsolateLeaders => &[Card::IsolateLeaders],
             Self::Packet => &Card::PACKETS,
             Self::Delay => &[Card::Packets(PacketEffect::Delay)],
             Self::Loss => &[Card::Packets(PacketEffect::Loss)],
@@ -130,7 +148,9 @@ impl Nemesis {
             Self::Rate => &[Card::Packets(PacketEffect::Rate)],
             Self::Flaky => &[Card::Flaky],
             Self::Mixed => &Card::MIXED,
-        }
+            Self::Swarm | Self::FlipFlop => return Card::survivable(),
+        };
+        cards.to_vec()
     }
 
     /// Its name on the command line.
@@ -150,6 +170,9 @@ impl Nemesis {
             Self::Ring => "ring",
             Self::OneWay => "one-way",
             Self::ClientCut => "client-cut",
+            Self::MinorityThird => "minority-third",
+            Self::Bridge => "bridge",
+            Self::IsolateLeaders => "isolate-leaders",
             Self::Packet => "packet",
             Self::Delay => "delay",
             Self::Loss => "loss",
@@ -161,6 +184,8 @@ impl Nemesis {
             Self::Rate => "rate",
             Self::Flaky => "flaky",
             Self::Mixed => "mixed",
+            Self::Swarm => "swarm",
+            Self::FlipFlop => "flip-flop",
         }
     }
 
@@ -183,6 +208,9 @@ impl Nemesis {
             Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
             Self::OneWay => "some nodes are not heard by some others; the way back is open",
             Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
+            Self::MinorityThird => "a third of the nodes, or fewer, cut off from the rest",
+            Self::Bridge => "two sides that do not hear each other; one node hears both",
+            Self::IsolateLeaders => "everybody who says that they lead, each cut off alone",
             Self::Packet => {
                 "what follows, but corrupt-deliver, in turn: slow, lossy, broken, reset"
             }
@@ -200,6 +228,8 @@ impl Nemesis {
                 "several effects on packets at once: delay, loss, duplicates, a slow line"
             }
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
+            Self::Swarm => "a random choice of all that can be survived, at a random pace",
+            Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",
         }
     }
 }
