@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// What there is: targets, workloads, nemeses, defects
     List,
+    /// What this machine can inject: each class of faults is really tried, in a scratch network
+    Doctor,
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
     Node(target_node::NodeArgs),

@@ -1,8 +1,10 @@
 //! What each command does, from its flags to its exit code.
 
+mod doctor;
 mod list;
 mod run;
 mod tell;
 
+pub(crate) use doctor::doctor;
 pub(crate) use list::list;
 pub(crate) use run::run;
