@@ -3,8 +3,8 @@
 //!
 //! | format | looks like |
 //! |---|---|
-//! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"write","key":1,"value":3,"time":12}` |
-//! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`, in lines or one vector; porcupine's kv text too |
+//! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"read","key":1,"time":12}` |
+//! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`; porcupine's kv too |
 //! | [`Format::Json`] | `[{"process":1,"type":"invoke","value":[["append",1,2]]}, …` |
 //! | [`Format::Console`] | `INFO  jepsen.util - 1 :invoke :write 3` |
 //!
