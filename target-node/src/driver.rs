@@ -36,7 +36,7 @@ use crate::defect::Defects;
 use crate::failure::Standing;
 use crate::kv::{Command, Kv};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{self, Consistency, ErrorInfo, GetResponse, Status};
+use crate::protocol::{self, Consistency, ErrorInfo, GetResponse, Modes, Status};
 use crate::raft::{BatchId, Event, Message, Output, Raft, Role};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
@@ -111,6 +111,7 @@ pub(crate) struct Parts {
     pub(crate) routing: Routing,
     pub(crate) tick: Duration,
     pub(crate) election_ticks: u32,
+    pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) writer: Writer,
     pub(crate) persisted: mpsc::UnboundedReceiver<Result<BatchId, StorageError>>,
@@ -316,6 +317,14 @@ impl Driver {
     fn take_event(&mut self, event: Event) {
         let console = self.parts.console;
         match event {
+            Event::PreCampaigned { campaign, last } => {
+                console.say(format_args!(
+                    "asks whether it would win term {campaign}, log ends at {last}"
+                ));
+            }
+            Event::LostQuorum { term } => {
+                console.say(format_args!("has not heard a majority in term {term}"));
+            }
             Event::Campaigned { term, last } => {
                 console.say(format_args!("campaigns in term {term}, log ends at {last}"));
             }
@@ -344,6 +353,7 @@ impl Driver {
             membership,
             boot,
             defects,
+            modes,
             console,
             ..
         } = &self.parts;
@@ -354,6 +364,7 @@ impl Driver {
             pid: std::process::id(),
             role: match raft.role() {
                 Role::Follower => protocol::Role::Follower,
+                Role::PreCandidate => protocol::Role::PreCandidate,
                 Role::Candidate => protocol::Role::Candidate,
                 Role::Leader => protocol::Role::Leader,
             },
@@ -368,6 +379,7 @@ impl Driver {
                 .iter()
                 .map(|defect| defect.name().to_owned())
                 .collect(),
+            modes: modes.clone(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
         }
     }

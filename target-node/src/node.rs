@@ -153,6 +153,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         routing: settings.routing,
         tick: settings.pace.tick,
         election_ticks: settings.pace.election_ticks,
+        modes: settings.modes(),
         console,
         writer,
         persisted,
@@ -197,6 +198,9 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
     );
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;
     config.election_ticks = settings.pace.election_ticks;
+    config.jitter = settings.jitter;
+    config.pre_vote = settings.pre_vote;
+    config.check_quorum = settings.check_quorum;
     config.first_read = boot;
     config.defects = settings.defects;
     let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
@@ -243,6 +247,9 @@ fn announce(settings: &Settings, console: Console) {
         seed,
         pace,
         routing,
+        pre_vote,
+        check_quorum,
+        jitter,
         defects,
     } = settings;
     let defects = match defects.iter().map(Defect::name).collect::<Vec<_>>() {
@@ -251,7 +258,8 @@ fn announce(settings: &Settings, console: Console) {
     };
     console.say(format_args!(
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
-         seed {seed}, tick {:?}, election after {} ticks, routing {routing:?}, defects: {defects}",
+         seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
+         check-quorum {check_quorum}, routing {routing:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),

@@ -43,7 +43,7 @@ use std::mem;
 use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use message::{AppendOutcome, Body, Message};
 pub use output::{Batch, BatchId, Event, Output};
@@ -133,8 +133,8 @@ impl Raft {
     /// One unit of time has passed.
     pub fn tick(&mut self) {
         match self.role() {
-            Role::Leader => self.tick_heartbeat(),
-            Role::Follower | Role::Candidate => self.tick_election(),
+            Role::Leader => self.tick_leader(),
+            Role::Follower | Role::PreCandidate | Role::Candidate => self.tick_election(),
         }
         self.tick_reads();
     }
@@ -146,8 +146,21 @@ impl Raft {
         if message.to != self.config.id || !is_from_peer || !message.is_well_formed() {
             return;
         }
-        if message.term > self.term() {
+        // A question about a later term changes no term, and nobody who hears a leader goes into
+        // an election for another.
+        if let Body::PreVote { campaign, last } = message.body {
+            return self.handle_pre_vote(message.from, campaign, last);
+        }
+        let is_ahead = message.term > self.term();
+        if is_ahead && matches!(message.body, Body::Vote { .. }) && self.hears_leader() {
+            return;
+        }
+        if is_ahead {
             self.become_follower(message.term);
+        }
+        // Whoever is a term behind may still tell that it would vote in the next one.
+        if let Body::PreVoteResponse { campaign, granted } = message.body {
+            return self.handle_pre_vote_response(message.from, campaign, granted);
         }
         if message.term < self.term() {
             self.answer_stale(&message);
@@ -159,6 +172,9 @@ impl Raft {
                 return;
             }
         }
+        if let State::Leader(leader) = &mut self.state {
+            leader.heard.insert(message.from);
+        }
         self.dispatch(message);
     }
 
@@ -167,6 +183,9 @@ impl Raft {
         match message.body {
             Body::Vote { last } => self.handle_vote(from, last),
             Body::VoteResponse { granted } => self.handle_vote_response(from, granted),
+            Body::PreVote { .. } | Body::PreVoteResponse { .. } => {
+                unreachable!("pre-votes are handled before the terms are compared")
+            }
             Body::Append {
                 prev,
                 entries,
@@ -186,6 +205,10 @@ impl Raft {
 
     /// Someone lives in a term that is over. A deposed leader or a late candidate is told so, by
     /// a refusal in the present term; everything else of that term means nothing any more.
+    ///
+    /// Without the answer to a leader a node that was cut off, and has raised its term alone,
+    /// could never come back where its own requests for votes are ignored or lost: neither side
+    /// would listen to the other (etcd pull request 5468).
     fn answer_stale(&mut self, message: &Message) {
         match &message.body {
             Body::Vote { .. } => self.say(message.from, Body::VoteResponse { granted: false }),
@@ -215,7 +238,7 @@ impl Raft {
     pub fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
         match self.role() {
             Role::Leader => Ok(self.push(Payload::Command(command))),
-            Role::Follower | Role::Candidate => Err(NotLeader {
+            Role::Follower | Role::PreCandidate | Role::Candidate => Err(NotLeader {
                 leader: self.leader,
             }),
         }

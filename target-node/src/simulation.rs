@@ -54,6 +54,8 @@ pub struct Summary {
     pub reads: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Leaders that stepped down because they heard no majority.
+    pub quorums_lost: u64,
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.
@@ -94,6 +96,10 @@ pub enum Invariant {
     LeaderAppendOnly,
     /// Two logs that have the same entry are equal up to it.
     LogMatching,
+    /// A node that only asks whether it would win keeps its term and its vote.
+    PreVoteIsFree,
+    /// With the check of the quorum, who leads has lately been heard by a majority.
+    LeaderInContact,
     /// What was committed in a term is in the log of every leader of a later one.
     LeaderCompleteness,
     /// All nodes apply the same entries in the same order.

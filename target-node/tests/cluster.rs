@@ -7,6 +7,8 @@
     reason = "these tests look at processes from outside, and ask again until they answer"
 )]
 
+#[path = "cluster/election.rs"]
+mod election;
 #[path = "cluster/process.rs"]
 mod process;
 

@@ -35,6 +35,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
                 total.writes += summary.writes;
                 total.reads += summary.reads;
                 total.crashes += summary.crashes;
+                total.quorums_lost += summary.quorums_lost;
             }
             Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
         }
@@ -43,6 +44,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
     // A run that proves nothing must not pass.
     let count = seeds().count() as u64;
     assert!(total.leaders > count, "{total:?}");
+    assert!(total.quorums_lost > count / 10, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
         "{total:?}"

@@ -14,8 +14,16 @@ pub struct Config {
     pub id: NodeId,
     /// All nodes that vote, this one among them.
     pub voters: BTreeSet<NodeId>,
-    /// ET: a follower that hears nothing for a random number of ticks in `[ET, 2*ET-1]` campaigns.
+    /// ET: a follower that hears nothing for so many ticks, and what [`Config::jitter`] adds,
+    /// campaigns.
     pub election_ticks: u32,
+    /// How the timeouts of elections are kept apart.
+    pub jitter: Jitter,
+    /// Ask first whether an election could be won, and only then raise the term.
+    pub pre_vote: bool,
+    /// A leader that has not heard a majority for an election timeout steps down, and nobody votes
+    /// while it hears a leader.
+    pub check_quorum: bool,
     /// A leader speaks at least every so many ticks.
     pub heartbeat_ticks: u32,
     /// How much payload one append carries at most, unless a single entry has more.
@@ -27,6 +35,21 @@ pub struct Config {
     pub first_read: u64,
     /// What is deliberately wrong.
     pub defects: Defects,
+}
+
+/// How election timeouts are drawn, so that split votes do not repeat for ever.
+///
+/// `Etcd` and `Sofa` have the same distribution, `[ET, 2*ET-1]`, and differ in when they draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Once for each role that the node takes on.
+    #[default]
+    Etcd,
+    /// Anew for each silence: after ET without a word, a further random wait.
+    Sofa,
+    /// Not at all: everyone campaigns after exactly ET, and nodes that start together may split
+    /// their votes for ever.
+    None,
 }
 
 /// Why a configuration makes no sense.
@@ -64,6 +87,9 @@ impl Config {
             id,
             voters,
             election_ticks: 10,
+            jitter: Jitter::Etcd,
+            pre_vote: false,
+            check_quorum: false,
             heartbeat_ticks: 1,
             append_bytes_max: 256 * 1024,
             in_flight_max: 128,

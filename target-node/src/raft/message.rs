@@ -67,6 +67,20 @@ pub enum Body {
         /// Everything acknowledged before the question came is at or below this index.
         index: Index,
     },
+    /// Would you vote for me in the term after mine? Neither side's term changes by it.
+    PreVote {
+        /// The term that the sender would campaign in: the one after its own.
+        campaign: Term,
+        /// The sender's last entry.
+        last: LogId,
+    },
+    /// The answer to [`Body::PreVote`].
+    PreVoteResponse {
+        /// The term that was asked about.
+        campaign: Term,
+        /// Whether a vote could be had.
+        granted: bool,
+    },
 }
 
 /// What became of an append.
@@ -93,7 +107,8 @@ impl Body {
     /// A vote (also the candidate's own, implied by its request) and an acknowledged entry are
     /// promises that must survive a crash. The rest promises nothing: an append may run ahead of
     /// the leader's own disk, because the leader counts itself only once durable (Raft thesis
-    /// section 10.2.1), and a heartbeat or its answer speaks of the present only.
+    /// section 10.2.1), a heartbeat or its answer speaks of the present only, and a pre-vote binds
+    /// nobody.
     #[must_use]
     pub const fn is_promise(&self) -> bool {
         matches!(
@@ -113,6 +128,9 @@ impl Message {
     /// False where no correct node could have sent it: such a message is dropped, not trusted.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
+        if let Body::PreVote { campaign, .. } = self.body {
+            return self.term.checked_add(1) == Some(campaign);
+        }
         let Body::Append { prev, entries, .. } = &self.body else {
             return true;
         };
@@ -163,6 +181,11 @@ impl fmt::Display for Body {
                 write!(f, "heartbeat commit={commit} round={round}")
             }
             Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
+            Self::PreVote { campaign, last } => write!(f, "pre-vote for={campaign} last={last}"),
+            Self::PreVoteResponse { campaign, granted } => {
+                let answer = if *granted { "granted" } else { "refused" };
+                write!(f, "pre-vote-{answer} for={campaign}")
+            }
             Self::ReadIndex { read } => write!(f, "read-index read={read}"),
             Self::ReadIndexResponse { read, index } => {
                 write!(f, "read-index-answer read={read} index={index}")

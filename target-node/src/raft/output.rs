@@ -75,6 +75,13 @@ impl Output {
 /// Something that happened in the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The node asks whether it could win an election.
+    PreCampaigned {
+        /// The term it would campaign in.
+        campaign: Term,
+        /// Where its log ended.
+        last: LogId,
+    },
     /// The node began an election.
     Campaigned {
         /// Its new term.
@@ -95,6 +102,11 @@ pub enum Event {
         term: Term,
         /// Where its log ended before its own first entry.
         last: LogId,
+    },
+    /// It led, and has not heard a majority for an election timeout.
+    LostQuorum {
+        /// The term it led.
+        term: Term,
     },
     /// It stopped to lead or to campaign.
     BecameFollower {

@@ -1,7 +1,7 @@
 //! Replication: the leader's appends and heartbeats, the follower's answers (Raft paper
 //! section 5.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Raft;
 use super::entry::{Entry, Index, LogId, NodeId, Payload};
@@ -20,6 +20,8 @@ pub(super) struct Leader {
     heartbeat_elapsed: u32,
     /// Reads that wait for a proof that it still leads.
     pub(super) reads: ReadRounds,
+    /// Who has said anything in this term since the quorum was last checked.
+    pub(super) heard: BTreeSet<NodeId>,
 }
 
 impl Leader {
@@ -31,6 +33,7 @@ impl Leader {
                 .collect(),
             heartbeat_elapsed: 0,
             reads: ReadRounds::default(),
+            heard: BTreeSet::new(),
         }
     }
 }
@@ -44,7 +47,12 @@ impl Raft {
         id
     }
 
-    pub(super) fn tick_heartbeat(&mut self) {
+    pub(super) fn tick_leader(&mut self) {
+        self.tick_heartbeat();
+        self.tick_quorum();
+    }
+
+    fn tick_heartbeat(&mut self) {
         let State::Leader(leader) = &mut self.state else {
             return;
         };

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::Broken;
 use super::disk::Disk;
 use super::network::Fate;
 use super::world::{Happening, Time, World};
-use crate::raft::{BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Output, Raft};
+use super::{Broken, Invariant};
+use crate::raft::{
+    BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Output, Raft, Role, Term,
+};
 
 pub(super) struct Host {
     pub(super) raft: Option<Raft>,
@@ -26,6 +28,14 @@ pub(super) struct Host {
     /// Reads under way, each with what had been acknowledged when it began.
     pub(super) reads: BTreeMap<u64, Index>,
     pub(super) last_sync: Time,
+    /// Ticks of this life.
+    pub(super) ticks: u64,
+    /// For each peer the tick at which a message of it last came, and in which term it spoke.
+    pub(super) heard: BTreeMap<NodeId, (Term, u64)>,
+    /// Since when the node leads without a break.
+    pub(super) leads_since: u64,
+    /// Whether it checks its quorum in this life.
+    pub(super) check_quorum: bool,
 }
 
 impl Host {
@@ -41,6 +51,10 @@ impl Host {
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             last_sync: 0,
+            ticks: 0,
+            heard: BTreeMap::new(),
+            leads_since: 0,
+            check_quorum: false,
         }
     }
 }
@@ -51,16 +65,24 @@ impl World {
         let voters = self.network.ids().clone();
         let now = self.now;
         let seed = self.rng.random();
+        let pre_vote = self.weather.pre_vote.draw(&mut self.rng);
+        let check_quorum = self.weather.check_quorum.draw(&mut self.rng);
+        let jitter = self.weather.jitter;
         let defects = self.plan.defects;
         let node = self.node(id);
         if node.raft.is_some() {
             return;
         }
         node.life += 1;
+        node.check_quorum = check_quorum;
+        node.heard.clear();
         let config = Config {
             first_read: node.life << 32,
             append_bytes_max: 80,
             in_flight_max: 4,
+            pre_vote,
+            check_quorum,
+            jitter,
             defects,
             ..Config::new(id, voters)
         };
@@ -177,6 +199,42 @@ impl World {
         self.invariants.check_node(raft, &disks)
     }
 
+    /// A message of this term has just been taken in.
+    pub(super) fn note_heard(&mut self, id: NodeId, from: NodeId, term: Term) {
+        let node = self.node(id);
+        if node.raft.as_ref().is_some_and(|raft| raft.term() == term) {
+            node.heard.insert(from, (term, node.ticks));
+        }
+    }
+
+    /// A leader that checks its quorum has heard a majority within two election timeouts, or has
+    /// not led for so long yet.
+    pub(super) fn check_contact(&self, id: NodeId) -> Result<(), Broken> {
+        let node = &self.nodes[&id];
+        let Some(raft) = &node.raft else {
+            return Ok(());
+        };
+        let horizon = 2 * u64::from(Config::new(id, self.network.ids().clone()).election_ticks);
+        let is_fresh = |since: u64| node.ticks.saturating_sub(since) <= horizon;
+        if raft.role() != Role::Leader || !node.check_quorum || is_fresh(node.leads_since) {
+            return Ok(());
+        }
+        let heard = node.heard.values();
+        let heard = heard.filter(|&&(term, tick)| term == raft.term() && is_fresh(tick));
+        let count = 1 + heard.count();
+        if count > self.nodes.len() / 2 {
+            return Ok(());
+        }
+        let detail = format!(
+            "node {id} leads term {} with {count} in contact",
+            raft.term()
+        );
+        Err(Broken {
+            invariant: Invariant::LeaderInContact,
+            detail,
+        })
+    }
+
     pub(super) fn send(&mut self, messages: Vec<Message>) -> Result<(), Broken> {
         for message in messages {
             self.invariants.sent(&message)?;
@@ -190,8 +248,13 @@ impl World {
 
     pub(super) fn take_events(&mut self, id: NodeId, events: &[Event]) -> Result<(), Broken> {
         for event in events {
+            if let Event::LostQuorum { .. } = event {
+                self.summary.quorums_lost += 1;
+            }
             if let Event::BecameLeader { term, .. } = event {
                 self.summary.leaders += 1;
+                let node = self.node(id);
+                node.leads_since = node.ticks;
                 let raft = self.nodes[&id].raft.as_ref().expect("it just won");
                 self.invariants.became_leader(raft, *term)?;
             }

@@ -25,6 +25,7 @@ pub(super) struct Invariants {
 #[derive(Clone, Copy, Debug, Default)]
 struct View {
     term: Term,
+    vote: Option<NodeId>,
     commit: Index,
     applied: Index,
     last: LogId,
@@ -147,6 +148,7 @@ impl Invariants {
         }
         let view = View {
             term: raft.term(),
+            vote: raft.vote(),
             commit: raft.commit(),
             applied: view.applied,
             last: raft.last(),
@@ -171,6 +173,12 @@ impl Invariants {
                 view.term
             );
             return broken(Invariant::Order, detail);
+        }
+        let was = (view.term, view.vote);
+        if raft.role() == Role::PreCandidate && (raft.term(), raft.vote()) != was {
+            let (id, term, vote) = (raft.id(), raft.term(), raft.vote());
+            let detail = format!("node {id} asks, and goes from {was:?} to ({term}, {vote:?})");
+            return broken(Invariant::PreVoteIsFree, detail);
         }
         let leads_on = view.was_leader && raft.role() == Role::Leader && view.term == raft.term();
         let still_there = raft

@@ -10,7 +10,7 @@ use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, LogId, Message, NodeId, Opaque, Raft, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -45,7 +45,30 @@ pub(super) struct Weather {
     pub(super) client_pause: Time,
     pub(super) fault_pause: Time,
     pub(super) crash_share: f64,
+    pub(super) pre_vote: Custom,
+    pub(super) check_quorum: Custom,
+    pub(super) jitter: Jitter,
 }
+
+/// How the nodes of a world set a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Custom {
+    Off,
+    On,
+    /// Each start draws anew, as while a setting is rolled out.
+    Mixed,
+}
+
+impl Custom {
+    pub(super) fn draw(self, rng: &mut ChaCha8Rng) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Mixed => rng.random(),
+        }
+    }
+}
+
 /// A cluster under trial.
 pub(super) struct World {
     pub(super) plan: Plan,
@@ -74,6 +97,9 @@ impl World {
             client_pause: [5, 20, 60][rng.random_range(0..3)],
             fault_pause: [150, 300, 600][rng.random_range(0..3)],
             crash_share: [0.0, 0.4, 0.8][rng.random_range(0..3)],
+            pre_vote: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            check_quorum: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            jitter: [Jitter::Etcd, Jitter::Sofa][rng.random_range(0..2)],
         };
         let mut world = Self {
             plan,
@@ -145,15 +171,18 @@ impl World {
                 let pause = node.tick;
                 if let Some(raft) = &mut node.raft {
                     raft.tick();
+                    node.ticks += 1;
                 }
                 self.schedule(pause, Happening::Tick(id));
-                self.carry_out(id)
+                self.carry_out(id)?;
+                self.check_contact(id)
             }
             Happening::Deliver(message) => {
-                let id = message.to;
+                let (id, from, term) = (message.to, message.from, message.term);
                 if let Some(raft) = &mut self.node(id).raft {
                     raft.step(message);
                 }
+                self.note_heard(id, from, term);
                 self.carry_out(id)
             }
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
