@@ -50,6 +50,13 @@ pub struct NodeArgs {
     /// How election time-outs are kept apart
     #[arg(long, value_enum, default_value_t = ElectionJitter::Etcd)]
     election_jitter: ElectionJitter,
+    /// Take a snapshot after so many applied entries
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    snapshot_entries: u64,
+    /// How many entries to keep below a snapshot, for followers that are only a little behind
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    snapshot_trailing: u64,
     /// Switch on a seeded defect; may be given more than once
     #[arg(long = "defect", value_name = "NAME")]
     defects: Vec<Defect>,
@@ -147,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) pre_vote: bool,
     pub(crate) check_quorum: bool,
     pub(crate) jitter: Jitter,
+    pub(crate) snapshot_entries: u64,
+    pub(crate) snapshot_trailing: u64,
     pub(crate) defects: Defects,
 }
 
@@ -203,6 +212,8 @@ impl NodeArgs {
                 ElectionJitter::Sofa => Jitter::Sofa,
                 ElectionJitter::None => Jitter::None,
             },
+            snapshot_entries: self.snapshot_entries,
+            snapshot_trailing: self.snapshot_trailing,
             defects: self.defects.into_iter().collect(),
         })
     }
@@ -282,6 +293,7 @@ mod tests {
         assert!(with(&["--defect", "gremlins"]).contains("read_leader_local"));
         assert!(with(&["--profile", "slow"]).contains("fast"));
         assert!(with(&["--pre-vote", "maybe"]).contains("off"));
+        assert!(with(&["--snapshot-entries", "0"]).contains("--snapshot-entries"));
         assert!(with(&["--election-jitter", "lots"]).contains("sofa"));
         let lonely = settings(&["--id", "3", "--cluster", "demo", "--peer", "1=a:1"]).unwrap_err();
         assert!(lonely.contains("--id 3"), "{lonely}");

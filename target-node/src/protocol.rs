@@ -251,6 +251,12 @@ pub struct Status {
     pub applied: u64,
     /// Highest index in its log.
     pub last: u64,
+    /// Lowest index that is still in its log; one above `last` where the log is empty.
+    #[serde(default)]
+    pub first: u64,
+    /// Last index in its newest snapshot, 0 where there is none.
+    #[serde(default)]
+    pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
     /// What it was told to do in which way.

@@ -37,6 +37,8 @@ mod quorum;
 mod read;
 mod replication;
 mod role;
+mod snapshot;
+mod view;
 
 use std::mem;
 
@@ -48,6 +50,7 @@ pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use message::{AppendOutcome, Body, Message};
 pub use output::{Batch, BatchId, Event, Output};
 pub use role::Role;
+pub use snapshot::{Recovered, Snapshot};
 
 use durability::Durability;
 use election::ElectionTimer;
@@ -55,6 +58,7 @@ use log::Log;
 use quorum::Majority;
 use read::Reads;
 use role::State;
+use snapshot::{Incoming, Part};
 
 /// One node's part in the consensus.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub struct Raft {
     state: State,
     leader: Option<NodeId>,
     log: Log,
+    snapshot: Option<Snapshot>,
+    incoming: Option<Incoming>,
     durability: Durability,
     commit: Index,
     applied: Index,
@@ -72,15 +78,6 @@ pub struct Raft {
     timer: ElectionTimer,
     rng: ChaCha8Rng,
     output: Output,
-}
-
-/// What recovery read back from the disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Term and vote.
-    pub hard_state: HardState,
-    /// The log, contiguous from index 1.
-    pub entries: Vec<Entry>,
 }
 
 /// No leader is known.
@@ -103,14 +100,21 @@ impl Raft {
     /// Where the configuration makes no sense.
     ///
     /// # Panics
-    /// Where the recovered entries are not contiguous from 1: recovery has checked that.
+    /// Where the recovered log has gaps, or none at its snapshot: recovery has checked that.
     pub fn new(config: Config, recovered: Recovered, rng: ChaCha8Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         let Recovered {
             hard_state,
+            snapshot,
+            base,
             entries,
         } = recovered;
-        let log = Log::new(entries);
+        let log = Log::new(base, entries);
+        let applied = snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
+        assert!(
+            (base.index..=log.last().index).contains(&applied),
+            "a recovered snapshot lies within the log"
+        );
         let mut raft = Self {
             majority: Majority::new(config.voters.clone()),
             hard_state,
@@ -118,8 +122,10 @@ impl Raft {
             leader: None,
             durability: Durability::new(log.last().index, hard_state),
             log,
-            commit: 0,
-            applied: 0,
+            snapshot,
+            incoming: None,
+            commit: applied,
+            applied,
             reads: Reads::new(config.first_read),
             timer: ElectionTimer::default(),
             rng,
@@ -193,6 +199,25 @@ impl Raft {
             } => {
                 self.handle_append(from, prev, entries, commit);
             }
+            Body::Snapshot {
+                last,
+                total,
+                offset,
+                chunk,
+            } => {
+                self.handle_snapshot(
+                    from,
+                    last,
+                    &Part {
+                        total,
+                        offset,
+                        chunk,
+                    },
+                );
+            }
+            Body::SnapshotResponse { last, received } => {
+                self.handle_snapshot_response(from, last, received);
+            }
             Body::AppendResponse(outcome) => self.handle_append_response(from, outcome),
             Body::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
             Body::HeartbeatResponse { round } => self.handle_heartbeat_response(from, round),
@@ -219,7 +244,7 @@ impl Raft {
                 };
                 self.say(message.from, Body::AppendResponse(refusal));
             }
-            Body::Heartbeat { .. } => {
+            Body::Heartbeat { .. } | Body::Snapshot { .. } => {
                 let refusal = AppendOutcome::Rejected {
                     at: 0,
                     hint: LogId::ZERO,
@@ -257,6 +282,7 @@ impl Raft {
         self.flush_appends();
         self.output.batch = self.take_batch();
         self.output.barrier = self.durability.last_batch();
+        // Committed first: it may find that the state has to be rebuilt.
         self.output.committed = self.take_committed();
         self.output.reads = self.reads.take_ready(self.applied);
         mem::take(&mut self.output)
@@ -265,7 +291,10 @@ impl Raft {
     fn take_batch(&mut self) -> Option<Batch> {
         let last = self.log.last().index;
         let handed = self.durability.hand_out(last, self.hard_state)?;
+        let (snapshot, drops_log) = handed.snapshot.unzip();
         Some(Batch {
+            snapshot,
+            drops_log: drops_log.unwrap_or(false),
             id: handed.id,
             hard_state: handed.hard_state,
             truncate_from: handed.truncate_from,
@@ -303,78 +332,5 @@ impl Raft {
             "node {}: {broken}",
             self.config.id
         );
-    }
-}
-
-// What a driver, a status page or a test may look at.
-impl Raft {
-    /// This node.
-    #[must_use]
-    pub fn id(&self) -> NodeId {
-        self.config.id
-    }
-
-    /// What it plays.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.state.role()
-    }
-
-    /// Its term.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.hard_state.term
-    }
-
-    /// Whom it voted for in its term.
-    #[must_use]
-    pub fn vote(&self) -> Option<NodeId> {
-        self.hard_state.vote
-    }
-
-    /// The leader of its term, if known.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        self.leader
-    }
-
-    /// The highest index known to be committed.
-    #[must_use]
-    pub fn commit(&self) -> Index {
-        self.commit
-    }
-
-    /// The highest index handed out for applying.
-    #[must_use]
-    pub fn applied(&self) -> Index {
-        self.applied
-    }
-
-    /// The highest index on this node's own disk.
-    #[must_use]
-    pub fn durable(&self) -> Index {
-        self.durability.durable()
-    }
-
-    /// The last entry.
-    #[must_use]
-    pub fn last(&self) -> LogId {
-        self.log.last()
-    }
-
-    /// The entries from `first` to `last`, as far as there are any.
-    #[must_use]
-    pub fn entries(&self, first: Index, last: Index) -> &[Entry] {
-        self.log.range(first, last)
-    }
-
-    /// A leader's view of one follower: matched, next, and how appends are sent.
-    #[must_use]
-    pub fn progress(&self, follower: NodeId) -> Option<(Index, Index, &'static str)> {
-        let State::Leader(leader) = &self.state else {
-            return None;
-        };
-        let progress = leader.progress.get(&follower)?;
-        Some((progress.matched(), progress.next(), progress.pace()))
     }
 }

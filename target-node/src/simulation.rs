@@ -54,6 +54,10 @@ pub struct Summary {
     pub reads: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Snapshots that nodes took of their own state.
+    pub compacted: u64,
+    /// Snapshots that nodes got from a leader.
+    pub installed: u64,
     /// Leaders that stepped down because they heard no majority.
     pub quorums_lost: u64,
 }
@@ -102,8 +106,10 @@ pub enum Invariant {
     LeaderInContact,
     /// What was committed in a term is in the log of every leader of a later one.
     LeaderCompleteness,
-    /// All nodes apply the same entries in the same order.
+    /// All nodes apply the same entries in the same order, and have the same state after each.
     StateMachineSafety,
+    /// A snapshot is the state that applying every entry up to it leads to.
+    SnapshotEquality,
     /// What a leader commits is on the disks of a majority, and ends with an entry of its term.
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.

@@ -11,6 +11,8 @@
 mod election;
 #[path = "cluster/process.rs"]
 mod process;
+#[path = "cluster/snapshot.rs"]
+mod snapshot;
 
 use std::fs;
 use std::os::unix::fs::FileExt;

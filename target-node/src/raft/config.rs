@@ -28,6 +28,10 @@ pub struct Config {
     pub heartbeat_ticks: u32,
     /// How much payload one append carries at most, unless a single entry has more.
     pub append_bytes_max: usize,
+    /// How many bytes of a snapshot one message carries.
+    pub chunk_bytes_max: usize,
+    /// How many entries are kept below a snapshot, for followers that are only a little behind.
+    pub trailing_entries: u64,
     /// How many appends may be under way to one follower.
     pub in_flight_max: usize,
     /// The first name for a read: above every name used in an earlier life of this node, so that
@@ -74,8 +78,8 @@ pub enum ConfigError {
         /// The heartbeat interval.
         heartbeat_ticks: u32,
     },
-    /// No append could ever be sent.
-    #[error("the window must let at least one append be under way")]
+    /// No append, or no snapshot, could ever be sent.
+    #[error("the window must let at least one append be under way, and a chunk have one byte")]
     Window,
 }
 
@@ -92,6 +96,8 @@ impl Config {
             check_quorum: false,
             heartbeat_ticks: 1,
             append_bytes_max: 256 * 1024,
+            chunk_bytes_max: 64 * 1024,
+            trailing_entries: 500,
             in_flight_max: 128,
             first_read: 1,
             defects: Defects::NONE,
@@ -115,7 +121,7 @@ impl Config {
                 heartbeat_ticks: self.heartbeat_ticks,
             });
         }
-        if self.in_flight_max == 0 {
+        if self.in_flight_max == 0 || self.chunk_bytes_max == 0 {
             return Err(ConfigError::Window);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Index, LogId, NodeId, Term};
+use super::entry::{Entry, Index, LogId, NodeId, Opaque, Term};
 
 /// One message. Any of them may be lost, late, doubled or out of order; none is ever changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,24 @@ pub enum Body {
         /// Whether a vote could be had.
         granted: bool,
     },
+    /// A part of the state that stands for all entries up to `last`.
+    Snapshot {
+        /// The last entry in the snapshot.
+        last: LogId,
+        /// How many bytes the whole has.
+        total: u64,
+        /// Where this part begins.
+        offset: u64,
+        /// The part.
+        chunk: Opaque,
+    },
+    /// The answer to a part; a whole snapshot is answered with [`AppendOutcome::Accepted`].
+    SnapshotResponse {
+        /// The last entry in the snapshot.
+        last: LogId,
+        /// How many bytes have come without a gap.
+        received: u64,
+    },
 }
 
 /// What became of an append.
@@ -120,7 +138,10 @@ impl Body {
     /// True where only a leader of the message's term says it.
     #[must_use]
     pub const fn is_from_leader(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Heartbeat { .. })
+        matches!(
+            self,
+            Self::Append { .. } | Self::Heartbeat { .. } | Self::Snapshot { .. }
+        )
     }
 }
 
@@ -130,6 +151,17 @@ impl Message {
     pub fn is_well_formed(&self) -> bool {
         if let Body::PreVote { campaign, .. } = self.body {
             return self.term.checked_add(1) == Some(campaign);
+        }
+        if let Body::Snapshot {
+            last,
+            total,
+            offset,
+            chunk,
+        } = &self.body
+        {
+            let end = offset.checked_add(chunk.as_bytes().len() as u64);
+            let is_whole = end.is_some_and(|end| end <= *total);
+            return is_whole && last.term <= self.term && last.index > 0;
         }
         let Body::Append { prev, entries, .. } = &self.body else {
             return true;
@@ -185,6 +217,18 @@ impl fmt::Display for Body {
             Self::PreVoteResponse { campaign, granted } => {
                 let answer = if *granted { "granted" } else { "refused" };
                 write!(f, "pre-vote-{answer} for={campaign}")
+            }
+            Self::Snapshot {
+                last,
+                total,
+                offset,
+                chunk,
+            } => {
+                let end = offset + chunk.as_bytes().len() as u64;
+                write!(f, "snapshot last={last} bytes={offset}..{end} of={total}")
+            }
+            Self::SnapshotResponse { last, received } => {
+                write!(f, "snapshot-answer last={last} received={received}")
             }
             Self::ReadIndex { read } => write!(f, "read-index read={read}"),
             Self::ReadIndexResponse { read, index } => {

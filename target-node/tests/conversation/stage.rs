@@ -11,6 +11,7 @@ use target_node::raft::{
 };
 
 use super::telling::{Mute, kind, list, named, shown, told};
+use super::words::Words;
 
 #[derive(Default)]
 pub(crate) struct Stage {
@@ -21,6 +22,8 @@ pub(crate) struct Stage {
     /// What is lost as soon as a node says it: as if the node did not say it.
     mute: Vec<Mute>,
     append_bytes_max: usize,
+    chunk_bytes_max: usize,
+    trailing_entries: u64,
     ids: BTreeSet<NodeId>,
     nodes: BTreeMap<NodeId, Actor>,
     flight: Vec<Message>,
@@ -36,33 +39,6 @@ struct Actor {
     held: Vec<(BatchId, Message)>,
     durable: BatchId,
     life: u64,
-}
-
-/// A command's words: a name, places, and `key=value` pairs.
-struct Words<'a> {
-    places: Vec<&'a str>,
-    options: BTreeMap<&'a str, &'a str>,
-}
-
-impl<'a> Words<'a> {
-    fn new(words: impl Iterator<Item = &'a str>) -> Self {
-        let (options, places) = words.partition::<Vec<_>, _>(|word| word.contains('='));
-        let options = options
-            .into_iter()
-            .map(|word| word.split_once('=').unwrap())
-            .collect();
-        Self { places, options }
-    }
-
-    fn node(&self) -> NodeId {
-        self.places[0].parse().unwrap()
-    }
-
-    fn number(&self, key: &str, default: u64) -> u64 {
-        self.options
-            .get(key)
-            .map_or(default, |value| value.parse().unwrap())
-    }
 }
 
 impl Stage {
@@ -81,6 +57,11 @@ impl Stage {
             }
             "campaign" => self.input(words.node(), Raft::campaign),
             "propose" => self.propose(&words),
+            "compact" => {
+                let state = words.options.get("state").copied().unwrap_or("");
+                let state = Opaque::from(state.as_bytes());
+                self.input(words.node(), |raft| raft.compact(state));
+            }
             "read" => self.read(words.node()),
             "persist" => self.persist(words.node()),
             "deliver" => self.deliver(&words),
@@ -117,6 +98,8 @@ impl Stage {
     fn begin(&mut self, words: &Words<'_>) {
         self.election_ticks = u32::try_from(words.number("election", 10)).unwrap();
         let bytes = words.number("append-bytes", 1 << 20);
+        self.chunk_bytes_max = usize::try_from(words.number("chunk-bytes", 4)).unwrap();
+        self.trailing_entries = words.number("trailing", 0);
         self.append_bytes_max = usize::try_from(bytes).unwrap();
         self.set(words);
         self.mute.clear();
@@ -177,6 +160,7 @@ impl Stage {
         let disk = Recovered {
             hard_state,
             entries: entries.collect(),
+            ..Recovered::default()
         };
         self.nodes.insert(words.node(), Actor::new(disk));
         self.start(words.node());
@@ -188,6 +172,8 @@ impl Stage {
         let config = Config {
             election_ticks: self.election_ticks,
             append_bytes_max: self.append_bytes_max,
+            chunk_bytes_max: self.chunk_bytes_max,
+            trailing_entries: self.trailing_entries,
             pre_vote: self.pre_vote,
             check_quorum: self.check_quorum,
             jitter: self.jitter,
@@ -258,6 +244,16 @@ impl Stage {
                     .held
                     .push((output.barrier, message));
             }
+        }
+        if output.rebuild {
+            let raft = self.nodes[&id].raft.as_ref().unwrap();
+            let state = raft
+                .snapshot()
+                .map(|snapshot| format!("{:?}", snapshot.state));
+            self.tell(&format!(
+                "n{id}: its state is {}",
+                state.unwrap_or("empty".to_owned())
+            ));
         }
         for entry in output.committed {
             self.tell(&format!("n{id}: applies {entry}"));
@@ -373,6 +369,12 @@ impl Actor {
         if let Some(first) = batch.truncate_from {
             self.disk.entries.retain(|entry| entry.id.index < first);
         }
+        if let Some(snapshot) = batch.snapshot {
+            if batch.drops_log {
+                (self.disk.base, self.disk.entries) = (snapshot.last, Vec::new());
+            }
+            self.disk.snapshot = Some(snapshot);
+        }
         self.disk.entries.extend(batch.append);
     }
 
@@ -380,11 +382,14 @@ impl Actor {
         let Some(raft) = &self.raft else {
             return "down".to_owned();
         };
+        let snapshot = raft.snapshot();
+        let snapshot = snapshot.map(|snapshot| format!(" snapshot={}", snapshot.last));
         format!(
-            "{:?} term={}{} commit={} durable={} log={}",
+            "{:?} term={}{}{} commit={} durable={} log={}",
             raft.role(),
             raft.term(),
             named("vote", raft.vote()) + &named("leader", raft.leader()),
+            snapshot.unwrap_or_default(),
             raft.commit(),
             raft.durable(),
             list(raft.entries(1, u64::MAX)),

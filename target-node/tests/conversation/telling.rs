@@ -56,6 +56,10 @@ pub(crate) fn shown(batch: &Batch) -> String {
     if let Some(first) = batch.truncate_from {
         text += &format!(" cut-from={first}");
     }
+    if let Some(snapshot) = &batch.snapshot {
+        let place = if batch.drops_log { " for-log" } else { "" };
+        text += &format!(" snapshot={}{place}", snapshot.last);
+    }
     if !batch.append.is_empty() {
         text += &format!(" append={}", list(&batch.append));
     }
@@ -76,6 +80,8 @@ pub(crate) fn told(event: &Event) -> String {
         Event::BecameLeader { term, .. } => in_term("leads", *term),
         Event::BecameFollower { term } => in_term("steps down in", *term),
         Event::Follows { term, leader } => in_term(&format!("follows n{leader} in"), *term),
+        Event::Compacted { last } => format!("takes a snapshot at {last}"),
+        Event::Installed { last } => format!("takes the snapshot at {last} for its log"),
         Event::Truncated { from, last } => format!("drops {from} to {last}"),
     }
 }
