@@ -13,18 +13,33 @@
 //! did not happen are left out; so are those of unknown result that could not have changed
 //! anything; every other unknown one stays open to the end, to be used once or not at all.
 
+mod class;
+#[cfg(test)]
+mod differential;
+mod explain;
 mod finding;
+mod frontier;
+mod meter;
+mod open_queue;
+mod portfolio;
 mod problem;
 mod search;
+mod unrest;
+mod waiting;
+mod zone;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rayon::prelude::*;
 
 use crate::budget::Budget;
 use crate::history::{History, Operation, OperationId};
 use crate::model::Model;
 use crate::verdict::Validity;
+use meter::Meter;
+use portfolio::Answer;
 use problem::Problem;
-use search::Answer;
 
 /// What is known of a history after the search.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +73,19 @@ pub enum Decision {
     /// The budget was spent first.
     Unknown(Prefix),
     /// No order explains it.
-    Invalid(Prefix),
+    Invalid(Contradiction),
+}
+
+/// Why no order explains the operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contradiction {
+    /// Operations that contradict each other by themselves, and would not if any one were left
+    /// out. Empty where the history is too long to be narrowed down.
+    pub minimal: Vec<OperationId>,
+    /// How far an order of those gets, and what stops it; of all where they are not narrowed down.
+    pub prefix: Prefix,
+    /// Those operations, drawn for a terminal.
+    pub drawing: String,
 }
 
 /// As far as the operations could be explained.
@@ -90,6 +117,14 @@ impl Linearizability {
     }
 }
 
+impl Linearizability {
+    /// Every violation with its drawing and reasons, for a terminal; `None` if there is none.
+    pub fn explain(&self) -> Option<String> {
+        let told: Vec<String> = self.keys.iter().filter_map(KeyVerdict::explain).collect();
+        (!told.is_empty()).then(|| told.join("\n"))
+    }
+}
+
 impl KeyVerdict {
     /// This key's answer, without its evidence.
     pub fn validity(&self) -> Validity {
@@ -114,11 +149,13 @@ pub fn check<M: Model>(
             keys.entry(key).or_default().push(operation);
         }
     }
+    let meter = Meter::new(*budget, Instant::now());
+    let keys: Vec<_> = keys.into_iter().collect();
+    let judge = |(key, operations): &(M::Key, Vec<_>)| {
+        check_key(model, model.describe_key(key), operations, meter.clone())
+    };
     Linearizability {
-        keys: keys
-            .iter()
-            .map(|(key, operations)| check_key(model, model.describe_key(key), operations, budget))
-            .collect(),
+        keys: keys.par_iter().map(judge).collect(),
     }
 }
 
@@ -126,20 +163,46 @@ fn check_key<M: Model>(
     model: &M,
     key: Option<String>,
     operations: &[&Operation<M::Op, M::Ret>],
-    budget: &Budget,
+    meter: Meter,
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
-    let (answer, states) = search::portfolio(&problem, budget);
+    let (answer, states) = portfolio::decide(&problem, meter);
+    let decision = match answer {
+        Answer::Order(order) => Decision::Valid {
+            order: problem.ids(&order),
+        },
+        Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
+        Answer::None { core, deepest } => {
+            drop(problem);
+            Decision::Invalid(contradiction(model, operations, core.as_deref(), &deepest))
+        }
+    };
     KeyVerdict {
         key,
         operations: operations.len(),
         states,
-        decision: match answer {
-            Answer::Order(order) => Decision::Valid {
-                order: problem.ids(&order),
-            },
-            Answer::None { deepest } => Decision::Invalid(finding::prefix(&problem, &deepest)),
-            Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
-        },
+        decision,
+    }
+}
+
+fn contradiction<M: Model>(
+    model: &M,
+    operations: &[&Operation<M::Op, M::Ret>],
+    core: Option<&[u32]>,
+    deepest: &[u32],
+) -> Contradiction {
+    let Some(minimal) = explain::minimal(model, operations, core) else {
+        let prefix = explain::prefix(model, operations, deepest);
+        return Contradiction {
+            prefix,
+            minimal: Vec::new(),
+            drawing: String::new(),
+        };
+    };
+    let prefix = explain::prefix(model, &minimal, &explain::longest(model, &minimal));
+    Contradiction {
+        drawing: explain::drawing(model, &minimal, &prefix.stuck),
+        minimal: explain::ids(&minimal),
+        prefix,
     }
 }

@@ -6,11 +6,25 @@
 //! Nil is a value like any other: a read that came back empty is an observation, and is checked.
 //! Without that a cluster that lost everything would look linearizable.
 
+mod append;
+mod counter;
 mod keyed;
+mod lock;
+mod nondeterministic;
 mod register;
+mod sequence;
+mod set;
+mod transaction;
 
+pub use append::{AppendOp, AppendRet, AppendString};
+pub use counter::{Counter, CounterOp, CounterRet};
 pub use keyed::{Keyed, PerKey};
-pub use register::{CasRegister, RegisterOp, RegisterRet};
+pub use lock::{FencedLock, LockOp, LockRet, Mutex};
+pub use nondeterministic::{AnyOf, Nondeterministic};
+pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
+pub use sequence::{FifoQueue, SequenceOp, SequenceRet, Stack};
+pub use set::{Set, SetOp, SetRet};
+pub use transaction::{Registers, RegistersOp};
 
 use std::fmt;
 use std::hash::Hash;
@@ -57,6 +71,13 @@ pub trait Model: Sync {
     fn is_read(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> bool {
         let _ = (op, ret);
         false
+    }
+
+    /// The operation as one on a register that begins with nil, where it is one: then histories
+    /// whose written values are all distinct are decided in near-linear time.
+    fn as_register(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<RegisterStep> {
+        let _ = (op, ret);
+        None
     }
 
     /// An operation and its result, in words: `read → 3`.

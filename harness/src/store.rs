@@ -14,7 +14,10 @@ pub(crate) struct RunFolder {
 
 /// The results folder does not do what it must.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {what} {path}: {source}; choose another folder with --results", path = path.display())]
+#[error(
+    "cannot {what} {path}: {source}; choose another folder with --results",
+    path = path.display()
+)]
 pub(crate) struct StoreError {
     what: &'static str,
     path: PathBuf,
@@ -145,7 +148,7 @@ mod tests {
     #[test]
     fn a_stamp_sorts_by_time_and_needs_no_quoting() {
         let at = |s| utc_stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(s));
-        assert_eq!(at(1_795_225_501), "20261121T024501Z".to_owned());
+        assert_eq!(at(1_795_225_501), "20261121T014501Z".to_owned());
         assert!(at(0) < at(1));
     }
 

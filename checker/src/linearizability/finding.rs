@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::{Decision, KeyVerdict, Linearizability, Prefix, Stuck};
-use crate::history::{Operation, OperationId};
+use crate::history::Operation;
 use crate::model::Model;
 use crate::verdict::{Anomaly, Finding, Validity};
 
@@ -134,41 +134,95 @@ impl Linearizability {
 }
 
 impl KeyVerdict {
+    fn object(&self) -> String {
+        self.key
+            .as_ref()
+            .map_or_else(|| "the history".to_owned(), |key| format!("key {key}"))
+    }
+
+    /// The violation with its drawing and reasons, for a terminal.
+    pub(super) fn explain(&self) -> Option<String> {
+        let Decision::Invalid(contradiction) = &self.decision else {
+            return None;
+        };
+        let mut text = format!("{} is not linearizable.", self.object());
+        if contradiction.minimal.is_empty() {
+            text.push_str(" It is too long to be narrowed down.\n");
+        } else {
+            text.push_str(&format!(
+                " These {} of its {} operations already contradict each other, and would not if \
+                 any one of them were left out:\n\n{}\n",
+                contradiction.minimal.len(),
+                self.operations,
+                contradiction.drawing
+            ));
+        }
+        for reason in reasons(&contradiction.prefix) {
+            text.push_str(&reason);
+            text.push('\n');
+        }
+        Some(text)
+    }
+
     fn anomaly(&self) -> Option<Anomaly> {
-        let (kind, verdict, prefix) = match &self.decision {
+        let (kind, opening, prefix, minimal) = match &self.decision {
             Decision::Valid { .. } => return None,
-            Decision::Unknown(prefix) => ("undecided", "is undecided", prefix),
-            Decision::Invalid(prefix) => ("nonlinearizable", "is not linearizable", prefix),
+            Decision::Unknown(prefix) => {
+                let opening = format!(
+                    "{} is undecided: the longest consistent order found explains {} of {} \
+                     operations.",
+                    self.object(),
+                    prefix.order.len(),
+                    self.operations
+                );
+                ("undecided", opening, prefix, &[][..])
+            }
+            Decision::Invalid(contradiction) => {
+                let opening = format!("{} is not linearizable.", self.object());
+                (
+                    "nonlinearizable",
+                    opening,
+                    &contradiction.prefix,
+                    &contradiction.minimal[..],
+                )
+            }
         };
-        let object = match &self.key {
-            Some(key) => format!("key {key}"),
-            None => "the history".to_owned(),
-        };
-        let mut message = format!(
-            "{object} {verdict}: the longest consistent order found explains {} of {} operations \
-             and leaves {}.",
-            prefix.order.len(),
-            self.operations,
-            prefix.state
-        );
-        for stuck in prefix.stuck.iter().take(NAMED_MAX) {
+        let mut message = opening;
+        for reason in reasons(prefix) {
             message.push(' ');
-            message.push_str(&stuck.why);
-            message.push('.');
+            message.push_str(&reason);
         }
-        if prefix.stuck.len() > NAMED_MAX {
-            let more = prefix.stuck.len() - NAMED_MAX;
-            message.push_str(&format!(" {more} more are stuck there."));
+        let stuck = prefix.stuck.iter().map(|stuck| stuck.operation);
+        let last = prefix.order.last().copied();
+        let mut events: Vec<u64> = Vec::new();
+        for id in stuck.chain(last).chain(minimal.iter().copied()) {
+            let event = id.0 as u64;
+            if !events.contains(&event) {
+                events.push(event);
+            }
         }
-        let id = |operation: OperationId| operation.0 as u64;
-        let stuck = prefix.stuck.iter().map(|stuck| id(stuck.operation));
         Some(Anomaly {
             kind: kind.into(),
             key: self.key.clone(),
             message,
-            events: stuck
-                .chain(prefix.order.last().map(|last| id(*last)))
-                .collect(),
+            events,
         })
     }
+}
+
+/// What is so after the longest consistent order, and why nothing can follow.
+fn reasons(prefix: &Prefix) -> Vec<String> {
+    let mut reasons: Vec<String> = prefix
+        .stuck
+        .iter()
+        .take(NAMED_MAX)
+        .map(|stuck| format!("{}.", stuck.why))
+        .collect();
+    if prefix.stuck.len() > NAMED_MAX {
+        reasons.push(format!(
+            "{} more are stuck there.",
+            prefix.stuck.len() - NAMED_MAX
+        ));
+    }
+    reasons
 }

@@ -1,401 +1,388 @@
-//! Depth-first search for an order (Wing and Gong 1993), remembering what was tried (Lowe 2017).
+//! Depth-first search for an order (Wing and Gong 1993), remembering dead ends (Lowe 2017).
 //!
 //! ```text
-//!            first return still to be explained
+//!            first return still to be explained: the front
 //!                     ▼
-//!   p1   ├── a ──┤    ┊            done: a                 A configuration is
-//!   p2      ├──── b ──┤            candidates: b, c, x     (that return, which live operations
-//!   p3          ├──── c ────┤      not yet: d              are done, which open ones were used,
-//!   p4        ├─ x ─ ─┊─ ─ ─ ▸                             the state): of constant size, because
-//!   p5                ┊  ├─ d ─┤                           everything older is done and
-//!                                                          everything newer is not.
+//!   p1   ├── a ──┤    ┊            done: a
+//!   p2      ├──── b ──┤            may come next: b, c, x
+//!   p3          ├──── c ────┤      not yet: d
+//!   p4        ├─ x ─ ─┊─ ─ ─ ▸     open: may come, need not
+//!   p5                ┊  ├─ d ─┤
 //! ```
 //!
-//! **Sound and complete.** Every branch that is cut leads nowhere new:
+//! **Sound for valid:** what comes out is an order that replays. **For invalid only a hint:** dead
+//! ends are remembered by a 128-bit hash (Zobrist 1970: the xor of a random number per operation
+//! done), so a collision, however unlikely, could hide an order. [`super::frontier`] proves it.
 //!
-//! - An operation called after the first return cannot come before the one that returns there.
-//! - A configuration that was seen before would be continued in the same way again. Configurations
-//!   are compared exactly, not by a hash.
-//! - An operation that changes no state is put in as soon as it fits: moving it there from later in
-//!   an order leaves every other step as it was.
+//! Cuts that lose no order:
+//!
+//! - An operation called after the front cannot come before the one that returns there.
+//! - An operation that changes no state is put in as soon as it fits: moving it there from later
+//!   in an order leaves every other step as it was.
+//! - Of equal operations only the first to return is tried ([`super::class`]).
 //! - An open operation is used only where it matters at once: if the next step gives the same with
-//!   and without it, the order without it is as good. So what follows it must differ.
-//! - Equal open operations are interchangeable: the one called first is used first.
+//!   and without it, the order without it is as good.
 //!
-//! **Relaxed**, open operations may be used any number of times. Then which were used need not be
-//! remembered, and there are few configurations. Every order is also a relaxed one, so that where
-//! there is no relaxed order there is none; a relaxed order that repeats nothing is one.
+//! **What comes first** is what is needed just in time. Operations that fit few states go as soon
+//! as they fit; then the one that must return next; then whatever makes that one possible. A
+//! *narrow* search tries nothing else: it misses orders, but it is wrong early and cheaply.
 
-use std::hash::Hash;
-use std::time::Instant;
+use std::cmp::Reverse;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::problem::{Event, Problem};
-use crate::budget::Budget;
+use super::class::{Classes, mix};
+use super::meter::Meter;
+use super::open_queue::OpenQueues;
+use super::problem::{OPEN, Problem};
+use super::unrest::Unrest;
+use super::waiting::Waiting;
 use crate::model::Model;
 
 /// How a search ended. Orders are places in the problem.
-pub(super) enum Answer {
+pub(crate) enum Outcome {
     /// This order explains every known result.
     Order(Vec<u32>),
-    /// There is none.
-    None { deepest: Vec<u32> },
-    /// The budget ran out.
+    /// Every branch ends dead; so far it got.
+    Exhausted { deepest: Vec<u32> },
+    /// The budget ran out; so far it got.
     Spent { deepest: Vec<u32> },
 }
 
-/// A short exact search, a relaxed one to refute, and exact again with what is left: most histories
-/// are decided by the first; most wrong ones, if they have many open operations, by the second.
-pub(super) fn portfolio<M: Model>(problem: &Problem<'_, M>, budget: &Budget) -> (Answer, u64) {
-    let started = Instant::now();
-    let mut spent = 0;
-    let mut attempt = |share: u64, is_relaxed: bool| {
-        let rest = Budget {
-            states_max: (budget.states_max - spent).div_ceil(share),
-            bytes_max: budget.bytes_max,
-            wall_max: budget
-                .wall_max
-                .map(|wall| wall.saturating_sub(started.elapsed())),
-        };
-        let mut search = Search::new(problem, rest, is_relaxed);
-        let answer = search.run();
-        spent += search.visited();
-        (answer, spent)
-    };
-    let (answer, states) = attempt(16, false);
-    let Answer::Spent { deepest } = answer else {
-        return (answer, states);
-    };
-    let has_open = (0..)
-        .zip(&problem.returns)
-        .any(|(place, _)| problem.is_open(place));
-    if has_open && let (Answer::None { .. }, states) = attempt(2, true) {
-        return (Answer::None { deepest }, states);
-    }
-    attempt(1, false)
+/// Which branches are left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cuts {
+    /// Try only what the operation that must return next needs.
+    pub(crate) is_narrow: bool,
+    /// Where it does not get on, go back some way and try in another order of preference, so many
+    /// times. That forgets branches, so it is only for finding an order. Zero for never.
+    pub(crate) jumps_max: u32,
 }
 
-type Bits = SmallVec<[u64; 2]>;
-type Places = SmallVec<[u32; 6]>;
+type Places = SmallVec<[u32; 4]>;
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Configuration {
-    /// How many events are behind: the next one is the first return still to be explained.
-    front: u32,
-    /// Live operations that are done, by slot.
-    done: Bits,
-    /// Open operations that were used, by slot.
-    used: Bits,
+/// Rank, rank of the return, place: the best is the greatest.
+type Ranked = (Reverse<u32>, Reverse<u32>, u32);
+
+const NOWHERE: u32 = u32::MAX;
+
+/// Where the search stands; everything older is done, everything newer is not.
+#[derive(Clone, Copy)]
+struct Position {
     state: u32,
-    /// Directly after an open operation: the state before it, plus one. What follows must differ.
+    /// Directly after an open operation: the state before it. What follows must differ.
     before: u32,
+    /// How many events are behind: the next is the first return still to be explained.
+    front: u32,
 }
 
 struct Frame {
-    /// Where the search stood before `applied`.
-    configuration: Configuration,
+    position: Position,
     applied: u32,
-    /// What else could be tried there, last first.
+    /// What else could be tried, best last.
     alternatives: Places,
+    /// Open operations are still to be tried too.
+    has_more: bool,
 }
 
-pub(super) struct Search<'p, 'a, M: Model> {
+pub(crate) struct Search<'c, 'p, 'a, M: Model> {
     problem: &'p Problem<'a, M>,
-    budget: Budget,
-    /// Open operations can be used again.
-    is_relaxed: bool,
-    started: Instant,
-    states: Interner<M::State>,
+    classes: &'c mut Classes<'p, 'a, M>,
+    cuts: Cuts,
     waiting: Waiting,
-    /// Open operations, by call.
-    open: Vec<u32>,
-    seen: FxHashSet<Configuration>,
+    open: OpenQueues,
+    is_done: Vec<bool>,
+    /// Hash of the set of operations done.
+    done: u128,
+    dead_ends: FxHashSet<u128>,
     stack: Vec<Frame>,
     deepest: Vec<u32>,
+    deepest_front: u32,
+    /// How much of `deepest` is also the stack's beginning.
+    shared: usize,
+    unrest: Unrest,
 }
 
-impl<'p, 'a, M: Model> Search<'p, 'a, M> {
-    pub(super) fn new(problem: &'p Problem<'a, M>, budget: Budget, is_relaxed: bool) -> Self {
-        let (open, required) = (0..problem.returns.len())
-            .map(|place| u32::try_from(place).expect("checked by Problem::new"))
-            .partition(|place| problem.is_open(*place));
+impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
+    pub(crate) fn new(
+        problem: &'p Problem<'a, M>,
+        classes: &'c mut Classes<'p, 'a, M>,
+        cuts: Cuts,
+    ) -> Self {
+        let required = (0..problem.len()).filter(|place| !problem.is_open(*place));
         Search {
+            waiting: Waiting::new(required, problem.len()),
+            open: OpenQueues::new(problem, classes),
+            is_done: vec![false; problem.operations.len()],
             problem,
-            budget,
-            is_relaxed,
-            started: Instant::now(),
-            states: Interner::default(),
-            waiting: Waiting::new(required, problem.returns.len()),
-            open,
-            seen: FxHashSet::default(),
+            classes,
+            cuts,
+            done: 0,
+            dead_ends: FxHashSet::default(),
             stack: Vec::new(),
             deepest: Vec::new(),
+            deepest_front: 0,
+            shared: 0,
+            unrest: Unrest::default(),
         }
     }
 
-    /// Configurations visited so far.
-    pub(super) fn visited(&self) -> u64 {
-        self.seen.len() as u64
-    }
-
-    pub(super) fn run(&mut self) -> Answer {
-        let mut here = Configuration {
+    pub(crate) fn run(mut self, meter: &mut Meter) -> Outcome {
+        let state = self.classes.intern(self.problem.model.init());
+        let mut here = Position {
+            state,
+            before: NOWHERE,
             front: 0,
-            done: Bits::new(),
-            used: Bits::new(),
-            state: self.states.intern(self.problem.model.init()),
-            before: 0,
         };
         self.advance(&mut here);
-        let mut alternatives = self.candidates(&here);
+        let (mut alternatives, mut has_more) = (self.known(here), true);
         loop {
             if here.front as usize == self.problem.events.len() {
-                return Answer::Order(self.order());
+                return Outcome::Order(self.order());
             }
-            if self.is_spent() {
-                self.keep_deepest();
-                let deepest = std::mem::take(&mut self.deepest);
-                return Answer::Spent { deepest };
-            }
-            if let Some(place) = alternatives.pop() {
-                let Some(next) = self.apply(&here, place) else {
+            if alternatives.is_empty() && has_more {
+                has_more = false;
+                alternatives = self.open_ones(here);
+            } else if let Some(place) = alternatives.pop() {
+                let Some(next) = self.apply(here, place) else {
                     continue;
                 };
-                let configuration = std::mem::replace(&mut here, next);
-                let left = std::mem::replace(&mut alternatives, self.candidates(&here));
                 self.stack.push(Frame {
-                    configuration,
+                    position: here,
                     applied: place,
-                    alternatives: left,
+                    alternatives,
+                    has_more,
                 });
+                here = next;
+                if self.cuts.jumps_max > 0 {
+                    here = self.perhaps_go_back(here);
+                }
+                if !meter.visit(self.bytes()) || self.unrest.salt > self.cuts.jumps_max {
+                    self.keep_deepest();
+                    return Outcome::Spent {
+                        deepest: self.deepest,
+                    };
+                }
+                (alternatives, has_more) = (self.known(here), true);
+                if alternatives.len() == 1 && self.is_read(alternatives[0]) {
+                    has_more = false;
+                }
             } else {
                 self.keep_deepest();
+                self.dead_ends.insert(self.key(here));
                 let Some(frame) = self.stack.pop() else {
-                    let deepest = std::mem::take(&mut self.deepest);
-                    return Answer::None { deepest };
+                    return Outcome::Exhausted {
+                        deepest: self.deepest,
+                    };
                 };
-                self.waiting.restore(frame.applied);
-                here = frame.configuration;
-                alternatives = frame.alternatives;
+                self.shared = self.shared.min(self.stack.len());
+                self.undo(frame.applied);
+                (here, alternatives) = (frame.position, frame.alternatives);
+                has_more = frame.has_more;
             }
         }
     }
 
-    /// What may come next, the best last: first to return first, open ones after all others. One
-    /// that changes no state and fits comes alone.
-    fn candidates(&self, here: &Configuration) -> Places {
-        let problem = self.problem;
-        let mut live = Places::new();
-        for place in self.waiting.iter() {
-            if problem.calls[place as usize] > here.front {
-                break;
-            }
-            if problem.reads[place as usize] && self.fits(here, place) {
+    fn is_read(&self, place: u32) -> bool {
+        self.classes.is_read[self.classes.of[place as usize] as usize]
+    }
+
+    /// Operations of known result that may come next, the best last. One that changes no state
+    /// comes alone.
+    fn known(&mut self, here: Position) -> Places {
+        let mut firsts: SmallVec<[(u32, u32); 8]> = SmallVec::new();
+        let mut at = self.waiting.after(None);
+        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front)
+        {
+            at = self.waiting.after(Some(place));
+            let Some(after) = self.fits(here, place) else {
+                continue;
+            };
+            let class = self.classes.of[place as usize];
+            if self.classes.is_read[class as usize] {
                 return std::iter::once(place).collect();
             }
-            live.push(place);
+            let same = |first: &&mut (u32, u32)| self.classes.of[first.0 as usize] == class;
+            match firsts.iter_mut().find(same) {
+                Some((first, _))
+                    if self.problem.returns[place as usize]
+                        < self.problem.returns[*first as usize] =>
+                {
+                    *first = place;
+                }
+                Some(_) => {}
+                None => firsts.push((place, after)),
+            }
         }
-        live.sort_unstable_by_key(|place| std::cmp::Reverse(problem.returns[*place as usize]));
-        let mut candidates: Places = self
-            .open
-            .iter()
-            .copied()
-            .take_while(|place| problem.calls[*place as usize] < here.front)
-            .filter(|place| {
-                let is_used = |place: u32| has(&here.used, problem.slots[place as usize]);
-                !is_used(*place) && problem.twins[*place as usize].is_none_or(is_used)
-            })
-            .collect();
-        candidates.extend(live);
-        candidates
+        self.ranked(here, &firsts)
     }
 
-    /// True where the operation is possible here and, after an open one, shows that it was needed.
-    fn fits(&self, here: &Configuration, place: u32) -> bool {
-        let Some(after) = self.problem.step(self.states.get(here.state), place) else {
-            return false;
+    /// Open operations that may come next, where no equal one of known result may.
+    fn open_ones(&mut self, here: Position) -> Places {
+        let mut firsts: SmallVec<[(u32, u32); 8]> = SmallVec::new();
+        let known = self.questions(here);
+        for queue in 0..self.open.len() {
+            let Some(place) = self.open.first(queue) else {
+                continue;
+            };
+            if self.problem.calls[place as usize] > here.front {
+                continue;
+            }
+            if let Some(after) = self.fits(here, place).filter(|after| *after != here.state)
+                && !known.contains(&(self.classes.question[place as usize], after))
+            {
+                firsts.push((place, after));
+            }
+        }
+        self.ranked(here, &firsts)
+    }
+
+    /// What operations of known result ask and bring about here.
+    fn questions(&mut self, here: Position) -> SmallVec<[(u32, u32); 8]> {
+        let mut known = SmallVec::new();
+        let mut at = self.waiting.after(None);
+        while let Some(place) = at.filter(|place| self.problem.calls[*place as usize] < here.front)
+        {
+            at = self.waiting.after(Some(place));
+            if let Some(after) = self.fits(here, place) {
+                known.push((self.classes.question[place as usize], after));
+            }
+        }
+        known
+    }
+
+    /// Puts the best last; a narrow search drops what the front does not need.
+    fn ranked(&mut self, here: Position, firsts: &[(u32, u32)]) -> Places {
+        let Some(urgent) = self.problem.events.get(here.front as usize) else {
+            return Places::new();
         };
-        match here.before.checked_sub(1) {
-            None => true,
-            Some(before) => {
-                self.problem.step(self.states.get(before), place).as_ref() != Some(&after)
-            }
+        let urgent = urgent.place();
+        let mut ranked: SmallVec<[Ranked; 8]> = SmallVec::new();
+        for (place, after) in firsts {
+            let is_choosy = self.classes.is_choosy[self.classes.of[*place as usize] as usize];
+            let rank = if *place == urgent || is_choosy && !self.problem.is_open(*place) {
+                u32::from(*place == urgent && !is_choosy)
+            } else if self.classes.step(*after, urgent).is_some() {
+                2
+            } else {
+                3
+            };
+            let returns = self.problem.returns[*place as usize];
+            let (rank, returns) = self.unrest.twist(*place, rank, returns);
+            ranked.push((Reverse(rank), Reverse(returns), *place));
         }
+        let is_wide = self.unrest.salt % 2 == 1;
+        if self.cuts.is_narrow && !is_wide && ranked.iter().any(|(Reverse(rank), ..)| *rank < 3) {
+            ranked.retain(|(Reverse(rank), ..)| *rank < 3);
+        }
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(.., place)| place).collect()
     }
 
-    /// The configuration after `place`, unless it is impossible or was visited before.
-    fn apply(&mut self, here: &Configuration, place: u32) -> Option<Configuration> {
-        if !self.fits(here, place) {
-            return None;
-        }
-        let state = self.problem.step(self.states.get(here.state), place)?;
-        let mut next = here.clone();
-        next.state = self.states.intern(state);
-        let slot = self.problem.slots[place as usize];
-        if self.problem.is_open(place) {
-            next.before = here.state + 1;
-            if !self.is_relaxed {
-                set(&mut next.used, slot);
-            }
+    /// The state after `place`, if it is possible here and, after an open one, shows that the open
+    /// one was needed.
+    fn fits(&mut self, here: Position, place: u32) -> Option<u32> {
+        let after = self.classes.step(here.state, place)?;
+        let matters =
+            here.before == NOWHERE || self.classes.step(here.before, place) != Some(after);
+        matters.then_some(after)
+    }
+
+    /// The position after `place`, unless it is a dead end.
+    fn apply(&mut self, here: Position, place: u32) -> Option<Position> {
+        let state = self.classes.step(here.state, place)?;
+        self.done ^= mix(u64::from(place));
+        let mut next = Position {
+            state,
+            before: NOWHERE,
+            front: here.front,
+        };
+        if self.problem.returns[place as usize] == OPEN {
+            next.before = here.state;
+            self.open.take(place);
         } else {
-            next.before = 0;
-            set(&mut next.done, slot);
             self.waiting.remove(place);
+            self.is_done[place as usize] = true;
             self.advance(&mut next);
         }
-        if self.seen.insert(next.clone()) {
-            return Some(next);
+        if self.dead_ends.contains(&self.key(next)) {
+            self.undo(place);
+            return None;
         }
-        if !self.problem.is_open(place) {
-            self.waiting.restore(place);
-        }
-        None
+        Some(next)
     }
 
-    /// Moves the front to the first return that is still to be explained. The slots of those that
-    /// it passes are free for others from then on.
-    fn advance(&self, here: &mut Configuration) {
+    fn undo(&mut self, place: u32) {
+        self.done ^= mix(u64::from(place));
+        if self.problem.returns[place as usize] == OPEN {
+            self.open.put_back(place);
+        } else {
+            self.waiting.restore(place);
+            self.is_done[place as usize] = false;
+        }
+    }
+
+    /// After long without progress, a position further back, with other preferences from there on.
+    fn perhaps_go_back(&mut self, here: Position) -> Position {
+        let unrest = &mut self.unrest;
+        if here.front > self.deepest_front {
+            if unrest.salt > 0 && here.front - self.deepest_front > super::unrest::PATIENCE {
+                *unrest = Unrest::default();
+            }
+            if unrest.salt == 0 {
+                self.deepest_front = here.front;
+            }
+            unrest.visits = 0;
+        }
+        let Some(distance) = unrest.visit() else {
+            return here;
+        };
+        let keep = self.stack.len().saturating_sub(distance);
+        self.dead_ends.clear();
+        let mut here = here;
+        while self.stack.len() > keep {
+            let frame = self.stack.pop().expect("it is longer");
+            self.undo(frame.applied);
+            here = frame.position;
+        }
+        self.shared = self.shared.min(keep);
+        here
+    }
+
+    /// Moves the front to the first return that is still to be explained.
+    fn advance(&self, here: &mut Position) {
         while let Some(event) = self.problem.events.get(here.front as usize) {
-            if let Event::Return(place) = event {
-                let slot = self.problem.slots[*place as usize];
-                if !has(&here.done, slot) {
-                    return;
-                }
-                clear(&mut here.done, slot);
+            if event.is_return() && !self.is_done[event.place() as usize] {
+                return;
             }
             here.front += 1;
         }
     }
 
-    fn is_spent(&self) -> bool {
-        let states = self.visited();
-        let bytes = states * (size_of::<Configuration>() as u64 + 1)
-            + (self.stack.len() * size_of::<Frame>()) as u64;
-        states >= self.budget.states_max
-            || bytes >= self.budget.bytes_max
-            || (states.is_multiple_of(1024)
-                && self
-                    .budget
-                    .wall_max
-                    .is_some_and(|wall| self.started.elapsed() >= wall))
+    /// The set of operations done determines the front.
+    fn key(&self, here: Position) -> u128 {
+        let states = u64::from(here.state) << 32 | u64::from(here.before);
+        self.done ^ mix(states).rotate_left(64)
+    }
+
+    fn bytes(&self) -> usize {
+        self.dead_ends.len() * 2 * size_of::<u128>() + self.stack.len() * size_of::<Frame>()
     }
 
     fn order(&self) -> Vec<u32> {
         self.stack.iter().map(|frame| frame.applied).collect()
     }
 
+    /// Remembers how far the search got: to the latest front, by the longest way.
     fn keep_deepest(&mut self) {
-        if self.stack.len() > self.deepest.len() {
-            self.deepest = self.order();
+        let front = self.stack.last().map_or(0, |frame| frame.position.front);
+        if (front, self.stack.len()) > (self.deepest_front, self.deepest.len()) {
+            self.deepest_front = front;
+            self.deepest.truncate(self.shared);
+            self.deepest
+                .extend(self.stack[self.shared..].iter().map(|frame| frame.applied));
+            self.shared = self.stack.len();
         }
-    }
-}
-
-/// Operations with a return that are still to be done: a list in order of call from which any can
-/// be taken out, and put back in reverse order of taking, each in constant time.
-struct Waiting {
-    next: Vec<u32>,
-    previous: Vec<u32>,
-    is_in: Vec<bool>,
-}
-
-impl Waiting {
-    fn new(places: Vec<u32>, total: usize) -> Self {
-        let end = u32::try_from(total).expect("checked by Problem::new");
-        let mut list = Waiting {
-            next: vec![end; total + 1],
-            previous: vec![end; total + 1],
-            is_in: vec![false; total],
-        };
-        let mut last = end;
-        for place in places {
-            list.next[last as usize] = place;
-            list.previous[place as usize] = last;
-            list.is_in[place as usize] = true;
-            last = place;
-        }
-        list.previous[end as usize] = last;
-        list
-    }
-
-    fn remove(&mut self, place: u32) {
-        let (previous, next) = (self.previous[place as usize], self.next[place as usize]);
-        self.next[previous as usize] = next;
-        self.previous[next as usize] = previous;
-    }
-
-    /// Puts back the last one taken; nothing where it is an open operation, which is never in.
-    fn restore(&mut self, place: u32) {
-        if self.is_in[place as usize] {
-            let (previous, next) = (self.previous[place as usize], self.next[place as usize]);
-            self.next[previous as usize] = place;
-            self.previous[next as usize] = place;
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let end = self.is_in.len();
-        let mut at = self.next[end];
-        std::iter::from_fn(move || {
-            let place = at;
-            ((place as usize) < end).then(|| {
-                at = self.next[place as usize];
-                place
-            })
-        })
-    }
-}
-
-/// States by number: equal numbers, equal states.
-struct Interner<S> {
-    numbers: FxHashMap<S, u32>,
-    states: Vec<S>,
-}
-
-impl<S> Default for Interner<S> {
-    fn default() -> Self {
-        Interner {
-            numbers: FxHashMap::default(),
-            states: Vec::new(),
-        }
-    }
-}
-
-impl<S: Clone + Eq + Hash> Interner<S> {
-    fn intern(&mut self, state: S) -> u32 {
-        if let Some(number) = self.numbers.get(&state) {
-            return *number;
-        }
-        let number = u32::try_from(self.states.len()).expect("the budget is spent long before");
-        self.states.push(state.clone());
-        self.numbers.insert(state, number);
-        number
-    }
-
-    fn get(&self, number: u32) -> &S {
-        &self.states[number as usize]
-    }
-}
-
-fn has(bits: &Bits, slot: u32) -> bool {
-    bits.get(slot as usize / 64)
-        .is_some_and(|word| word >> (slot % 64) & 1 == 1)
-}
-
-fn set(bits: &mut Bits, slot: u32) {
-    let word = slot as usize / 64;
-    if bits.len() <= word {
-        bits.resize(word + 1, 0);
-    }
-    bits[word] |= 1 << (slot % 64);
-}
-
-/// Equal sets must be equal bits, so trailing zeros go.
-fn clear(bits: &mut Bits, slot: u32) {
-    bits[slot as usize / 64] &= !(1 << (slot % 64));
-    while bits.last() == Some(&0) {
-        bits.pop();
     }
 }

@@ -1,6 +1,6 @@
 //! Many independent objects of one kind, each under its key.
 
-use super::Model;
+use super::{Model, RegisterStep};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -68,6 +68,10 @@ where
 
     fn is_read(&self, op: &Self::Op, ret: Option<&M::Ret>) -> bool {
         self.object.is_read(&op.op, ret)
+    }
+
+    fn as_register(&self, op: &Self::Op, ret: Option<&M::Ret>) -> Option<RegisterStep> {
+        self.object.as_register(&op.op, ret)
     }
 
     fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {

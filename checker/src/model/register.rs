@@ -34,6 +34,24 @@ pub enum RegisterRet {
     Swapped(bool),
 }
 
+/// What an operation does to a register, its result included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterStep {
+    /// That value was seen.
+    Read(Option<i64>),
+    /// That value was put.
+    Write(i64),
+    /// `new` was put if `expect` was there.
+    Cas {
+        /// What had to be there.
+        expect: Option<i64>,
+        /// What was put there.
+        new: i64,
+        /// Whether it was; `None` where nobody knows.
+        swapped: Option<bool>,
+    },
+}
+
 impl Model for CasRegister {
     type Op = RegisterOp;
     type Ret = RegisterRet;
@@ -74,6 +92,27 @@ impl Model for CasRegister {
             RegisterOp::Cas { expect, new } => {
                 *expect == Some(*new) || ret == Some(&RegisterRet::Swapped(false))
             }
+        }
+    }
+
+    fn as_register(&self, op: &RegisterOp, ret: Option<&RegisterRet>) -> Option<RegisterStep> {
+        match (op, ret) {
+            (RegisterOp::Read, Some(RegisterRet::Value(seen))) => Some(RegisterStep::Read(*seen)),
+            (RegisterOp::Write(new), None | Some(RegisterRet::Written)) => {
+                Some(RegisterStep::Write(*new))
+            }
+            (RegisterOp::Cas { expect, new }, None | Some(RegisterRet::Swapped(_))) => {
+                let swapped = match ret {
+                    Some(RegisterRet::Swapped(swapped)) => Some(*swapped),
+                    _ => None,
+                };
+                Some(RegisterStep::Cas {
+                    expect: *expect,
+                    new: *new,
+                    swapped,
+                })
+            }
+            _ => None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What several test files share: drawings as histories, and exhaustive search.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
+use ordeal_checker::history::{
+    History, HistoryBuilder, Operation, OperationId, Outcome, Process, Reason, Time,
+};
 use ordeal_checker::model::{Model, RegisterOp, RegisterRet};
 
 pub(crate) type RegisterHistory = History<RegisterOp, RegisterRet>;
@@ -94,6 +96,45 @@ pub(crate) fn exhaustive<M: Model>(model: &M, history: &History<M::Op, M::Ret>) 
         })
     }
     extend(model, history, &model.init(), 0)
+}
+
+/// The same history with only those operations.
+pub(crate) fn redrawn(
+    history: &RegisterHistory,
+    kept: impl Iterator<Item = OperationId>,
+) -> RegisterHistory {
+    let mut builder = HistoryBuilder::new();
+    for id in kept {
+        let operation = history.get(id);
+        // Each under a process of its own, so that any order of them is well-formed.
+        let process = Process(id.0 as u64);
+        builder
+            .invoke(process, operation.invoked(), *operation.op())
+            .unwrap();
+        if let Some(at) = operation.completed() {
+            builder
+                .complete(process, at, operation.outcome().clone())
+                .unwrap();
+        }
+    }
+    builder.finish()
+}
+
+/// True where a value was seen that nobody in the history wrote.
+pub(crate) fn has_orphan(history: &RegisterHistory) -> bool {
+    let writes = |operation: &Operation<RegisterOp, RegisterRet>| match operation.op() {
+        RegisterOp::Write(new) | RegisterOp::Cas { new, .. } => Some(*new),
+        RegisterOp::Read => None,
+    };
+    let written: Vec<i64> = history.operations().iter().filter_map(writes).collect();
+    history.operations().iter().any(|operation| {
+        let needs = match (operation.op(), operation.outcome().ok()) {
+            (RegisterOp::Read, Some(RegisterRet::Value(seen))) => *seen,
+            (RegisterOp::Cas { expect, .. }, Some(RegisterRet::Swapped(true))) => *expect,
+            _ => None,
+        };
+        needs.is_some_and(|needs| !written.contains(&needs))
+    })
 }
 
 /// A small reproducible generator (SplitMix64: Steele, Lea and Flood 2014).

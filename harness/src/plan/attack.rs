@@ -5,11 +5,11 @@ use ordeal_workloads::Name as WorkloadName;
 
 /// What finds a defect of the bundled node; `None` for one without a recipe.
 ///
-/// | defect | why this finds it |
-/// |---|---|
-/// | `read_leader_local` | a leader that is cut off goes on answering its clients, while the others elect another and write |
-/// | `ack_on_append` | a leader that is cut off goes on acknowledging what nobody else has |
-/// | `no_log_check_in_vote` | a node that was cut off comes back with a short log and a high term, and is elected |
+/// - `read_leader_local`: a leader that is cut off goes on answering its clients, while the others
+///   elect another one and write.
+/// - `ack_on_append`: a leader that is cut off goes on acknowledging what nobody else has.
+/// - `no_log_check_in_vote`: a node that was cut off comes back with a short log and a high term,
+///   and is elected.
 pub(crate) fn attack(defect: &str) -> Option<(WorkloadName, Nemesis)> {
     Some(match defect {
         "read_leader_local" => (WorkloadName::Register, Nemesis::IsolateLeader),

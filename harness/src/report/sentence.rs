@@ -20,6 +20,9 @@ pub(super) fn question(axis: &str) -> &'static str {
 /// The verdict as one word and one sentence.
 pub(super) fn headline(verdict: &Verdict) -> (&'static str, &'static str) {
     match verdict.exit() {
+        Exit::Valid if verdict.nemesis == "none" => {
+            ("Valid", "Every promise was kept; no faults were planned.")
+        }
         Exit::Valid => (
             "Valid",
             "Every promise was kept, under faults that really happened.",

@@ -109,12 +109,8 @@ fn unproven(record: &FaultRecord) -> Anomaly {
 }
 
 fn operations(evidence: &Evidence) -> Finding {
-    let main_s = evidence
-        .milestones
-        .healed
-        .0
-        .saturating_sub(evidence.milestones.main.0)
-        / 1_000_000_000;
+    let at = &evidence.milestones;
+    let main_s = at.healed.0.saturating_sub(at.main.0) / 1_000_000_000;
     let ok = evidence
         .events
         .iter()
@@ -122,25 +118,26 @@ fn operations(evidence: &Evidence) -> Finding {
         .count() as u64;
     let during = ok_during_faults(&evidence.events, &evidence.faults);
     let needed = OK_PER_SECOND_MIN * main_s.max(1);
-    let under_faults = evidence
-        .faults
-        .iter()
-        .any(|record| record.window_ns.is_some());
     let (validity, summary) = if ok < needed {
         let summary = format!("only {ok} operations succeeded in {main_s} s: {needed} are needed");
         (Validity::Unknown, summary)
-    } else if under_faults && during < OK_DURING_FAULTS_MIN {
-        let summary = format!(
-            "only {during} operations succeeded under faults: {OK_DURING_FAULTS_MIN} are needed"
-        );
-        (Validity::Unknown, summary)
-    } else if under_faults {
-        (
-            Validity::Valid,
-            format!("{ok} operations succeeded, {during} of them under faults"),
+    } else if !evidence
+        .faults
+        .iter()
+        .any(|record| record.effect.is_installed())
+    {
+        (Validity::Valid, format!("{ok} operations succeeded"))
+    } else if let Some(first) = first_of_outages_only(&evidence.faults, evidence.plan.nodes) {
+        let after = ok_after(&evidence.events, first);
+        enough(
+            after,
+            &format!("{ok} operations succeeded, {after} of them after an outage"),
         )
     } else {
-        (Validity::Valid, format!("{ok} operations succeeded"))
+        enough(
+            during,
+            &format!("{ok} operations succeeded, {during} of them under faults"),
+        )
     };
     Finding {
         check: "operations".into(),
@@ -152,6 +149,41 @@ fn operations(evidence: &Evidence) -> Finding {
             ("ok_during_faults".to_owned(), json!(during)),
         ]),
     }
+}
+
+fn enough(tested: u64, summary: &str) -> (Validity, String) {
+    if tested >= OK_DURING_FAULTS_MIN {
+        (Validity::Valid, summary.to_owned())
+    } else {
+        (
+            Validity::Unknown,
+            format!("{summary}: {OK_DURING_FAULTS_MIN} are needed"),
+        )
+    }
+}
+
+/// When the first proven fault was healed, where every proven fault stopped all nodes at once.
+/// Nobody can work during such an outage; what was there before it must be there after it.
+fn first_of_outages_only(records: &[FaultRecord], nodes: u16) -> Option<u64> {
+    let is_outage = |record: &&FaultRecord| {
+        record.planned.fault.class() != FaultClass::Partition
+            && record.nodes.len() == usize::from(nodes)
+    };
+    let proven = || records.iter().filter(|record| record.effect.is_installed());
+    if !proven().all(|record| is_outage(&record)) {
+        return None;
+    }
+    proven()
+        .filter_map(|record| record.window_ns)
+        .map(|(_, healed)| healed)
+        .min()
+}
+
+fn ok_after(events: &[Event], at: u64) -> u64 {
+    events
+        .iter()
+        .filter(|event| ok_in_main(event) && event.time.0 > at)
+        .count() as u64
 }
 
 fn ok_in_main(event: &Event) -> bool {
@@ -170,4 +202,65 @@ pub(super) fn ok_during_faults(events: &[Event], records: &[FaultRecord]) -> u64
         .iter()
         .filter(|event| ok_in_main(event) && inside(event.time))
         .count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ordeal_nemesis::proof::Dropped;
+    use ordeal_nemesis::{Node, PlannedFault, Proof};
+    use std::slice::from_ref;
+
+    fn record(fault: &str, nodes: u16, window_ns: (u64, u64), effect: Effect) -> FaultRecord {
+        let fault = fault.parse().unwrap();
+        FaultRecord {
+            planned: PlannedFault {
+                id: 1,
+                at_ms: 0,
+                for_ms: 1,
+                fault,
+            },
+            nodes: Node::first(nodes).collect(),
+            window_ns: Some(window_ns),
+            effect,
+            healed: true,
+        }
+    }
+
+    fn proven() -> Effect {
+        Effect::Installed(Proof::Cut(Dropped::default()))
+    }
+
+    #[test]
+    fn a_class_that_was_never_proven_makes_the_run_worthless() {
+        let no_effect = || Effect::NoEffect("no packet met the cut".into());
+        let cut = record("isolate n1", 5, (1, 9), no_effect());
+        let kill = record("kill n1", 1, (1, 9), proven());
+        let finding = faults(&[cut.clone(), kill.clone()], false);
+        assert_eq!(finding.validity, Validity::Invalid);
+        assert_eq!(finding.summary, "no partition was proven");
+        assert_eq!(finding.anomalies[0].kind, "fault_without_effect");
+        assert_eq!(faults(&[cut], true).validity, Validity::Unknown);
+        let other_cut = record("isolate n1", 5, (1, 9), proven());
+        assert_eq!(faults(&[kill, other_cut], false).validity, Validity::Valid);
+    }
+
+    #[test]
+    fn a_fault_that_could_not_be_healed_is_never_passed_over() {
+        let stuck = FaultRecord {
+            healed: false,
+            ..record("kill n1", 1, (1, 9), proven())
+        };
+        assert_eq!(faults(&[stuck], false).validity, Validity::Invalid);
+    }
+
+    #[test]
+    fn an_outage_of_all_nodes_is_judged_by_what_works_after_it() {
+        let all = record("kill all", 5, (10, 20), proven());
+        let one = record("kill n1", 1, (12, 30), proven());
+        assert_eq!(first_of_outages_only(from_ref(&all), 5), Some(20));
+        assert_eq!(first_of_outages_only(&[all, one], 5), None);
+        let cut = record("halves n1 n2 | n3 n4 n5", 5, (10, 20), proven());
+        assert_eq!(first_of_outages_only(&[cut], 5), None);
+    }
 }

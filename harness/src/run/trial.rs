@@ -27,8 +27,6 @@ use tokio_util::sync::CancellationToken;
 const FIRST_WRITE_WITHIN: Duration = Duration::from_secs(20);
 /// How often to look for a leader while there is none.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// A final read that fails is asked again, as another operation, up to so often.
-const FINAL_READS_MAX: u32 = 10;
 /// Between two attempts of a final read.
 const FINAL_READ_PAUSE: Duration = Duration::from_millis(100);
 
@@ -246,10 +244,12 @@ impl<'a> Trial<'a> {
     pub(super) async fn final_reads(&mut self) -> Result<(), RigError> {
         self.live.phase("final reads");
         let reads = Arc::new(self.setting.workload.final_reads(&self.used));
+        // A cluster that does not serve any more must not hold up its verdict.
+        let end = Instant::now() + self.plan.recovery_bound.0;
         self.of_every_node(move |mut session| {
             let reads = reads.clone();
             async move {
-                let done = read_all(&mut session, &reads).await;
+                let done = read_all(&mut session, &reads, end).await;
                 (session, done)
             }
         })
@@ -296,13 +296,14 @@ fn next(probes: &AtomicU64) -> u64 {
     probes.fetch_add(1, Relaxed) + 1
 }
 
-async fn read_all(session: &mut Session, reads: &[Op]) -> Result<(), ClientError> {
+/// A read that fails is asked again, as another operation, until the time is up.
+async fn read_all(session: &mut Session, reads: &[Op], end: Instant) -> Result<(), ClientError> {
     for read in reads {
-        for _ in 0..FINAL_READS_MAX {
-            if session.invoke(read, Phase::Final).await?.is_some() {
-                break;
-            }
+        while session.invoke(read, Phase::Final).await?.is_none() {
             sleep(FINAL_READ_PAUSE).await;
+            if Instant::now() >= end {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -51,9 +51,11 @@ fn the_tree_is_tidy() {
     walk(root, root, &mut sources).unwrap();
     for must in [
         ".ci/run",
+        "ARCHITECTURE.md",
         "Cargo.toml",
-        "harness/src/main.rs",
+        "README.md",
         "checker/src/lib.rs",
+        "harness/src/main.rs",
     ] {
         assert!(
             sources.iter().any(|source| source.path == must),

@@ -22,14 +22,7 @@ const PURE: &[&str] = &["checker", "workloads"];
 /// What a pure folder may not build on.
 const IMPURE_PACKAGES: &[&str] = &["tokio", "reqwest", "axum", "nix", "libc", "rustix"];
 /// All that the tester may know of the system under test.
-const NODE_FACE: &[&str] = &[
-    "protocol",
-    "NodeArgs",
-    "run",
-    "defect",
-    "defects",
-    "simulation",
-];
+const NODE_FACE: &[&str] = &["protocol", "NodeArgs", "run", "defect"];
 /// What the Raft core may not touch: its clock, disk, network and dice are inputs.
 const RAFT_FOREIGN: &[&str] = &[
     "tokio",

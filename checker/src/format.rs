@@ -1,0 +1,103 @@
+//! History files: other tools' and our own, read event by event, so that a file need not fit in
+//! memory.
+//!
+//! | format | looks like |
+//! |---|---|
+//! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"read","key":1,"time":12}` |
+//! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`; porcupine's kv too |
+//! | [`Format::Json`] | `[{"process":1,"type":"invoke","value":[["append",1,2]]}, …` |
+//! | [`Format::Console`] | `INFO  jepsen.util - 1 :invoke :write 3` |
+//!
+//! Events of a nemesis are skipped. A process that goes on after an unknown outcome, which some
+//! tools allow, goes on under a new number.
+
+mod console;
+mod edn;
+mod jepsen;
+mod json;
+
+use std::fmt;
+use std::io::BufRead;
+
+use crate::history::Event;
+
+pub use edn::write_edn;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Our own: one JSON event a line.
+    Jsonl,
+    /// Jepsen's EDN, as a vector, a list or lines.
+    Edn,
+    /// Jepsen's events as JSON, in an array or one after the other.
+    Json,
+    /// Jepsen's console log.
+    Console,
+}
+
+impl Format {
+    /// All, with the names that a command line takes.
+    pub const ALL: [(&'static str, Format); 4] = [
+        ("jsonl", Format::Jsonl),
+        ("edn", Format::Edn),
+        ("json", Format::Json),
+        ("console", Format::Console),
+    ];
+
+    /// What a file with that beginning is, if it can be told.
+    pub fn guess(beginning: &str) -> Option<Format> {
+        let text = beginning.trim_start();
+        let inner = text.trim_start_matches(['[', '(', ' ', '\n']);
+        if text.starts_with("INFO") {
+            Some(Format::Console)
+        } else if inner.starts_with("{\"") {
+            let line = text.lines().next().unwrap_or_default();
+            let is_ours = serde_json::from_str::<Event>(line).is_ok();
+            Some(if is_ours { Format::Jsonl } else { Format::Json })
+        } else if inner.starts_with('{') || inner.starts_with(';') || inner.starts_with('#') {
+            Some(Format::Edn)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Format::ALL.iter().find(|(_, format)| format == self);
+        f.pad(name.map_or("?", |(name, _)| name))
+    }
+}
+
+/// A file that cannot be read, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct FormatError {
+    /// Counted from one.
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl FormatError {
+    pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
+        FormatError {
+            line,
+            what: what.into(),
+        }
+    }
+}
+
+/// An event, and the line that it ends on.
+pub type Line = Result<(usize, Event), FormatError>;
+
+/// The events of a file, one after the other.
+pub fn events<R: BufRead + 'static>(input: R, format: Format) -> Box<dyn Iterator<Item = Line>> {
+    match format {
+        Format::Jsonl => Box::new(json::lines(input)),
+        Format::Edn => Box::new(jepsen::Events::new(edn::Forms::new(input))),
+        Format::Json => Box::new(jepsen::Events::new(json::Objects::new(input))),
+        Format::Console => Box::new(console::lines(input)),
+    }
+}

@@ -1,0 +1,118 @@
+//! JSON: our own lines, and Jepsen's objects in an array or one after the other.
+
+use std::io::BufRead;
+
+use serde_json::Value;
+
+use super::{FormatError, Line};
+use crate::history::Event;
+
+/// Longer objects than that are no events.
+const OBJECT_MAX: usize = 64 << 20;
+
+pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
+    let numbered = (1..).zip(input.lines());
+    numbered.filter_map(|(number, line)| {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return Some(Err(FormatError::new(number, error.to_string()))),
+        };
+        (!line.trim().is_empty()).then(|| {
+            serde_json::from_str::<Event>(&line)
+                .map(|event| (number, event))
+                .map_err(|error| FormatError::new(number, error.to_string()))
+        })
+    })
+}
+
+/// The outermost objects of a JSON text, whatever array or commas are around them.
+pub(super) struct Objects<R> {
+    input: R,
+    line: usize,
+    failed: bool,
+}
+
+impl<R: BufRead> Objects<R> {
+    pub(super) fn new(input: R) -> Self {
+        Objects {
+            input,
+            line: 1,
+            failed: false,
+        }
+    }
+
+    fn byte(&mut self) -> Result<Option<u8>, FormatError> {
+        let error = |line, error: std::io::Error| FormatError::new(line, error.to_string());
+        let byte = self
+            .input
+            .fill_buf()
+            .map_err(|e| error(self.line, e))?
+            .first()
+            .copied();
+        if byte.is_some() {
+            self.input.consume(1);
+        }
+        self.line += usize::from(byte == Some(b'\n'));
+        Ok(byte)
+    }
+
+    fn object(&mut self) -> Result<Option<Value>, FormatError> {
+        let (mut text, mut depth) = (Vec::new(), 0_usize);
+        let (mut is_string, mut is_escaped) = (false, false);
+        loop {
+            let Some(byte) = self.byte()? else {
+                let what = "the file ends within an object";
+                return if depth == 0 {
+                    Ok(None)
+                } else {
+                    Err(FormatError::new(self.line, what))
+                };
+            };
+            if depth == 0 && byte != b'{' {
+                if byte.is_ascii_whitespace() || b"[],".contains(&byte) {
+                    continue;
+                }
+                let what = format!("expected an object, found {:?}", char::from(byte));
+                return Err(FormatError::new(self.line, what));
+            }
+            text.push(byte);
+            if text.len() > OBJECT_MAX {
+                return Err(FormatError::new(self.line, "an object of more than 64 MiB"));
+            }
+            if is_escaped {
+                is_escaped = false;
+            } else if is_string {
+                is_escaped = byte == b'\\';
+                is_string = byte != b'"';
+            } else {
+                match byte {
+                    b'"' => is_string = true,
+                    b'{' => depth += 1,
+                    b'}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    let object = serde_json::from_slice(&text);
+                    let at =
+                        |error: serde_json::Error| FormatError::new(self.line, error.to_string());
+                    return object.map(Some).map_err(at);
+                }
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Objects<R> {
+    type Item = Result<(usize, Value), FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let object = self.object();
+        self.failed = object.is_err();
+        object
+            .transpose()
+            .map(|object| object.map(|object| (self.line, object)))
+    }
+}

@@ -1,0 +1,163 @@
+//! From a history file to a verdict: format and model are guessed where they are unambiguous.
+
+mod reading;
+mod subject;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::budget::Budget;
+use crate::format::{self, Format, FormatError};
+use crate::history::{Event, MalformedHistory};
+use crate::verdict::Finding;
+
+pub use subject::Subject;
+
+/// What to judge by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How the file is written; guessed if not given.
+    pub format: Option<Format>,
+    /// What the history is of; guessed if not given.
+    pub model: Option<Subject>,
+    /// How much the search may spend on each key.
+    pub budget: Budget,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which file.
+    pub path: PathBuf,
+    /// How it was read.
+    pub format: Format,
+    /// What it was judged as.
+    pub model: Subject,
+    /// How many events it has.
+    pub events: usize,
+    /// The verdict.
+    pub finding: Finding,
+    /// The verdict with its evidence drawn for a terminal, where there is something to explain.
+    pub explanation: Option<String>,
+}
+
+/// A file that could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// It could not be opened or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path}: {source}")]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Where and how.
+        source: FormatError,
+    },
+    /// Its events are no history.
+    #[error("{path}: line {line}: {source}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        line: usize,
+        /// How.
+        source: MalformedHistory,
+    },
+    /// Its format cannot be told.
+    #[error("{0}: cannot tell the format; say --format jsonl, edn, json or console")]
+    UnknownFormat(PathBuf),
+    /// Its model cannot be told.
+    #[error("{path}: cannot tell the model from the operations ({operations}); say --model")]
+    UnknownModel {
+        /// Which file.
+        path: PathBuf,
+        /// What operations there are.
+        operations: String,
+    },
+}
+
+/// What kept a subject from being judged, before the path is known.
+pub(crate) enum Unjudgeable {
+    Format(FormatError),
+    Malformed(usize, MalformedHistory),
+}
+
+impl From<FormatError> for Unjudgeable {
+    fn from(error: FormatError) -> Self {
+        Unjudgeable::Format(error)
+    }
+}
+
+/// Reads and judges one file.
+///
+/// # Errors
+/// If it cannot be read, is not a history, or what it is cannot be told.
+pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> {
+    let io = |source| JudgeError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+    let beginning = String::from_utf8_lossy(input.fill_buf().map_err(io)?).into_owned();
+    let format = options.format.or_else(|| Format::guess(&beginning));
+    let format = format.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
+    let mut ahead = Vec::new();
+    let mut lines = format::events(input, format);
+    let model = match options.model {
+        Some(model) => model,
+        None => {
+            let seen = |error| JudgeError::Format {
+                path: path.to_owned(),
+                source: error,
+            };
+            for line in lines.by_ref().take(LOOK_AHEAD) {
+                ahead.push(line.map_err(seen)?);
+            }
+            Subject::guess(ahead.iter().map(|(_, event)| event)).ok_or_else(|| {
+                JudgeError::UnknownModel {
+                    path: path.to_owned(),
+                    operations: names(&ahead),
+                }
+            })?
+        }
+    };
+    let lines = ahead.into_iter().map(Ok).chain(lines);
+    let judged = model
+        .judge(lines, &options.budget)
+        .map_err(|error| match error {
+            Unjudgeable::Format(source) => JudgeError::Format {
+                path: path.to_owned(),
+                source,
+            },
+            Unjudgeable::Malformed(line, source) => JudgeError::Malformed {
+                path: path.to_owned(),
+                line,
+                source,
+            },
+        })?;
+    Ok(Report {
+        path: path.to_owned(),
+        format,
+        model,
+        events: judged.events,
+        finding: judged.finding,
+        explanation: judged.explanation,
+    })
+}
+
+/// So many events are looked at to guess the model.
+const LOOK_AHEAD: usize = 10_000;
+
+fn names(events: &[(usize, Event)]) -> String {
+    let names: BTreeSet<&str> = events.iter().map(|(_, event)| event.f.as_str()).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,51 @@
+//! A number that is added to.
+
+use super::Model;
+
+/// A counter, zero at first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter;
+
+/// What can be asked of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CounterOp {
+    /// Add this, which may be negative.
+    Add(i64),
+    /// Its value.
+    Read,
+}
+
+/// What it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CounterRet {
+    /// It was added.
+    Added,
+    /// Its value.
+    Value(i64),
+}
+
+impl Model for Counter {
+    type Op = CounterOp;
+    type Ret = CounterRet;
+    type State = i64;
+    type Key = ();
+
+    fn init(&self) -> i64 {
+        0
+    }
+
+    fn step(&self, state: &i64, op: &CounterOp, ret: Option<&CounterRet>) -> Option<i64> {
+        match (op, ret) {
+            (CounterOp::Add(by), None | Some(CounterRet::Added)) => state.checked_add(*by),
+            (CounterOp::Read, None) => Some(*state),
+            (CounterOp::Read, Some(CounterRet::Value(seen))) => (seen == state).then_some(*state),
+            _ => None,
+        }
+    }
+
+    fn key(&self, _: &CounterOp) {}
+
+    fn is_read(&self, op: &CounterOp, _: Option<&CounterRet>) -> bool {
+        matches!(op, CounterOp::Read | CounterOp::Add(0))
+    }
+}

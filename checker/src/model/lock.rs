@@ -1,0 +1,87 @@
+//! Locks: one holder at a time, with or without a fencing token.
+
+use super::Model;
+
+/// A lock that is free at first. Who asks is part of the operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mutex;
+
+/// A lock whose every acquisition returns a larger number than all before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FencedLock;
+
+/// What can be asked of a lock, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockOp {
+    /// Take it.
+    Acquire(u64),
+    /// Give it back.
+    Release(u64),
+}
+
+/// What a lock answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockRet {
+    /// It was done; of a fenced acquisition, its token.
+    Done(Option<u64>),
+}
+
+impl Model for Mutex {
+    type Op = LockOp;
+    type Ret = LockRet;
+    type State = Option<u64>;
+    type Key = ();
+
+    fn init(&self) -> Option<u64> {
+        None
+    }
+
+    fn step(
+        &self,
+        holder: &Option<u64>,
+        op: &LockOp,
+        ret: Option<&LockRet>,
+    ) -> Option<Option<u64>> {
+        match (op, holder, ret) {
+            (LockOp::Acquire(who), None, _) => Some(Some(*who)),
+            (LockOp::Release(who), Some(holder), _) if who == holder => Some(None),
+            // It would have been refused.
+            (_, _, None) => Some(*holder),
+            _ => None,
+        }
+    }
+
+    fn key(&self, _: &LockOp) {}
+}
+
+impl Model for FencedLock {
+    type Op = LockOp;
+    type Ret = LockRet;
+    /// The holder, and the largest token so far.
+    type State = (Option<u64>, u64);
+    type Key = ();
+
+    fn init(&self) -> (Option<u64>, u64) {
+        (None, 0)
+    }
+
+    fn step(
+        &self,
+        (holder, largest): &(Option<u64>, u64),
+        op: &LockOp,
+        ret: Option<&LockRet>,
+    ) -> Option<(Option<u64>, u64)> {
+        match (op, holder, ret) {
+            (LockOp::Acquire(who), None, Some(LockRet::Done(Some(token)))) => {
+                (token > largest).then_some((Some(*who), *token))
+            }
+            // Its token is not known, so that it fences nothing.
+            (LockOp::Acquire(who), None, None) => Some((Some(*who), *largest)),
+            (LockOp::Release(who), Some(holder), _) if who == holder => Some((None, *largest)),
+            (_, _, None) => Some((*holder, *largest)),
+            _ => None,
+        }
+    }
+
+    fn key(&self, _: &LockOp) {}
+}

@@ -1,0 +1,62 @@
+//! Several registers, read and written by one transaction at one instant.
+
+use std::collections::BTreeMap;
+
+use super::Model;
+
+/// Registers by name, nil at first: strict serializability is linearizability of the whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Registers;
+
+/// One step of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegistersOp {
+    /// Read that register.
+    Read(i64),
+    /// Write that register.
+    Write(i64, i64),
+}
+
+impl Model for Registers {
+    type Op = Vec<RegistersOp>;
+    /// What each read saw, in order.
+    type Ret = Vec<Option<i64>>;
+    type State = BTreeMap<i64, i64>;
+    type Key = ();
+
+    fn init(&self) -> BTreeMap<i64, i64> {
+        BTreeMap::new()
+    }
+
+    fn step(
+        &self,
+        state: &BTreeMap<i64, i64>,
+        op: &Vec<RegistersOp>,
+        ret: Option<&Vec<Option<i64>>>,
+    ) -> Option<BTreeMap<i64, i64>> {
+        let mut next = state.clone();
+        let mut seen = ret.map(|ret| ret.iter());
+        for step in op {
+            match step {
+                RegistersOp::Write(register, value) => {
+                    next.insert(*register, *value);
+                }
+                RegistersOp::Read(register) => {
+                    if let Some(seen) = &mut seen
+                        && seen.next()? != &next.get(register).copied()
+                    {
+                        return None;
+                    }
+                }
+            }
+        }
+        seen.is_none_or(|mut rest| rest.next().is_none())
+            .then_some(next)
+    }
+
+    fn key(&self, _: &Vec<RegistersOp>) {}
+
+    fn is_read(&self, op: &Vec<RegistersOp>, _: Option<&Vec<Option<i64>>>) -> bool {
+        op.iter().all(|step| matches!(step, RegistersOp::Read(_)))
+    }
+}
