@@ -6,7 +6,6 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use ordeal_checker::judge::{Options, Subject, check_file};
 use ordeal_checker::verdict::Validity;
@@ -96,32 +95,4 @@ fn every_history_with_a_known_verdict_gets_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[test]
-#[ignore = "a measurement: run it in release, alone"]
-fn small_files_are_decided_within_a_millisecond() {
-    let folder = histories().expect("ORDEAL_HISTORIES names the folder");
-    let mut slow = Vec::new();
-    for (path, _) in expected(&folder) {
-        let is_small = ["etcd-logs", "knossos"]
-            .iter()
-            .any(|of| path.to_string_lossy().contains(of));
-        if !is_small {
-            continue;
-        }
-        let mut times: Vec<_> = (0..20)
-            .map(|_| {
-                let began = Instant::now();
-                judge(&path, None);
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("{:?} {}", times[10], path.display());
-        if times[10].as_micros() > 1000 {
-            slow.push(format!("{:?} {}", times[10], path.display()));
-        }
-    }
-    assert!(slow.is_empty(), "{slow:#?}");
 }

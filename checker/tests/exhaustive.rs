@@ -159,33 +159,22 @@ fn replays(history: &History<Op, RegisterRet>, order: &[ordeal_checker::history:
     }
 }
 
+/// With `ORDEAL_SEEDS=0..10000000` on as many as that (minutes, in release).
 #[test]
 fn verdicts_agree_with_exhaustive_search_on_random_histories() {
-    let mut seen = [0_u64; 3];
-    for seed in 0..40_000 {
-        seen[agrees(seed) as usize] += 1;
-    }
-    let [valid, _, invalid] = seen;
-    assert!(
-        valid > 5_000 && invalid > 5_000,
-        "both kinds are there: {seen:?}"
-    );
-}
-
-/// `ORDEAL_SEEDS=0..10000000 cargo test --release -p ordeal-checker --test exhaustive -- --ignored`
-#[test]
-#[ignore = "minutes: run it in release"]
-fn verdicts_agree_with_exhaustive_search_on_as_many_as_asked_for() {
-    let asked = std::env::var("ORDEAL_SEEDS").unwrap_or_else(|_| "0..10000000".to_owned());
+    let asked = std::env::var("ORDEAL_SEEDS").unwrap_or_else(|_| "0..40000".to_owned());
     let (from, to) = asked.split_once("..").expect("ORDEAL_SEEDS=from..to");
     let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
     let mut seen = [0_u64; 3];
     for seed in from..to {
         seen[agrees(seed) as usize] += 1;
     }
-    println!(
-        "seeds {asked}: {} valid, {} invalid, no disagreement",
-        seen[0], seen[2]
+    let [valid, unknown, invalid] = seen;
+    println!("seeds {asked}: {valid} valid, {invalid} invalid, no disagreement");
+    assert_eq!(unknown, 0, "so small a history is always decided");
+    let few = (to - from) / 8;
+    assert!(
+        valid > few && invalid > few,
+        "both kinds are there: {seen:?}"
     );
-    assert_eq!(seen[1], 0, "so small a history is always decided");
 }

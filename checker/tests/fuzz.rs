@@ -9,11 +9,14 @@ use ordeal_checker::history::Event;
 use proptest::prelude::*;
 
 const SAMPLES: [&str; 4] = [
-    "{\"index\":0,\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"key\":1,\"value\":3,\"time\":12}\n\
-     {\"index\":1,\"process\":1,\"type\":\"ok\",\"f\":\"write\",\"key\":1,\"value\":null,\"time\":19}\n",
+    "{\"index\":0,\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"key\":1,\
+     \"value\":3,\"time\":12}\n\
+     {\"index\":1,\"process\":1,\"type\":\"ok\",\"f\":\"write\",\"key\":1,\
+     \"value\":null,\"time\":19}\n",
     "[{:process 1, :type :invoke, :f :cas, :value [1 2]} ; so\n {:process :nemesis :type :info}\n \
      {:process 1, :type :ok, :f :cas, :value #jepsen/tuple [1 #{2}], :error \"a\\\"b\"}]",
-    "[{\"process\":1,\"type\":\"invoke\",\"value\":[[\"append\",1,2]]},\n {\"process\":1,\"type\":\"ok\"}]",
+    "[{\"process\":1,\"type\":\"invoke\",\"value\":[[\"append\",1,2]]},\n \
+     {\"process\":1,\"type\":\"ok\"}]",
     "INFO  jepsen.util - 1\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 1   :fail   :cas    [1 2]\n",
 ];
 

@@ -1,8 +1,10 @@
 //! What each command does, from its flags to its exit code.
 
+mod check;
 mod list;
 mod run;
 mod tell;
 
+pub(crate) use check::check;
 pub(crate) use list::list;
 pub(crate) use run::run;
