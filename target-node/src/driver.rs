@@ -104,7 +104,8 @@ pub(crate) enum DriverError {
     WriterGone,
     /// A snapshot holds no state of this version.
     #[error(
-        "the snapshot up to {0} is no state that this version can read: install the version that wrote it"
+        "the snapshot up to {0} is no state that this version can read: start the version that \
+         wrote it"
     )]
     State(LogId),
 }
