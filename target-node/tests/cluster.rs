@@ -7,8 +7,12 @@
     reason = "these tests look at processes from outside, and ask again until they answer"
 )]
 
+#[path = "cluster/election.rs"]
+mod election;
 #[path = "cluster/process.rs"]
 mod process;
+#[path = "cluster/snapshot.rs"]
+mod snapshot;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
