@@ -182,6 +182,7 @@ fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
     }
     let mut survivable = BTreeSet::from(PacketEffect::ALL);
     survivable.remove(&PacketEffect::CorruptDeliver);
+    survivable.remove(&PacketEffect::Refuse);
     assert_eq!(effects, survivable);
     let all = ["1 nodes", "2 nodes", "3 nodes", "all", "leader"];
     assert_eq!(targets, all.map(str::to_owned).into());

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Inside altered_payloads_arrive_with_one_bit_flipped,
         Inside a_slow_line_carries_what_it_says,
         Inside a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones,
+        Inside new_connections_are_refused_and_open_ones_go_on,
         Inside two_shapings_of_one_edge_add_up_and_heal_separately,
         Inside a_cut_also_stops_packets_that_are_under_way,
         Inside a_heal_releases_what_waits_in_order,
@@ -357,17 +358,22 @@ fn a_slow_line_carries_what_it_says(sandbox: &Sandbox) {
     line.assert_clean();
 }
 
-fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+/// n2 listens, and n1 dials.
+fn listen(line: &Line) -> (TcpListener, impl Fn() -> std::io::Result<TcpStream>) {
     let to = SocketAddr::from((address(Node(2)), PORT));
-    let listen = move || TcpListener::bind(to).unwrap();
-    let listener = line.switch.namespace(Node(2)).spawn("listen", listen);
-    let listener = listener.unwrap().join().unwrap();
-    let dial = || {
-        let connect = move || TcpStream::connect(to);
-        let dialing = line.switch.namespace(Node(1)).spawn("dial", connect);
+    let bind = move || TcpListener::bind(to).unwrap();
+    let listener = line.switch.namespace(Node(2)).spawn("listen", bind);
+    let n1 = line.switch.namespace(Node(1)).clone();
+    let dial = move || {
+        let dialing = n1.spawn("dial", move || TcpStream::connect(to));
         dialing.unwrap().join().unwrap()
     };
+    (listener.unwrap().join().unwrap(), dial)
+}
+
+fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox) {
+    let line = Line::new(sandbox);
+    let (listener, dial) = listen(&line);
     let mut near = dial().unwrap();
     let (mut far, _) = listener.accept().unwrap();
     far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -383,14 +389,31 @@ fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox
     let refused = dial().unwrap_err().kind();
     assert_eq!(refused, ErrorKind::ConnectionRefused);
     let shaped = line.switch.unshape(id).unwrap().total();
-    assert_eq!(
-        shaped.effects[&PacketEffect::Reset],
-        2,
-        "the segment and the SYN"
-    );
+    let reset = shaped.effects[&PacketEffect::Reset];
+    assert_eq!(reset, 2, "the segment and the SYN");
     let mut near = dial().unwrap();
     near.write_all(b"c").unwrap();
     listener.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+    line.assert_clean();
+}
+
+fn new_connections_are_refused_and_open_ones_go_on(sandbox: &Sandbox) {
+    let line = Line::new(sandbox);
+    let (listener, dial) = listen(&line);
+    let mut near = dial().unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+
+    let id = line.shape("refuse 100%", 1);
+    for _ in 0..3 {
+        let refused = dial().unwrap_err().kind();
+        assert_eq!(refused, ErrorKind::ConnectionRefused);
+    }
+    near.write_all(b"a").unwrap();
+    far.read_exact(&mut [0]).unwrap();
+    let shaped = line.switch.unshape(id).unwrap().total();
+    assert_eq!(shaped.effects[&PacketEffect::Refuse], 3);
+    dial().unwrap();
+    listener.accept().unwrap();
     line.assert_clean();
 }
 

@@ -9,6 +9,7 @@
 //! | `corrupt 20%` | one bit flips, and the receiver's checksum finds it: it is dropped there |
 //! | `corrupt-deliver 20%` | one bit of its payload flips, and its checksum is made to fit |
 //! | `reset 20%` | a TCP segment resets its connection, at both ends |
+//! | `refuse 20%` | a TCP connection is refused when it is opened; open ones go on |
 //! | `rate 1mbit` | so many bits a second pass, with half a second of room to wait in |
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
@@ -33,13 +34,15 @@ pub enum PacketEffect {
     CorruptDeliver,
     /// Its TCP connection is reset.
     Reset,
+    /// It was to open a TCP connection, and is refused.
+    Refuse,
     /// It waits until there is room for it on the line.
     Rate,
 }
 
 impl PacketEffect {
     /// Every effect, in the order in which they are written.
-    pub const ALL: [PacketEffect; 8] = [
+    pub const ALL: [PacketEffect; 9] = [
         Self::Delay,
         Self::Loss,
         Self::Duplicate,
@@ -47,6 +50,7 @@ impl PacketEffect {
         Self::Corrupt,
         Self::CorruptDeliver,
         Self::Reset,
+        Self::Refuse,
         Self::Rate,
     ];
 
@@ -60,6 +64,7 @@ impl PacketEffect {
             Self::Corrupt => "corrupt",
             Self::CorruptDeliver => "corrupt-deliver",
             Self::Reset => "reset",
+            Self::Refuse => "refuse",
             Self::Rate => "rate",
         }
     }
@@ -342,7 +347,7 @@ mod tests {
             "delay 50ms",
             "delay 1500us ±250us",
             "delay 50ms ±10ms, loss 20%, duplicate 0.5%, reorder 12.25%, corrupt 1%, \
-             corrupt-deliver 0.0001%, reset 100%, rate 1mbit",
+             corrupt-deliver 0.0001%, reset 100%, refuse 5%, rate 1mbit",
             "rate 500kbit",
             "rate 999bit",
         ] {

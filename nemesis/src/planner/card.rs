@@ -67,7 +67,8 @@ impl Card {
         Self::Clients,
     ];
 
-    /// All but altered payloads: TCP promises that there are none, so few clusters look for them.
+    /// All but refusals, which only those who dial notice, and altered payloads: TCP promises that
+    /// there are none, so few clusters look for them.
     pub(super) const PACKETS: [Card; 8] = [
         Self::Packets(PacketEffect::Delay),
         Self::Packets(PacketEffect::Loss),

@@ -45,7 +45,8 @@ pub enum Nemesis {
     Bridge,
     /// Everybody who says that they lead, each alone.
     IsolateLeaders,
-    /// Every effect on packets below but altered payloads, and several at once, in turn.
+    /// Every effect on packets below but altered payloads and refusals, and several at once, in
+    /// turn.
     Packet,
     /// Packets arrive later, more or less.
     Delay,
@@ -61,6 +62,8 @@ pub enum Nemesis {
     CorruptDeliver,
     /// TCP connections are reset at both ends.
     Reset,
+    /// New TCP connections are refused, open ones go on.
+    Refuse,
     /// Packets wait for a slow line.
     Rate,
     /// Several effects on packets at once.
@@ -84,7 +87,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 30] = [
+    pub const ALL: [Nemesis; 31] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -110,6 +113,7 @@ impl Nemesis {
         Self::Corrupt,
         Self::CorruptDeliver,
         Self::Reset,
+        Self::Refuse,
         Self::Rate,
         Self::Flaky,
         Self::Mixed,
@@ -145,6 +149,7 @@ impl Nemesis {
             Self::Corrupt => &[Card::Packets(PacketEffect::Corrupt)],
             Self::CorruptDeliver => &[Card::Packets(PacketEffect::CorruptDeliver)],
             Self::Reset => &[Card::Packets(PacketEffect::Reset)],
+            Self::Refuse => &[Card::Packets(PacketEffect::Refuse)],
             Self::Rate => &[Card::Packets(PacketEffect::Rate)],
             Self::Flaky => &[Card::Flaky],
             Self::Mixed => &Card::MIXED,
@@ -181,6 +186,7 @@ impl Nemesis {
             Self::Corrupt => "corrupt",
             Self::CorruptDeliver => "corrupt-deliver",
             Self::Reset => "reset",
+            Self::Refuse => "refuse",
             Self::Rate => "rate",
             Self::Flaky => "flaky",
             Self::Mixed => "mixed",
@@ -212,7 +218,7 @@ impl Nemesis {
             Self::Bridge => "two sides that do not hear each other; one node hears both",
             Self::IsolateLeaders => "everybody who says that they lead, each cut off alone",
             Self::Packet => {
-                "what follows, but corrupt-deliver, in turn: slow, lossy, broken, reset"
+                "what follows, but corrupt-deliver and refuse, in turn: slow, lossy, broken, reset"
             }
             Self::Delay => "packets arrive later, more or less",
             Self::Loss => "packets are lost",
@@ -223,6 +229,7 @@ impl Nemesis {
                 "payloads change on the way, unnoticed: beyond what TCP promises"
             }
             Self::Reset => "TCP connections are reset at both ends",
+            Self::Refuse => "new TCP connections are refused, open ones go on",
             Self::Rate => "packets wait for a slow line",
             Self::Flaky => {
                 "several effects on packets at once: delay, loss, duplicates, a slow line"

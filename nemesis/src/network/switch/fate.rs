@@ -13,6 +13,7 @@ pub(super) struct Fate {
     pub(super) corrupted: bool,
     pub(super) altered: bool,
     pub(super) reset: bool,
+    pub(super) refused: bool,
     /// Where in the range of delays this packet and its double lie: a part of `u32::MAX`.
     pub(super) delays: [u32; 2],
     /// Which bit flips, modulo those there are.
@@ -31,6 +32,7 @@ impl Fate {
             corrupted: met(PacketEffect::Corrupt),
             altered: met(PacketEffect::CorruptDeliver),
             reset: met(PacketEffect::Reset),
+            refused: met(PacketEffect::Refuse),
             delays: [rng.random(), rng.random()],
             bit: rng.random(),
         }

@@ -1,7 +1,7 @@
 //! One edge of one shaping: what it does to each packet, and what it has done so far.
 //!
 //! ```text
-//!  packet ─▶ lost? ─▶ reset? ─▶ altered? corrupted? ─▶ rate ─▶ delay (± jitter, held back) ─▶ due
+//!  packet ─▶ lost? ─▶ reset? refused? ─▶ altered? corrupted? ─▶ rate ─▶ delay, held back ─▶ due
 //!              │        └▶ a reset back to its sender     └▶ no room: dropped
 //!              └▶ dropped                           doubled: one more, with a delay of its own
 //! ```
@@ -87,6 +87,14 @@ impl Link {
             self.count(PacketEffect::Reset);
             crossing.back.push(resets.back);
             packet.bytes = resets.onward;
+        }
+        if fate.refused
+            && packet::opens_connection(&packet.bytes)
+            && let Some(resets) = packet::resets(&packet.bytes)
+        {
+            self.count(PacketEffect::Refuse);
+            crossing.back.push(resets.back);
+            return;
         }
         if fate.altered && packet::alter(&mut packet.bytes, fate.bit) {
             self.count(PacketEffect::CorruptDeliver);

@@ -82,6 +82,12 @@ fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], low])
 }
 
+/// Whether it is the first segment of a TCP connection.
+pub(super) fn opens_connection(packet: &[u8]) -> bool {
+    let flags = transport_at(packet).and_then(|at| packet.get(at + 13));
+    flags.is_some_and(|flags| packet[9] == TCP && flags & (SYN | ACK | RST) == SYN)
+}
+
 /// Two resets in the place of one TCP segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Resets {
@@ -278,6 +284,7 @@ mod tests {
     fn a_reset_is_not_answered_and_a_syn_is_refused() {
         let mut syn = packet(TCP, 20, b"");
         syn[33] = SYN;
+        assert!(opens_connection(&syn) && !opens_connection(&packet(TCP, 20, b"")));
         let refusal = resets(&syn).unwrap().back;
         assert_eq!(refusal[33], RST | ACK);
         assert_eq!(refusal[28..32], [0, 0, 0, 8], "one after the SYN");
@@ -294,7 +301,7 @@ mod tests {
                 bytes.iter_mut().take(1).for_each(|byte| *byte = first);
                 corrupt(&mut bytes.clone(), 77);
                 alter(&mut bytes.clone(), 77);
-                let _ = resets(&bytes);
+                let _ = (resets(&bytes), opens_connection(&bytes));
             }
         }
     }
