@@ -66,7 +66,7 @@ impl NodeError {
     fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 69;
+        const UNAVAILABLE: u8 = 70;
         const SOFTWARE: u8 = 70;
         match self {
             Self::Args(_) | Self::Config(_) => USAGE,
@@ -87,7 +87,7 @@ impl NodeError {
 /// | 0 | stopped in order |
 /// | 64 | flags that make no sense |
 /// | 65 | data that is corrupt, or belongs to another node |
-/// | 69 | an address or the data directory is in use |
+/// | 70 | an address or the data directory is in use |
 /// | 70 | an I/O error or a bug |
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {

@@ -1,5 +1,6 @@
 //! `ordeal doctor`: which faults can be injected on this machine, each really tried.
 
+use crate::console::say;
 use crate::verdict::Exit;
 use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::doctor::{Row, examine};
@@ -12,8 +13,8 @@ pub(crate) fn doctor() -> Exit {
     let sandbox = match sandbox::enter() {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            eprintln!("ordeal: {error}");
-            eprintln!("ordeal: without a sandbox no fault can be injected here");
+            say(format_args!("ordeal: {error}"));
+            say("ordeal: without a sandbox no fault can be injected here");
             return Exit::Harness;
         }
     };

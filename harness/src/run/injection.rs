@@ -10,6 +10,7 @@ use ordeal_nemesis::lever::Levers;
 use ordeal_nemesis::network::Network;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The faults that are installed now, by id, in words.
@@ -39,6 +40,12 @@ impl ActiveFaults {
         }
     }
 }
+
+/// A cluster may need a while to find a leader, and a node to come back.
+const PATIENCE: Patience = Patience {
+    leader: Duration::from_secs(3),
+    serving: Duration::from_secs(10),
+};
 
 /// A schedule being run.
 pub(super) struct Injection {
@@ -87,7 +94,7 @@ impl Injection {
                 sink: &sink,
                 stop: &asked,
                 seed,
-                patience: Patience::default(),
+                patience: PATIENCE,
             };
             // Nobody listens any more only where the run has failed already.
             drop(done.0.send(injector.run(&schedule)));
@@ -104,9 +111,8 @@ impl Injection {
     }
 
     /// Heals everything that is installed and waits until it is gone.
-    pub(super) async fn heal(self) -> Vec<FaultRecord> {
+    pub(super) async fn heal(self) -> Result<Vec<FaultRecord>, RigError> {
         self.stop.request();
-        // The thread can only have panicked: coverage then misses every fault, and says so.
-        self.records.await.unwrap_or_default()
+        self.records.await.map_err(|_| RigError::NemesisGone)
     }
 }

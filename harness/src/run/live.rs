@@ -4,10 +4,11 @@
 //! elsewhere a plain line every few seconds, so that a log stays readable.
 
 use super::injection::ActiveFaults;
-use crate::console::say;
 use super::observer::Cluster;
 use super::recorder::Counters;
+use crate::console::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::injector::{FaultEvent, Step};
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
@@ -113,8 +114,11 @@ impl Live {
             Step::NoEffect => "no effect",
             Step::Indeterminate => "indeterminate",
         };
+        // What proved a pause says the opposite of what is true once it is healed.
+        let paused = event.class == FaultClass::Pause && event.what == Step::Healed;
+        let message = if paused { "" } else { event.message.as_str() };
         let at = self.state().begun.elapsed().as_secs_f64();
-        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {}", event.message);
+        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {message}");
         if self.terminal {
             self.bar.println(line);
         } else {

@@ -14,6 +14,7 @@ use ordeal_nemesis::lever::Observer;
 use ordeal_nemesis::network::Network;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,7 +56,11 @@ impl Cluster {
     /// The nodes whose defects differ from those asked for, with what they say.
     pub(crate) fn other_defects(&self, asked: &[String]) -> Option<(Node, Vec<String>)> {
         let views = self.views();
-        let odd = |view: &&Option<View>| view.as_ref().is_some_and(|view| view.defects != asked);
+        let set = |defects: &[String]| defects.iter().cloned().collect::<BTreeSet<String>>();
+        let odd = |view: &&Option<View>| {
+            view.as_ref()
+                .is_some_and(|view| set(&view.defects) != set(asked))
+        };
         let place = views.iter().position(|view| odd(&view))?;
         let defects = views[place].as_ref().map(|view| view.defects.clone());
         Some((node_at(place), defects.unwrap_or_default()))

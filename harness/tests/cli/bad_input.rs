@@ -150,7 +150,7 @@ fn a_taken_address_is_an_error_that_names_it() {
     .output()
     .unwrap();
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert_eq!(output.status.code(), Some(70), "{said}");
     assert!(said.contains(&taken.to_string()), "{said}");
 }
 
