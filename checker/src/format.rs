@@ -3,13 +3,13 @@
 //!
 //! | format | looks like |
 //! |---|---|
-//! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"read","key":1,"time":12}` |
-//! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`; porcupine's kv too |
+//! | [`Format::Jsonl`] | `{"index":0,"process":1,"type":"invoke","f":"read","time":12}` |
+//! | [`Format::Edn`] | `{:process 1, :type :invoke, :f :write, :value 3}`, in lines or one vector |
 //! | [`Format::Json`] | `[{"process":1,"type":"invoke","value":[["append",1,2]]}, …` |
 //! | [`Format::Console`] | `INFO  jepsen.util - 1 :invoke :write 3` |
 //!
-//! Events of a nemesis are skipped. A process that goes on after an unknown outcome, which some
-//! tools allow, goes on under a new number.
+//! Porcupine's kv text is EDN too. Events of a nemesis are skipped. A process that goes on after an
+//! unknown outcome, which some tools allow, goes on under a new number.
 
 mod console;
 mod edn;

@@ -159,27 +159,22 @@ fn replays(history: &History<Op, RegisterRet>, order: &[ordeal_checker::history:
     }
 }
 
-/// More of them:
-/// `ORDEAL_SEEDS=0..10000000 cargo test --release -p ordeal-checker --test exhaustive`.
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(asked) = std::env::var("ORDEAL_SEEDS") else {
-        return 0..40_000;
-    };
-    let (from, to) = asked.split_once("..").expect("ORDEAL_SEEDS=from..to");
-    from.parse().unwrap()..to.parse().unwrap()
-}
-
+/// With `ORDEAL_SEEDS=0..10000000` on as many as that (minutes, in release).
 #[test]
 fn verdicts_agree_with_exhaustive_search_on_random_histories() {
+    let asked = std::env::var("ORDEAL_SEEDS").unwrap_or_else(|_| "0..40000".to_owned());
+    let (from, to) = asked.split_once("..").expect("ORDEAL_SEEDS=from..to");
+    let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
     let mut seen = [0_u64; 3];
-    for seed in seeds() {
+    for seed in from..to {
         seen[agrees(seed) as usize] += 1;
     }
     let [valid, unknown, invalid] = seen;
-    println!(
-        "{:?}: {valid} valid, {invalid} invalid, no disagreement",
-        seeds()
-    );
+    println!("seeds {asked}: {valid} valid, {invalid} invalid, no disagreement");
     assert_eq!(unknown, 0, "so small a history is always decided");
-    assert!(valid > 0 && invalid > 0, "both kinds are there: {seen:?}");
+    let few = (to - from) / 8;
+    assert!(
+        valid > few && invalid > few,
+        "both kinds are there: {seen:?}"
+    );
 }

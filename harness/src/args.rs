@@ -2,8 +2,14 @@
 
 use crate::plan::Draft;
 use crate::span::Span;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use ordeal_checker::budget::Budget;
+use ordeal_checker::format::Format;
+use ordeal_checker::judge::{Options, Subject};
+use ordeal_workloads::Name as WorkloadName;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Puts replicated systems through a trial: breaks them knowingly, records what clients saw, and
 /// gives a verdict.
@@ -23,8 +29,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One run: start a cluster, let clients work, inject faults, judge
     Run(Box<RunArgs>),
+    /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
+    Check(CheckArgs),
     /// What there is: targets, workloads, nemeses, defects
     List,
+    /// What this machine can inject: each class of faults is really tried, in a scratch network
+    Doctor,
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
     Node(target_node::NodeArgs),
@@ -90,6 +100,102 @@ pub(crate) struct RunArgs {
     pub(crate) operations: usize,
 }
 
+/// Flags of `ordeal check`. What is not said is guessed where it is unambiguous, and told.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Exit codes: 0 all valid · 1 one is invalid · 2 one is undecided, none invalid · 64 bad usage, or a \
+file that is no history, and no other invalid")]
+pub(crate) struct CheckArgs {
+    /// Histories; of a folder its history.jsonl
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the history is of [default: told from its operations]
+    #[arg(long, value_parser = named(&Subject::ALL), conflicts_with = "workload")]
+    pub(crate) model: Option<Subject>,
+    /// Judge as the history of a run with this workload [default: told from the history]
+    #[arg(long, value_name = "NAME", conflicts_with = "format")]
+    pub(crate) workload: Option<WorkloadName>,
+    /// How the file is written [default: told from its beginning]
+    #[arg(long, value_parser = named(&Format::ALL))]
+    pub(crate) format: Option<Format>,
+    /// Configurations to visit before it stays undecided (100000), or for models also a time (30s)
+    /// or memory (512MiB); repeatable
+    #[arg(long = "budget", value_name = "LIMIT")]
+    pub(crate) limits: Vec<Limit>,
+    /// Print the verdicts as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the operations that contradict each other
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) explain: bool,
+}
+
+/// Takes one of these names.
+fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    let names = PossibleValuesParser::new(all.iter().map(|(name, _)| *name));
+    names.map(move |name| {
+        let known = all.iter().find(|(known, _)| *known == name);
+        known.expect("only these names are let through").1
+    })
+}
+
+/// One limit of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Configurations.
+    States(u64),
+    /// Bytes of memory for them.
+    Bytes(u64),
+    /// Wall clock.
+    Time(Span),
+}
+
+/// Not a limit.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a limit: write configurations (100000), a time (30s) or memory (512MiB)")]
+pub(crate) struct NotALimit(String);
+
+impl FromStr for Limit {
+    type Err = NotALimit;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fails = || NotALimit(text.to_owned());
+        let unit = |name: &str| text.strip_suffix(name);
+        for (name, shift) in [("KiB", 10), ("MiB", 20), ("GiB", 30)] {
+            if let Some(number) = unit(name) {
+                let number: u64 = number.trim().parse().map_err(|_| fails())?;
+                let bytes = number.checked_mul(1 << shift).ok_or_else(fails)?;
+                return Ok(Limit::Bytes(bytes));
+            }
+        }
+        match text.parse() {
+            Ok(states) => Ok(Limit::States(states)),
+            Err(_) => text.parse().map(Limit::Time).map_err(|_| fails()),
+        }
+    }
+}
+
+impl CheckArgs {
+    /// The flags as what a history is judged by.
+    pub(crate) fn options(&self) -> Options {
+        let mut budget = Budget::default();
+        for limit in &self.limits {
+            match *limit {
+                Limit::States(states) => budget.states_max = states,
+                Limit::Bytes(bytes) => budget.bytes_max = bytes,
+                Limit::Time(span) => budget.wall_max = Some(span.0),
+            }
+        }
+        Options {
+            format: self.format,
+            model: self.model,
+            budget,
+        }
+    }
+}
+
 impl RunArgs {
     /// The flags as a draft of a plan.
     pub(crate) fn draft(&self) -> Draft {
@@ -121,6 +227,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_limit_is_a_number_of_configurations_a_time_or_memory() {
+        assert_eq!("5000".parse::<Limit>().unwrap(), Limit::States(5000));
+        assert_eq!("2MiB".parse::<Limit>().unwrap(), Limit::Bytes(2 << 20));
+        let time = Limit::Time(Span::from_millis(1500));
+        assert_eq!("1500ms".parse::<Limit>().unwrap(), time);
+        for wrong in ["", "-1", "lots", "99999999999GiB", "2MB", "1.5GiB"] {
+            assert!(wrong.parse::<Limit>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! **Why that is enough.** If some order uses p1's now and p2's later, exchange the two: the steps
-//! are the same; p2's was called before; p1's returns after p2's does, so it may come where p2's
-//! was. So only the first to return of each class has to be tried, and a hundred concurrent writes
-//! of five values are five possibilities. An open operation returns last of all, so it comes after
-//! every equal one, and among open ones the first called comes first.
+//! are the same; p2's was called before now; p1's returns after p2's does, so it may come where
+//! p2's was. So only the first to return of each class has to be tried, and a hundred concurrent
+//! writes of five values are five possibilities. An open operation returns last of all, so it comes
+//! after every equal one, and among open ones the first called comes first.
 
 use rustc_hash::FxHashMap;
 

@@ -8,8 +8,8 @@
 //!                                  └ frontier, exact                    (both)    ┘
 //! ```
 //!
-//! Each is sound for the verdicts beside it, and an order is replayed before it counts, so that
-//! nothing here has to be trusted to be clever.
+//! Each is sound for the verdicts beside it, and an order is replayed before it is believed, so
+//! that nothing here has to be trusted to be clever.
 
 use super::class::Classes;
 use super::frontier::{Fate, Frontier, Scope};

@@ -12,7 +12,8 @@
 //!
 //! **Sound for valid:** what comes out is an order that replays. **For invalid only a hint:** dead
 //! ends are remembered by a 128-bit hash (Zobrist 1970: the xor of a random number per operation
-//! done), so a collision, however unlikely, could hide an order. [`super::frontier`] proves it.
+//! done), so that a collision, however unlikely, could hide an order. [`super::frontier`] proves
+//! it.
 //!
 //! Cuts that lose no order:
 //!
@@ -23,8 +24,8 @@
 //! - An open operation is used only where it matters at once: if the next step gives the same with
 //!   and without it, the order without it is as good.
 //!
-//! **What comes first** is what is needed just in time. Operations that fit few states go as soon
-//! as they fit; then the one that must return next; then whatever makes that one possible. A
+//! **What comes first** is what is needed just in time. Operations that fit in few states go as
+//! soon as they fit; then the one that must return next; then whatever makes that one possible. A
 //! *narrow* search tries nothing else: it misses orders, but it is wrong early and cheaply.
 
 use std::cmp::Reverse;

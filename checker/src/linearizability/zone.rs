@@ -22,8 +22,8 @@
 //! be taken as never happened, or be put between two blocks.
 //!
 //! A failed compare-and-set from `a` says: at some moment `a` was not there. If a was certainly
-//! there throughout, that is a contradiction; if `a` was seen before and not after, `a` must have
-//! gone before it returned, and so on: such bounds tighten the zones. What is left over,
+//! there throughout, that is a contradiction; if `a` was seen before it and not after, `a` must
+//! have gone before it returned, and so on: such bounds tighten the zones. What is left over,
 //! [`sequence`] tries to fit in, and if it cannot, it says nothing.
 
 mod block;

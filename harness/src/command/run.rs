@@ -1,5 +1,6 @@
 //! `ordeal run`: one run, from the plan to the verdict.
 
+use super::doctor::Told;
 use super::tell::tell;
 use crate::args::RunArgs;
 use crate::clock::Clock;
@@ -8,7 +9,8 @@ use crate::run::{self, RigError, Setting};
 use crate::store::{RunFolder, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
-use ordeal_nemesis::sandbox::{self, SandboxError};
+use ordeal_nemesis::doctor::examine;
+use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Workload, workload};
 use rand::TryRng;
@@ -32,6 +34,8 @@ enum Failure {
     Rig(#[from] RigError),
     #[error("the recorded history is malformed, which is a defect of the harness: {0}")]
     Unjudgeable(#[from] Unjudgeable),
+    #[error("this plan cannot be run here; `ordeal doctor` tells what can\n{0}")]
+    Unavailable(String),
     #[error("cannot start the runtime: {0}")]
     Runtime(#[from] io::Error),
 }
@@ -39,7 +43,7 @@ enum Failure {
 impl Failure {
     fn exit(&self) -> Exit {
         match self {
-            Failure::Plan(_) | Failure::Store(_) => Exit::Usage,
+            Failure::Plan(_) | Failure::Store(_) | Failure::Unavailable(_) => Exit::Usage,
             _ => Exit::Harness,
         }
     }
@@ -69,6 +73,8 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
         return Ok(Exit::Valid);
     }
+    let sandbox = sandbox::enter()?;
+    refuse_what_is_missing(&plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     folder.write("plan.toml", plan.to_toml().as_bytes())?;
@@ -81,7 +87,6 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         .get(&plan.target)
         .expect("a plan names a target that there is")
         .clone();
-    let sandbox = sandbox::enter()?;
     let interrupt = CancellationToken::new();
     let setting = Setting {
         target,
@@ -104,6 +109,17 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
     })?;
     tell(&setting, &evidence, &verdict, args)?;
     Ok(verdict.exit())
+}
+
+/// Tries every class of faults that the plan holds, before anything is started.
+fn refuse_what_is_missing(plan: &Plan, sandbox: &Sandbox) -> Result<(), Failure> {
+    let rows = examine(sandbox, &plan.schedule.classes());
+    let missing = rows.iter().filter(|row| !row.is_available());
+    let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Unavailable(missing.join("\n")))
 }
 
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {

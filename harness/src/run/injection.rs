@@ -4,7 +4,7 @@ use super::observer::Cluster;
 use super::recorder::Recorder;
 use super::rig::{Rig, RigError};
 use crate::clock::Clock;
-use ordeal_nemesis::Schedule;
+use crate::plan::Plan;
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
 use ordeal_nemesis::lever::Levers;
 use ordeal_nemesis::network::Network;
@@ -50,9 +50,9 @@ pub(super) struct Injection {
 pub(super) type Announce = Arc<dyn Fn(&FaultEvent, &str) + Send + Sync>;
 
 impl Injection {
-    /// Begins to run the schedule, counted from now.
+    /// Begins to run the plan's schedule, counted from now.
     pub(super) fn start(
-        schedule: &Schedule,
+        plan: &Plan,
         rig: &Rig,
         cluster: Arc<Cluster>,
         clock: Clock,
@@ -64,7 +64,8 @@ impl Injection {
             processes: Some(rig.processes.clone()),
             network: Some(rig.switch.clone()),
         };
-        let (nodes, schedule, stop) = (rig.switch.nodes(), schedule.clone(), Stop::new());
+        let (nodes, schedule, stop) = (rig.switch.nodes(), plan.schedule.clone(), Stop::new());
+        let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
         let inject = move || {
             let in_words: BTreeMap<u32, String> = schedule
@@ -85,6 +86,7 @@ impl Injection {
                 clock: &|| clock.now().0,
                 sink: &sink,
                 stop: &asked,
+                seed,
                 patience: Patience::default(),
             };
             // Nobody listens any more only where the run has failed already.

@@ -4,6 +4,7 @@
 //! elsewhere a plain line every few seconds, so that a log stays readable.
 
 use super::injection::ActiveFaults;
+use crate::console::say;
 use super::observer::Cluster;
 use super::recorder::Counters;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -88,7 +89,7 @@ impl Live {
                     live.bar.set_message(line);
                     live.bar.tick();
                 } else {
-                    eprintln!("{line}");
+                    say(&line);
                 }
             }
         });
@@ -117,7 +118,7 @@ impl Live {
         if self.terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            say(&line);
         }
     }
 

@@ -194,7 +194,7 @@ impl<'a> Trial<'a> {
         let end = Instant::now() + self.plan.time.0;
         let live = self.live.clone();
         let injection = Injection::start(
-            &self.plan.schedule,
+            &self.plan,
             &self.rig,
             self.watch.cluster.clone(),
             self.setting.clock,

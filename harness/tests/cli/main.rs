@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says where it failed")]
 
 mod bad_input;
+mod check;
 mod ending;
 mod trace;
 mod whole_run;

@@ -3,8 +3,8 @@
 //! At each point the block whose first return comes first goes next, unless another must come
 //! before it: then the one whose last call comes first. A failed compare-and-set goes in as soon as
 //! it is called and its value is not there. One that is stuck must get out before it returns, by
-//! another block or, if needed, by an open write that nobody saw. Where that fails, the last blocks
-//! are taken back and others tried first, as far as [`DEPTH_MAX`] and [`TRIES_MAX`] allow.
+//! another block or, if need be, by an open write that nobody saw. Where that fails, the last
+//! blocks are taken back and others tried first, as far as [`DEPTH_MAX`] and [`TRIES_MAX`] allow.
 
 use std::collections::VecDeque;
 

@@ -1,0 +1,310 @@
+//! `ordeal check`: judges history files, an earlier run's own or other tools'.
+//!
+//! A run's own history goes through the checks of its workload, so that it gets the verdict of its
+//! run; every other file through the checker, as the object that it is of.
+
+use crate::args::{CheckArgs, Limit};
+use crate::verdict::Exit;
+use ordeal_checker::format::{self, Format, FormatError};
+use ordeal_checker::history::Event;
+use ordeal_checker::judge::{self, JudgeError, Options, Subject};
+use ordeal_checker::verdict::{Finding, Validity};
+use ordeal_workloads::check::{Effort, Unjudgeable};
+use ordeal_workloads::{Name as WorkloadName, workload};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What became of one file that could be judged.
+#[derive(Serialize)]
+struct Judged {
+    path: PathBuf,
+    validity: Validity,
+    format: String,
+    /// What it was judged as: a model or a workload.
+    judged_as: String,
+    /// What of that nobody said.
+    guessed: Vec<&'static str>,
+    events: usize,
+    findings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+}
+
+/// A file that could not.
+#[derive(Serialize)]
+struct Refused {
+    path: PathBuf,
+    error: String,
+}
+
+/// One file's line in the JSON and in the summary.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Judged(Judged),
+    Refused(Refused),
+}
+
+/// Why a file cannot be judged.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    #[error("{path}: {source}", path = path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}", path = path.display())]
+    Format { path: PathBuf, source: FormatError },
+    #[error("{path}: as a history of {workload}: {source}", path = path.display())]
+    Workload {
+        path: PathBuf,
+        workload: WorkloadName,
+        source: Unjudgeable,
+    },
+}
+
+/// Judges every file and tells; the worst of them is the exit code.
+pub(crate) fn check(args: &CheckArgs) -> Exit {
+    let mut outcomes = Vec::new();
+    for path in &args.files {
+        let outcome = match judge_one(path, args) {
+            Ok(judged) => Outcome::Judged(judged),
+            Err(failure) => {
+                eprintln!("ordeal: {failure}");
+                Outcome::Refused(Refused {
+                    path: path.clone(),
+                    error: failure.to_string(),
+                })
+            }
+        };
+        if !args.json {
+            say(&outcome.told(args.explain));
+        }
+        outcomes.push(outcome);
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&outcomes).expect("verdicts are plain data");
+        say(&format!("{text}\n"));
+    } else if outcomes.len() > 1 {
+        say(&table(&outcomes));
+    }
+    let worst = outcomes.iter().map(Outcome::exit).max_by_key(rank);
+    worst.unwrap_or(Exit::Usage)
+}
+
+/// A violation outranks everything, and a file that nobody could read outranks not knowing.
+fn rank(exit: &Exit) -> u8 {
+    match exit {
+        Exit::Violated => 3,
+        Exit::Usage => 2,
+        Exit::Undecided => 1,
+        _ => 0,
+    }
+}
+
+fn say(text: &str) {
+    // A reader that has seen enough, like `head`, is no failure.
+    drop(io::stdout().write_all(text.as_bytes()));
+}
+
+fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
+    let path = if path.is_dir() {
+        path.join("history.jsonl")
+    } else {
+        path.to_owned()
+    };
+    let is_run = args.model.is_none() && (args.workload.is_some() || is_of_a_run(&path, args)?);
+    if is_run {
+        let events = events(&path)?;
+        if let Some(name) = args.workload.or_else(|| workload_of(&events)) {
+            return judge_run(&path, &events, name, args);
+        }
+    }
+    let report = judge::check_file(&path, &args.options())?;
+    let guesses = [
+        (args.format.is_none(), "format"),
+        (args.model.is_none(), "model"),
+    ];
+    Ok(Judged {
+        path,
+        validity: report.finding.validity,
+        format: report.format.to_string(),
+        judged_as: report.model.to_string(),
+        guessed: guesses.iter().filter(|(is, _)| *is).map(|g| g.1).collect(),
+        events: report.events,
+        findings: vec![report.finding],
+        explanation: report.explanation,
+    })
+}
+
+/// A run records in which phase an operation was done, from the very first one.
+fn is_of_a_run(path: &Path, args: &CheckArgs) -> Result<bool, Failure> {
+    if !matches!(args.format, None | Some(Format::Jsonl)) {
+        return Ok(false);
+    }
+    // Whatever is wrong with the line is for the checker to say.
+    let first = format::events(open(path)?, Format::Jsonl).next();
+    Ok(first.is_some_and(|line| line.is_ok_and(|(_, event)| event.phase.is_some())))
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+    let file = File::open(path).map_err(|source| Failure::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(BufReader::new(file))
+}
+
+fn events(path: &Path) -> Result<Vec<Event>, Failure> {
+    let lines = format::events(open(path)?, Format::Jsonl);
+    let events: Result<_, FormatError> = lines.map(|line| line.map(|(_, event)| event)).collect();
+    events.map_err(|source| Failure::Format {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The workload whose operations these are.
+fn workload_of(events: &[Event]) -> Option<WorkloadName> {
+    match Subject::guess(events.iter())? {
+        Subject::Register => Some(WorkloadName::Register),
+        Subject::Set => Some(WorkloadName::Set),
+        _ => None,
+    }
+}
+
+fn judge_run(
+    path: &Path,
+    events: &[Event],
+    name: WorkloadName,
+    args: &CheckArgs,
+) -> Result<Judged, Failure> {
+    let mut effort = Effort::default();
+    for limit in &args.limits {
+        match limit {
+            Limit::States(states) => effort.states_max = *states,
+            Limit::Bytes(_) | Limit::Time(_) => eprintln!(
+                "ordeal: {}: a run's history is judged within configurations only, not {limit:?}",
+                path.display()
+            ),
+        }
+    }
+    let findings: Result<Vec<Finding>, _> = workload(name)
+        .checks()
+        .iter()
+        .map(|check| check.judge(events, &effort))
+        .collect();
+    let findings = findings.map_err(|source| Failure::Workload {
+        path: path.to_owned(),
+        workload: name,
+        source,
+    })?;
+    Ok(Judged {
+        path: path.to_owned(),
+        validity: Validity::worst(findings.iter().map(|finding| finding.validity)),
+        format: Format::Jsonl.to_string(),
+        judged_as: format!("a run's {name} workload"),
+        guessed: args
+            .workload
+            .is_none()
+            .then_some("workload")
+            .into_iter()
+            .collect(),
+        events: events.len(),
+        explanation: drawing(path, name, &findings, args)?,
+        findings,
+    })
+}
+
+/// Of registers the checker draws what the workload's check only says.
+fn drawing(
+    path: &Path,
+    name: WorkloadName,
+    findings: &[Finding],
+    args: &CheckArgs,
+) -> Result<Option<String>, Failure> {
+    let is_nonlinearizable = findings
+        .iter()
+        .any(|finding| finding.check == "linearizability" && finding.validity == Validity::Invalid);
+    if name != WorkloadName::Register || !is_nonlinearizable {
+        return Ok(None);
+    }
+    let options = Options {
+        format: Some(Format::Jsonl),
+        model: Some(Subject::Register),
+        ..args.options()
+    };
+    Ok(judge::check_file(path, &options)?.explanation)
+}
+
+impl Outcome {
+    fn exit(&self) -> Exit {
+        match self {
+            Outcome::Refused(_) => Exit::Usage,
+            Outcome::Judged(judged) => match judged.validity {
+                Validity::Valid => Exit::Valid,
+                Validity::Unknown => Exit::Undecided,
+                Validity::Invalid => Exit::Violated,
+            },
+        }
+    }
+
+    /// For a terminal; what is wrong with a refused file has been said already.
+    fn told(&self, explain: bool) -> String {
+        let Outcome::Judged(judged) = self else {
+            return String::new();
+        };
+        let guessed = match judged.guessed.as_slice() {
+            [] => String::new(),
+            guessed => format!(" ({} guessed)", guessed.join(" and ")),
+        };
+        let mut text = format!(
+            "{}: {}\n  judged as {}, read as {}{guessed}, {} events\n",
+            judged.path.display(),
+            judged.validity.to_string().to_uppercase(),
+            judged.judged_as,
+            judged.format,
+            judged.events,
+        );
+        for finding in &judged.findings {
+            let _ = writeln!(text, "  {:<8} {}", finding.validity, finding.summary);
+            let told = finding.anomalies.iter().take(ANOMALIES_MAX);
+            for anomaly in told.filter(|_| !explain || judged.explanation.is_none()) {
+                let _ = writeln!(text, "           {}", anomaly.message);
+            }
+        }
+        if let Some(explanation) = judged.explanation.as_ref().filter(|_| explain) {
+            let _ = write!(text, "\n{explanation}");
+        }
+        text
+    }
+}
+
+/// How many anomalies of a finding are told; `--json` has all.
+const ANOMALIES_MAX: usize = 5;
+
+/// A line a file, and how many there are of each.
+fn table(outcomes: &[Outcome]) -> String {
+    let mut text = String::from("\n");
+    let mut counts = [0_usize; 4];
+    for outcome in outcomes {
+        let (place, word, path) = match outcome {
+            Outcome::Refused(refused) => (3, "refused".to_owned(), &refused.path),
+            Outcome::Judged(judged) => {
+                let place = judged.validity as usize;
+                (place, judged.validity.to_string(), &judged.path)
+            }
+        };
+        counts[place] += 1;
+        let _ = writeln!(text, "{word:<8} {}", path.display());
+    }
+    let [valid, unknown, invalid, refused] = counts;
+    let _ = writeln!(
+        text,
+        "\n{} files: {valid} valid, {unknown} unknown, {invalid} invalid, {refused} refused",
+        outcomes.len()
+    );
+    text
+}

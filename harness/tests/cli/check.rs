@@ -1,0 +1,288 @@
+//! `ordeal check`: good files, bad files, and files that are none.
+
+use crate::{ordeal, stderr, stdout};
+use ordeal_checker::verdict::Validity;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+use tempfile::TempDir;
+
+const GOOD: &str = "\
+{:process 1, :type :invoke, :f :write, :value 1}
+{:process 1, :type :ok, :f :write, :value 1}
+{:process 2, :type :invoke, :f :read, :value nil}
+{:process 2, :type :ok, :f :read, :value 1}
+";
+
+const BAD: &str = "\
+{:process 1, :type :invoke, :f :write, :value 1}
+{:process 1, :type :ok, :f :write, :value 1}
+{:process 1, :type :invoke, :f :write, :value 2}
+{:process 1, :type :ok, :f :write, :value 2}
+{:process 2, :type :invoke, :f :read, :value nil}
+{:process 2, :type :ok, :f :read, :value 1}
+";
+
+/// A folder of files to judge.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Files(tempfile::tempdir().unwrap())
+    }
+
+    fn put(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+fn check(args: &[&str]) -> Output {
+    let output = ordeal(&[&["check"], args].concat()).output().unwrap();
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    output
+}
+
+fn ends(args: &[&str], code: i32, words: &[&str]) {
+    let output = check(args);
+    let said = stdout(&output) + &stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    for word in words {
+        assert!(
+            said.contains(word),
+            "{args:?} does not say {word:?}: {said}"
+        );
+    }
+}
+
+/// A run's own line: an operation of the main phase, or of the one that is said.
+fn line(index: u64, who: u64, kind: &str, f: &str, value: &Value, phase: Option<&str>) -> String {
+    let key = if f == "add" || f == "read-set" {
+        Value::Null
+    } else {
+        json!(1)
+    };
+    let mut event = json!({
+        "index": index, "process": who, "type": kind, "f": f, "value": value,
+        "time": index * 1_000_000, "node": "n1",
+    });
+    if !key.is_null() {
+        event["key"] = key;
+    }
+    if let Some(phase) = phase {
+        event["phase"] = json!(phase);
+    }
+    format!("{event}\n")
+}
+
+/// Two acknowledged writes and a final read of `seen`.
+fn run_of_registers(seen: i64) -> String {
+    let nil = Value::Null;
+    [
+        line(0, 1, "invoke", "write", &json!(1001), Some("warm-up")),
+        line(1, 1, "ok", "write", &nil, Some("warm-up")),
+        line(2, 1, "invoke", "write", &json!(2001), None),
+        line(3, 1, "ok", "write", &nil, None),
+        line(4, 2, "invoke", "read", &nil, Some("final")),
+        line(5, 2, "ok", "read", &json!(seen), Some("final")),
+    ]
+    .concat()
+}
+
+/// Two acknowledged elements and a final read.
+fn run_of_a_set(seen: &Value) -> String {
+    let nil = Value::Null;
+    [
+        line(0, 1, "invoke", "add", &json!(1001), Some("warm-up")),
+        line(1, 1, "ok", "add", &nil, Some("warm-up")),
+        line(2, 1, "invoke", "add", &json!(2001), None),
+        line(3, 1, "ok", "add", &nil, None),
+        line(4, 2, "invoke", "read-set", &nil, Some("final")),
+        line(5, 2, "ok", "read-set", seen, Some("final")),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_good_file_ends_with_0_and_says_what_was_guessed() {
+    let files = Files::new();
+    let good = files.put("good.edn", GOOD);
+    ends(
+        &[&good],
+        0,
+        &[
+            "VALID",
+            "judged as register, read as edn (format and model guessed)",
+            "4 events",
+        ],
+    );
+    let told = stdout(&check(&["--model", "register", "--format", "edn", &good]));
+    assert!(!told.contains("guessed"), "{told}");
+}
+
+#[test]
+fn a_bad_file_ends_with_1_and_says_why() {
+    let files = Files::new();
+    let bad = files.put("bad.edn", BAD);
+    ends(
+        &[&bad],
+        1,
+        &[
+            "INVALID",
+            "p2's read → 1",
+            "cannot follow: the object holds 2",
+        ],
+    );
+    ends(
+        &["--explain", &bad],
+        1,
+        &["would not if any one of them were left out", "├"],
+    );
+}
+
+#[test]
+fn a_spent_budget_ends_with_2() {
+    let files = Files::new();
+    let bad = files.put(
+        "bad.edn",
+        BAD.replace(":value 2", ":value 1").replace(":read", ":cas"),
+    );
+    // Not a compare-and-set at all: refused, not undecided.
+    ends(&[&bad], 64, &["line 5", "[expected new]"]);
+    let hard = files.put("hard.edn", hard());
+    ends(&["--budget", "1", &hard], 2, &["UNKNOWN", "undecided"]);
+    ends(&[&hard], 0, &["VALID"]);
+}
+
+/// Writes of the same few values, all at once, and reads that want them in another order.
+fn hard() -> String {
+    let mut text = String::new();
+    for process in 0..12 {
+        let value = process % 3;
+        text += &format!("{{:process {process}, :type :invoke, :f :write, :value {value}}}\n");
+    }
+    for (at, value) in [2, 0, 1, 2, 1, 0].iter().enumerate() {
+        let process = 20 + at;
+        text += &format!("{{:process {process}, :type :invoke, :f :read, :value nil}}\n");
+        text += &format!("{{:process {process}, :type :ok, :f :read, :value {value}}}\n");
+    }
+    for process in 0..12 {
+        let value = process % 3;
+        text += &format!("{{:process {process}, :type :ok, :f :write, :value {value}}}\n");
+    }
+    text
+}
+
+#[test]
+fn several_files_are_summed_up_and_the_worst_outranks() {
+    let files = Files::new();
+    let (good, bad) = (files.put("good.edn", GOOD), files.put("bad.edn", BAD));
+    let none = files.put("none.edn", "{:process 1");
+    ends(
+        &[&good, &none, &bad],
+        1,
+        &[
+            "3 files: 1 valid, 0 unknown, 1 invalid, 1 refused",
+            "line 1",
+        ],
+    );
+    ends(
+        &[&good, &none],
+        64,
+        &["2 files: 1 valid, 0 unknown, 0 invalid, 1 refused"],
+    );
+    ends(&[&good, &good], 0, &["2 files: 2 valid"]);
+}
+
+#[test]
+fn json_has_every_verdict_and_nothing_else_on_its_stream() {
+    let files = Files::new();
+    let (good, bad) = (files.put("good.edn", GOOD), files.put("bad.edn", BAD));
+    let missing = files.0.path().join("missing").display().to_string();
+    let output = check(&["--json", &good, &bad, &missing]);
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all[0]["validity"], json!(Validity::Valid));
+    assert_eq!(all[0]["guessed"], json!(["format", "model"]));
+    assert_eq!(all[1]["validity"], json!(Validity::Invalid));
+    assert_eq!(
+        all[1]["findings"][0]["anomalies"][0]["kind"],
+        "nonlinearizable"
+    );
+    assert!(all[1]["explanation"].as_str().unwrap().contains("├"));
+    assert!(all[2]["error"].as_str().unwrap().contains("No such file"));
+}
+
+#[test]
+fn a_runs_own_history_gets_the_checks_of_its_workload() {
+    let files = Files::new();
+    let good = files.put("good/history.jsonl", run_of_registers(2001));
+    let lost = files.put("lost/history.jsonl", run_of_registers(1001));
+    let kept = files.put("kept.jsonl", run_of_a_set(&json!([1001, 2001])));
+    let short = files.put("short.jsonl", run_of_a_set(&json!([1001])));
+    ends(
+        &[&good],
+        0,
+        &["a run's register workload", "no final read of 1 register"],
+    );
+    ends(&[&lost], 1, &["not linearizable", "lost"]);
+    ends(
+        &["--explain", &lost],
+        1,
+        &["├", "cannot follow: the object holds 2001"],
+    );
+    ends(&[&kept], 0, &["a run's set workload"]);
+    ends(&[&short], 1, &["1 of 2 acknowledged elements are lost"]);
+    ends(&["--workload", "set", &good], 2, &["nothing to lose"]);
+    let folder = files.0.path().join("lost").display().to_string();
+    ends(&[&folder], 1, &["lost/history.jsonl"]);
+}
+
+#[test]
+fn files_that_are_no_histories_are_refused_with_the_place() {
+    let files = Files::new();
+    let bank = "{:process 1, :type :invoke, :f :transfer, :value 1}\n";
+    let twice = format!("{}{}", &GOOD[..49], &GOOD[..49]);
+    for (name, text, words) in [
+        (
+            "empty",
+            &b""[..],
+            &["cannot tell the format", "--format jsonl, edn"][..],
+        ),
+        ("noise", b"\xff\xfe\x00\x01", &["cannot tell the format"]),
+        ("half.jsonl", b"{\"index\":0,\"process\":1", &["line 1"]),
+        (
+            "bank.edn",
+            bank.as_bytes(),
+            &["cannot tell the model", "transfer", "--model"],
+        ),
+        ("twice.edn", twice.as_bytes(), &["line 2"]),
+    ] {
+        let path = files.put(name, text);
+        ends(&[&path], 64, words);
+        ends(&[&path], 64, &[&path]);
+    }
+}
+
+#[test]
+fn bad_usage_is_refused_with_what_there_is() {
+    let files = Files::new();
+    let good = files.put("good.edn", GOOD);
+    ends(&[], 64, &["FILE"]);
+    ends(
+        &["--model", "bank", &good],
+        64,
+        &["bank", "register", "list-append"],
+    );
+    ends(&["--format", "xml", &good], 64, &["xml", "jsonl"]);
+    ends(
+        &["--workload", "bank", &good],
+        64,
+        &["bank", "register, set"],
+    );
+    ends(&["--budget", "lots", &good], 64, &["lots", "30s"]);
+    ends(&["--format", "jsonl", &good], 64, &["line 1"]);
+    ends(&["/nowhere/at.all"], 64, &["/nowhere/at.all"]);
+}
