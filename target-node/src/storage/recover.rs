@@ -171,15 +171,7 @@ impl Replay {
                 self.recovered.hard_state = new;
                 is_successor.then_some(()).ok_or("term or vote went back")
             }
-            Record::TruncateFrom(first) => {
-                let log = &mut self.recovered;
-                let kept = first.checked_sub(log.base.index + 1);
-                let kept = kept.and_then(|kept| usize::try_from(kept).ok());
-                let kept = kept.filter(|&kept| kept < log.entries.len());
-                log.entries
-                    .truncate(kept.ok_or("a cut beyond the end of the log, or before it")?);
-                Ok(())
-            }
+            Record::TruncateFrom(first) => self.take_cut(first),
             Record::Snapshot(last, drops_log) => self.take_mark(last, drops_log),
             Record::SyncMark(durable) => (durable <= offset as u64)
                 .then_some(())
@@ -189,6 +181,24 @@ impl Replay {
 }
 
 impl Replay {
+    /// The log was cut before `first`. Where it begins in the middle, because earlier files are
+    /// gone, the cut may reach back behind that: what was there was replaced by what follows.
+    fn take_cut(&mut self, first: Index) -> Result<(), &'static str> {
+        let log = &mut self.recovered;
+        let begins_in_the_middle = log.base.index > 0 && log.base.term == 0;
+        if begins_in_the_middle && (1..=log.base.index).contains(&first) {
+            log.base.index = first - 1;
+            log.entries.clear();
+            return Ok(());
+        }
+        let kept = first.checked_sub(log.base.index + 1);
+        let kept = kept.and_then(|kept| usize::try_from(kept).ok());
+        let kept = kept.filter(|&kept| kept < log.entries.len());
+        let kept = kept.ok_or("a cut beyond the end of the log, or before it")?;
+        log.entries.truncate(kept);
+        Ok(())
+    }
+
     /// A snapshot became durable. What it is about stands in the log, or it takes the log's place.
     fn take_mark(&mut self, last: LogId, drops_log: bool) -> Result<(), &'static str> {
         let log = &mut self.recovered;

@@ -1,5 +1,8 @@
 //! Snapshots named in the log, and the files that they make superfluous.
 
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
 use super::*;
 
 /// A log of many small files, with a snapshot on the way.
@@ -111,4 +114,123 @@ fn a_snapshot_whose_mark_was_torn_is_forgotten_and_the_one_before_it_counts() {
     assert_eq!(recovered, after(6));
     assert_eq!(fs::read_dir(dir.path().join("snap")).unwrap().count(), 1);
     assert!(fs::read(&path).unwrap().starts_with(&before[..HEAD]));
+}
+
+#[test]
+fn a_cut_before_the_place_where_the_first_file_began_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wal, ..) = open(dir.path()).unwrap();
+    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
+    let mut index = 0;
+    while wal.files.len() < 3 {
+        index += 1;
+        wal.write(&[batch(index, None, None, &[(1, index)])])
+            .unwrap();
+    }
+    // The newest file began where the log ended at `base`; now the log is cut before that, goes on
+    // with another tail, and a snapshot lets all files but this one go.
+    let (newest, base) = *wal.files.back().unwrap();
+    let cut = base - 2;
+    let tail: Vec<(Term, u64)> = (cut..=base + 3).map(|index| (2, index)).collect();
+    wal.write(&[batch(900, Some((2, 1)), Some(cut), &tail)])
+        .unwrap();
+    wal.write(&[Batch {
+        snapshot: Some(snapshot(2, base + 1)),
+        ..batch(901, None, None, &[])
+    }])
+    .unwrap();
+    drop(wal);
+    assert_eq!(list(dir.path()).unwrap(), [newest]);
+    let (_, recovered, _) = open(dir.path()).unwrap();
+    assert_eq!(recovered.snapshot, Some(snapshot(2, base + 1)));
+    assert_eq!(recovered.last(), LogId::new(2, base + 3));
+    assert!(recovered.holds(LogId::new(2, base + 2)));
+}
+
+/// The next thing that may happen to a log whose end is `last` and of which `committed` never goes.
+fn next_batch(rng: &mut ChaCha8Rng, id: BatchId, node: &Recovered, committed: u64) -> Batch {
+    let mut state = node.hard_state;
+    if rng.random_bool(0.1) {
+        state.term += 1;
+    }
+    let term = state.term;
+    let last = node.last().index;
+    let mut batch = batch(id, None, None, &[]);
+    batch.hard_state = (state != node.hard_state).then_some(HardState { term, vote: None });
+    let mut first = last + 1;
+    match rng.random_range(0..20) {
+        0 if batch.hard_state.is_some() || last > committed => {
+            first = rng.random_range(committed + 1..=last + 1);
+            batch.truncate_from = (first <= last).then_some(first);
+        }
+        1 if committed > node.snapshot.as_ref().map_or(0, |s| s.last.index) => {
+            let entry = node
+                .entries
+                .iter()
+                .find(|entry| entry.id.index == committed);
+            batch.snapshot = entry.map(|entry| snapshot(entry.id.term, committed));
+        }
+        2 => {
+            let index = committed + rng.random_range(1..60);
+            (batch.snapshot, batch.drops_log) = (Some(snapshot(term, index)), true);
+            first = index + 1;
+        }
+        _ => {}
+    }
+    let count = rng.random_range(0..6);
+    batch.append = (first..first + count)
+        .map(|index| entry(term, index))
+        .collect();
+    batch
+}
+
+fn take(node: &mut Recovered, batch: &Batch) {
+    node.hard_state = batch.hard_state.unwrap_or(node.hard_state);
+    if let Some(first) = batch.truncate_from {
+        node.entries.retain(|entry| entry.id.index < first);
+    }
+    if batch.drops_log {
+        node.base = batch.snapshot.as_ref().unwrap().last;
+        node.entries.clear();
+    }
+    if batch.snapshot.is_some() {
+        node.snapshot.clone_from(&batch.snapshot);
+    }
+    node.entries.extend(batch.append.iter().cloned());
+}
+
+#[test]
+fn whatever_happens_to_a_log_it_is_read_back_from_its_snapshot_on() {
+    for seed in 0..8 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let (mut wal, mut node, _) = open(dir.path()).unwrap();
+        node.hard_state.term = 1;
+        wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
+        node.hard_state.vote = Some(1);
+        let (mut committed, mut removed) = (0, 0);
+        for id in 2..250 {
+            let batch = next_batch(&mut rng, id, &node, committed);
+            wal.write(std::slice::from_ref(&batch)).unwrap();
+            take(&mut node, &batch);
+            let floor = committed.max(node.base.index);
+            committed = rng.random_range(floor..=node.last().index);
+            if rng.random_bool(0.2) {
+                drop(wal);
+                let (again, found, _) = open(dir.path()).unwrap();
+                wal = again;
+                let name = format!("seed {seed}, batch {id}");
+                assert_eq!(found.hard_state, node.hard_state, "{name}");
+                assert_eq!(found.snapshot, node.snapshot, "{name}");
+                let kept = node
+                    .entries
+                    .iter()
+                    .filter(|e| e.id.index > found.base.index);
+                assert!(kept.eq(&found.entries), "{name}");
+                assert_eq!(found.last(), node.last(), "{name}");
+                removed = removed.max(list(dir.path()).unwrap()[0] - 1);
+            }
+        }
+        assert!(removed > 0, "seed {seed} never let a file go");
+    }
 }
