@@ -3,13 +3,16 @@
 //! Keywords and symbols become strings, vectors, lists and sets arrays, maps objects (their keys as
 //! text), a tagged literal what it tags. Nesting is bounded, so that no file overflows the stack.
 
-use std::io::{BufRead, Write};
+mod writer;
+
+use std::io::BufRead;
 
 use serde_json::{Map, Number, Value};
 
 use super::FormatError;
 use super::jepsen::{Fields, Key};
-use crate::history::{Event, EventKind};
+
+pub use writer::write_edn;
 
 const DEPTH_MAX: usize = 64;
 const TOKEN_MAX: usize = 16 << 20;
@@ -366,49 +369,5 @@ impl<R: BufRead> Iterator for Forms<R> {
         self.failed = form.is_err();
         form.transpose()
             .map(|form| form.map(|form| (self.line, form)))
-    }
-}
-
-/// Writes events as Jepsen writes them: one map a line.
-///
-/// # Errors
-/// If writing fails.
-pub fn write_edn<'e>(
-    events: impl IntoIterator<Item = &'e Event>,
-    mut output: impl Write,
-) -> std::io::Result<()> {
-    for event in events {
-        let kind = match event.kind {
-            EventKind::Invoke => "invoke",
-            EventKind::Ok => "ok",
-            EventKind::Fail => "fail",
-            EventKind::Info => "info",
-        };
-        let value = match &event.key {
-            Some(key) => format!("[{} {}]", text(key), text(&event.value)),
-            None => text(&event.value),
-        };
-        writeln!(
-            output,
-            "{{:index {}, :process {}, :type :{kind}, :f :{}, :value {value}, :time {}}}",
-            event.index, event.process.0, event.f, event.time.0
-        )?;
-    }
-    Ok(())
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "nil".to_owned(),
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" "))
-        }
-        Value::Object(map) => {
-            let pairs = map
-                .iter()
-                .map(|(key, value)| format!(":{key} {}", text(value)));
-            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
     }
 }
