@@ -107,8 +107,10 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         source,
     };
     let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    let beginning = String::from_utf8_lossy(input.fill_buf().map_err(io)?).into_owned();
-    let format = options.format.or_else(|| Format::guess(&beginning));
+    let format = match options.format {
+        Some(format) => Some(format),
+        None => Format::guess(&String::from_utf8_lossy(input.fill_buf().map_err(io)?)),
+    };
     let format = format.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
     let mut ahead = Vec::new();
     let mut lines = format::events(input, format);

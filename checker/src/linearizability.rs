@@ -23,6 +23,7 @@ mod meter;
 mod open_queue;
 mod portfolio;
 mod problem;
+mod queue;
 mod search;
 mod unrest;
 mod waiting;

@@ -22,7 +22,7 @@ pub use keyed::{Keyed, PerKey};
 pub use lock::{FencedLock, LockOp, LockRet, Mutex};
 pub use nondeterministic::{AnyOf, Nondeterministic};
 pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
-pub use sequence::{FifoQueue, SequenceOp, SequenceRet, Stack};
+pub use sequence::{FifoQueue, QueueStep, SequenceOp, SequenceRet, Stack};
 pub use set::{Set, SetOp, SetRet};
 pub use transaction::{Registers, RegistersOp};
 
@@ -76,6 +76,14 @@ pub trait Model: Sync {
     /// The operation as one on a register that begins with nil, where it is one: then histories
     /// whose written values are all distinct are decided in near-linear time.
     fn as_register(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<RegisterStep> {
+        let _ = (op, ret);
+        None
+    }
+
+    /// The operation as one on a first-in first-out queue that is empty at first, where it is one:
+    /// then histories whose values are all distinct are decided in near-linear time. `None` for an
+    /// operation of unknown result that may have taken any value.
+    fn as_queue(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<QueueStep> {
         let _ = (op, ret);
         None
     }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Cursor;
+use std::io::{BufReader, Cursor};
 
 use ordeal_checker::format::{Format, events, write_edn};
 use ordeal_checker::history::Event;
@@ -34,6 +34,33 @@ fn the_samples_are_read() {
         let events = read(sample.as_bytes().to_vec(), format).unwrap();
         assert_eq!(events.len(), 2, "{format}");
     }
+}
+
+#[test]
+fn where_a_buffer_ends_makes_no_difference() {
+    for (sample, (_, format)) in SAMPLES.iter().zip(Format::ALL) {
+        let whole = read(sample.as_bytes().to_vec(), format);
+        for capacity in 1..40 {
+            let input = BufReader::with_capacity(capacity, Cursor::new(sample.as_bytes()));
+            let lines: Result<Vec<Event>, usize> = events(input, format)
+                .map(|line| line.map(|(_, event)| event).map_err(|error| error.line))
+                .collect();
+            assert_eq!(lines, whole, "{format}, {capacity} bytes at a time");
+        }
+    }
+}
+
+#[test]
+fn comments_tags_and_equal_keys_are_read_as_edn_has_them() {
+    let text = b"; {:process 9}\n#jepsen.op{:process 1 :type :ok, ; so\n :f :read :value 1 \
+        :value -2.5e1}\n#_{:process 2} {:process +3N, :type :info, :time 7, \"f\" \"read\"}";
+    let events = read(text.to_vec(), Format::Edn).unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].value, serde_json::json!(-25.0));
+    assert_eq!((events[1].process.0, events[1].time.0), (3, 7));
+    assert_eq!(events[1].f, "read");
+    assert_eq!(read(b"[{:process 1 :type}]".to_vec(), Format::Edn), Err(1));
+    assert_eq!(read(b"\n[:process]".to_vec(), Format::Edn), Err(2));
 }
 
 #[test]

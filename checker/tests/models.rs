@@ -159,6 +159,23 @@ fn queues_agree() {
     });
 }
 
+/// All values distinct, so that the order of values decides and not the search.
+#[test]
+fn queues_of_distinct_values_agree() {
+    agrees(&Play {
+        model: FifoQueue,
+        ask: |random, begun| match random.below(2) {
+            0 => SequenceOp::Put(i64::try_from(begun).unwrap()),
+            _ => SequenceOp::Take,
+        },
+        answer: |state, op, random| match op {
+            SequenceOp::Put(_) => SequenceRet::Done,
+            SequenceOp::Take if random.chance(8) => SequenceRet::Taken(state.back().copied()),
+            SequenceOp::Take => SequenceRet::Taken(state.front().copied()),
+        },
+    });
+}
+
 #[test]
 fn stacks_agree() {
     agrees(&Play {

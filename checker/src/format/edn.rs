@@ -3,12 +3,16 @@
 //! Keywords and symbols become strings, vectors, lists and sets arrays, maps objects (their keys as
 //! text), a tagged literal what it tags. Nesting is bounded, so that no file overflows the stack.
 
-use std::io::{BufRead, Write};
+mod writer;
+
+use std::io::BufRead;
 
 use serde_json::{Map, Number, Value};
 
 use super::FormatError;
-use crate::history::{Event, EventKind};
+use super::jepsen::{Fields, Key};
+
+pub use writer::write_edn;
 
 const DEPTH_MAX: usize = 64;
 const TOKEN_MAX: usize = 16 << 20;
@@ -20,6 +24,8 @@ pub(super) struct Forms<R> {
     /// Within the vector or list that holds everything.
     is_wrapped: bool,
     failed: bool,
+    /// The word that was read last: one buffer for all of them.
+    word: Vec<u8>,
 }
 
 /// One form.
@@ -36,6 +42,7 @@ impl<R: BufRead> Forms<R> {
             line: 1,
             is_wrapped: false,
             failed: false,
+            word: Vec::new(),
         }
     }
 
@@ -43,13 +50,19 @@ impl<R: BufRead> Forms<R> {
         Err(FormatError::new(self.line, what))
     }
 
-    fn peek(&mut self) -> Result<Option<u8>, FormatError> {
+    /// What has been read ahead; empty at the end of the file.
+    #[inline]
+    fn ahead(&mut self) -> Result<&[u8], FormatError> {
         let line = self.line;
-        let buffer = self.input.fill_buf();
-        let buffer = buffer.map_err(|error| FormatError::new(line, error.to_string()))?;
-        Ok(buffer.first().copied())
+        let ahead = self.input.fill_buf();
+        ahead.map_err(|error| FormatError::new(line, error.to_string()))
     }
 
+    fn peek(&mut self) -> Result<Option<u8>, FormatError> {
+        Ok(self.ahead()?.first().copied())
+    }
+
+    /// Past the byte that `peek` gave.
     fn bump(&mut self) {
         if let Ok(Some(byte)) = self.peek() {
             self.line += usize::from(byte == b'\n');
@@ -59,18 +72,30 @@ impl<R: BufRead> Forms<R> {
 
     /// The next byte that is neither space, comma nor comment.
     fn significant(&mut self) -> Result<Option<u8>, FormatError> {
-        while let Some(byte) = self.peek()? {
-            if byte == b';' {
-                while self.peek()?.is_some_and(|byte| byte != b'\n') {
-                    self.bump();
+        let mut is_comment = false;
+        loop {
+            let (mut spaces, mut lines) = (0, 0);
+            let ahead = self.ahead()?;
+            let mut next = None;
+            for byte in ahead {
+                match *byte {
+                    b'\n' => (is_comment, lines) = (false, lines + 1),
+                    _ if is_comment => {}
+                    b';' => is_comment = true,
+                    byte if IS_SPACE[usize::from(byte)] => {}
+                    byte => {
+                        next = Some(byte);
+                        break;
+                    }
                 }
-            } else if byte.is_ascii_whitespace() || byte == b',' {
-                self.bump();
-            } else {
-                return Ok(Some(byte));
+                spaces += 1;
+            }
+            self.line += lines;
+            self.input.consume(spaces);
+            if next.is_some() || spaces == 0 {
+                return Ok(next);
             }
         }
-        Ok(None)
     }
 
     /// The next form, or `None` at the end or before a closing bracket.
@@ -111,17 +136,50 @@ impl<R: BufRead> Forms<R> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, FormatError> {
-        let items = self.list(b'}', depth)?;
-        if items.len() % 2 == 1 {
-            return self.error("a map with a key and no value");
-        }
         let mut map = Map::new();
-        let mut items = items.into_iter();
-        while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
-            map.insert(key, value);
-        }
+        self.fields(depth, |key, value| {
+            map.insert(key.into_owned(), value);
+        })?;
         Ok(Value::Object(map))
+    }
+
+    /// Each key of a map with its value.
+    fn fields(
+        &mut self,
+        depth: usize,
+        mut take: impl FnMut(Key, Value),
+    ) -> Result<(), FormatError> {
+        self.bump();
+        while let Some(key) = self.key(depth + 1)? {
+            let Some(value) = self.value(depth + 1)? else {
+                return self.error("a map with a key and no value");
+            };
+            take(key, value);
+        }
+        if self.peek()? != Some(b'}') {
+            return self.error("expected '}'");
+        }
+        self.bump();
+        Ok(())
+    }
+
+    /// A map's key as text; the usual ones without a copy of their own.
+    fn key(&mut self, depth: usize) -> Result<Option<Key>, FormatError> {
+        if self.significant()? == Some(b':') {
+            self.word()?;
+            if let Some(known) = known(&self.word[1..]) {
+                return Ok(Some(Key::Borrowed(known)));
+            }
+            let Value::String(key) = self.read_word()? else {
+                return self.error("expected a key");
+            };
+            return Ok(Some(Key::Owned(key)));
+        }
+        let key = self.value(depth)?;
+        Ok(key.map(|key| match key {
+            Value::String(key) => Key::Owned(key),
+            other => Key::Owned(other.to_string()),
+        }))
     }
 
     /// `#{set}`, `#_ ignored`, `##NaN`, `#tag form`.
@@ -139,7 +197,7 @@ impl<R: BufRead> Forms<R> {
                 self.atom().map(Some)
             }
             _ => {
-                self.token()?;
+                self.word()?;
                 self.value(depth + 1)
             }
         }
@@ -179,43 +237,69 @@ impl<R: BufRead> Forms<R> {
         }
     }
 
-    fn token(&mut self) -> Result<String, FormatError> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = self.peek()? {
-            if byte.is_ascii_whitespace() || b",;()[]{}\"".contains(&byte) {
-                break;
-            }
-            bytes.push(byte);
-            self.bump();
-            if bytes.len() > TOKEN_MAX {
+    /// Reads a word into `self.word`.
+    fn word(&mut self) -> Result<(), FormatError> {
+        self.word.clear();
+        loop {
+            let ahead = self.input.fill_buf();
+            let ahead = ahead.map_err(|error| FormatError::new(self.line, error.to_string()))?;
+            let end = ahead.iter().position(|byte| ENDS_WORD[usize::from(*byte)]);
+            let part = &ahead[..end.unwrap_or(ahead.len())];
+            self.word.extend_from_slice(part);
+            let (bytes, is_empty) = (part.len(), ahead.is_empty());
+            self.input.consume(bytes);
+            if self.word.len() > TOKEN_MAX {
                 return self.error("a word of more than 16 MiB");
             }
+            if end.is_some() || is_empty {
+                break;
+            }
         }
-        match String::from_utf8(bytes) {
-            Ok(text) if !text.is_empty() => Ok(text),
-            _ => self.error("expected a word"),
+        if self.word.is_empty() {
+            return self.error("expected a word");
         }
+        Ok(())
     }
 
     fn atom(&mut self) -> Result<Value, FormatError> {
-        let token = self.token()?;
-        let number = token.trim_end_matches(['N', 'M']).trim_start_matches('+');
-        Ok(match token.as_str() {
+        self.word()?;
+        self.read_word()
+    }
+
+    /// What the word means that was read last.
+    fn read_word(&self) -> Result<Value, FormatError> {
+        let Ok(word) = str::from_utf8(&self.word) else {
+            return self.error("expected a word");
+        };
+        Ok(match word {
             "nil" | "NaN" | "Inf" | "-Inf" => Value::Null,
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
-            _ => match (
-                number.parse::<i64>(),
-                number.parse::<f64>().map(Number::from_f64),
-            ) {
-                (Ok(integer), _) => Value::from(integer),
-                (_, Ok(Some(float))) if number.contains(['.', 'e', 'E']) => Value::Number(float),
-                _ => Value::String(token.trim_start_matches(':').to_owned()),
-            },
+            _ if word.starts_with(':') => Value::from(word.trim_start_matches(':')),
+            _ => number(word).unwrap_or_else(|| Value::from(word)),
         })
     }
 
-    fn form(&mut self) -> Result<Option<Value>, FormatError> {
+    /// The next map; what is no map is an error.
+    fn map_form(&mut self) -> Result<Option<Fields>, FormatError> {
+        let form = match self.form()? {
+            None => return Ok(None),
+            Some(b'{') => {
+                let mut fields = Fields::default();
+                self.fields(0, |key, value| fields.push(key, value))?;
+                return Ok(Some(fields));
+            }
+            Some(_) => self.value(0)?,
+        };
+        match form {
+            Some(Value::Object(map)) => Ok(Some(Fields::from(map))),
+            Some(_) => self.error("expected a map"),
+            None => Ok(None),
+        }
+    }
+
+    /// What the next form begins with, within or without the vector that holds all.
+    fn form(&mut self) -> Result<Option<u8>, FormatError> {
         loop {
             match self.significant()? {
                 Some(b'[' | b'(') if !self.is_wrapped => {
@@ -228,66 +312,62 @@ impl<R: BufRead> Forms<R> {
                 }
                 Some(b')' | b']' | b'}') => return self.error("a bracket that opens nowhere"),
                 None if self.is_wrapped => return self.error("the file ends within a list"),
-                _ => return self.value(0),
+                byte => return Ok(byte),
             }
         }
     }
 }
 
+/// Maps in histories have few keys but these.
+fn known(key: &[u8]) -> Option<&'static str> {
+    Some(match key {
+        b"process" => "process",
+        b"type" => "type",
+        b"f" => "f",
+        b"value" => "value",
+        b"time" => "time",
+        b"index" => "index",
+        b"error" => "error",
+        b"key" => "key",
+        b"node" => "node",
+        _ => return None,
+    })
+}
+
+/// Which bytes are between words and brackets.
+const IS_SPACE: [bool; 256] = table(b" \t\n\r\x0C,");
+/// Which bytes a word ends before.
+const ENDS_WORD: [bool; 256] = table(b" \t\n\r\x0C,;()[]{}\"");
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+fn number(word: &str) -> Option<Value> {
+    let number = word.trim_end_matches(['N', 'M']).trim_start_matches('+');
+    if let Ok(integer) = number.parse::<i64>() {
+        return Some(Value::from(integer));
+    }
+    let is_float = number.contains(['.', 'e', 'E']);
+    let float = number.parse().ok().filter(|_| is_float)?;
+    Number::from_f64(float).map(Value::Number)
+}
+
 impl<R: BufRead> Iterator for Forms<R> {
-    type Item = Result<(usize, Value), FormatError>;
+    type Item = Result<(usize, Fields), FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
         }
-        let form = self.form();
+        let form = self.map_form();
         self.failed = form.is_err();
         form.transpose()
             .map(|form| form.map(|form| (self.line, form)))
-    }
-}
-
-/// Writes events as Jepsen writes them: one map a line.
-///
-/// # Errors
-/// If writing fails.
-pub fn write_edn<'e>(
-    events: impl IntoIterator<Item = &'e Event>,
-    mut output: impl Write,
-) -> std::io::Result<()> {
-    for event in events {
-        let kind = match event.kind {
-            EventKind::Invoke => "invoke",
-            EventKind::Ok => "ok",
-            EventKind::Fail => "fail",
-            EventKind::Info => "info",
-        };
-        let value = match &event.key {
-            Some(key) => format!("[{} {}]", text(key), text(&event.value)),
-            None => text(&event.value),
-        };
-        writeln!(
-            output,
-            "{{:index {}, :process {}, :type :{kind}, :f :{}, :value {value}, :time {}}}",
-            event.index, event.process.0, event.f, event.time.0
-        )?;
-    }
-    Ok(())
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "nil".to_owned(),
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" "))
-        }
-        Value::Object(map) => {
-            let pairs = map
-                .iter()
-                .map(|(key, value)| format!(":{key} {}", text(value)));
-            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
     }
 }

@@ -1,10 +1,47 @@
 //! Jepsen's operation maps, whether they came as EDN or JSON.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 
 use super::console::Retired;
 use super::{FormatError, Line};
 use crate::history::{Event, EventError, EventKind, Process, Time};
+
+/// A key of a map.
+pub(super) type Key = Cow<'static, str>;
+
+/// An operation map as it was read. There are few keys, so they are looked for one by one.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(Key, Value)>);
+
+impl Fields {
+    pub(super) fn push(&mut self, key: Key, value: Value) {
+        self.0.push((key, value));
+    }
+
+    /// The value under that key, the last if there are several; nil is none.
+    fn take(&mut self, key: &str) -> Option<Value> {
+        let field = self.0.iter_mut().rev().find(|(name, _)| name == key);
+        field
+            .map(|(_, value)| value.take())
+            .filter(|value| !value.is_null())
+    }
+
+    fn take_text(&mut self, key: &str) -> Option<String> {
+        match self.take(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(map: Map<String, Value>) -> Self {
+        let fields = map.into_iter();
+        Fields(fields.map(|(key, value)| (key.into(), value)).collect())
+    }
+}
 
 /// Turns maps into events.
 pub(super) struct Events<I> {
@@ -23,17 +60,14 @@ impl<I> Events<I> {
     }
 
     /// Nothing for what no client did.
-    fn event(&mut self, map: &Value) -> Result<Option<Event>, String> {
-        let word = |key: &str| map.get(key).and_then(Value::as_str);
-        if !map.is_object() {
-            return Err("expected a map".into());
-        }
-        let process = match map.get("process") {
+    fn event(&mut self, mut map: Fields) -> Result<Option<Event>, String> {
+        let process = match map.take("process") {
             Some(Value::Number(process)) => process.as_u64().ok_or("a negative process")?,
             Some(Value::String(_)) => return Ok(None),
             _ => return Err("a map without a :process".into()),
         };
-        let kind = match word("type") {
+        let kind = map.take_text("type");
+        let kind = match kind.as_deref() {
             Some("invoke") => EventKind::Invoke,
             Some("ok") => EventKind::Ok,
             Some("fail") => EventKind::Fail,
@@ -42,32 +76,29 @@ impl<I> Events<I> {
         };
         let index = self.index;
         self.index += 1;
-        let time = map.get("time").and_then(Value::as_u64).unwrap_or(index);
+        let time = map.take("time").and_then(|time| time.as_u64());
         let Process(process) = self.retired.alias(process, kind);
         Ok(Some(Event {
             index,
             process: Process(process),
             kind,
-            f: word("f").unwrap_or("txn").to_owned(),
-            key: map.get("key").filter(|key| !key.is_null()).cloned(),
-            value: map.get("value").cloned().unwrap_or(Value::Null),
-            time: Time(time),
-            node: word("node").map(str::to_owned),
+            f: map.take_text("f").unwrap_or_else(|| "txn".to_owned()),
+            key: map.take("key"),
+            value: map.take("value").unwrap_or_default(),
+            time: Time(time.unwrap_or(index)),
+            node: map.take_text("node"),
             term: None,
             log_index: None,
-            error: map
-                .get("error")
-                .filter(|error| !error.is_null())
-                .map(|error| EventError {
-                    code: String::new(),
-                    message: error.to_string(),
-                }),
+            error: map.take("error").map(|error| EventError {
+                code: String::new(),
+                message: error.to_string(),
+            }),
             phase: None,
         }))
     }
 }
 
-impl<I: Iterator<Item = Result<(usize, Value), FormatError>>> Iterator for Events<I> {
+impl<I: Iterator<Item = Result<(usize, Fields), FormatError>>> Iterator for Events<I> {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {
@@ -76,7 +107,7 @@ impl<I: Iterator<Item = Result<(usize, Value), FormatError>>> Iterator for Event
                 Ok(map) => map,
                 Err(error) => return Some(Err(error)),
             };
-            let event = self.event(&map).transpose();
+            let event = self.event(map).transpose();
             if let Some(event) = event {
                 let event = event.map(|event| (line, event));
                 return Some(event.map_err(|what| FormatError::new(line, what)));

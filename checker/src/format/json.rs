@@ -2,8 +2,9 @@
 
 use std::io::BufRead;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::jepsen::Fields;
 use super::{FormatError, Line};
 use crate::history::Event;
 
@@ -56,7 +57,7 @@ impl<R: BufRead> Objects<R> {
         Ok(byte)
     }
 
-    fn object(&mut self) -> Result<Option<Value>, FormatError> {
+    fn object(&mut self) -> Result<Option<Map<String, Value>>, FormatError> {
         let (mut text, mut depth) = (Vec::new(), 0_usize);
         let (mut is_string, mut is_escaped) = (false, false);
         loop {
@@ -103,7 +104,7 @@ impl<R: BufRead> Objects<R> {
 }
 
 impl<R: BufRead> Iterator for Objects<R> {
-    type Item = Result<(usize, Value), FormatError>;
+    type Item = Result<(usize, Fields), FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
@@ -113,6 +114,6 @@ impl<R: BufRead> Iterator for Objects<R> {
         self.failed = object.is_err();
         object
             .transpose()
-            .map(|object| object.map(|object| (self.line, object)))
+            .map(|object| object.map(|object| (self.line, Fields::from(object))))
     }
 }

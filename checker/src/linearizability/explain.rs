@@ -22,7 +22,7 @@ use super::search::{Cuts, Outcome, Search};
 use super::{Prefix, Stuck};
 use crate::budget::Budget;
 use crate::history::{Operation, OperationId, Time};
-use crate::model::{Model, RegisterStep};
+use crate::model::{Model, QueueStep, RegisterStep};
 
 /// Configurations for each re-check; a sub-history that takes more is kept as it is.
 const STATES_MAX: u64 = 20_000;
@@ -111,6 +111,22 @@ fn has_orphan<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>]) -> 
             } => !written.contains(expect),
             _ => false,
         });
+    }
+    let steps: Option<Vec<QueueStep>> = operations
+        .iter()
+        .map(|operation| model.as_queue(operation.op(), operation.outcome().ok()))
+        .collect();
+    if let Some(steps) = steps {
+        let put: FxHashSet<i64> = steps
+            .iter()
+            .filter_map(|step| match step {
+                QueueStep::Put(value) => Some(*value),
+                _ => None,
+            })
+            .collect();
+        return steps
+            .iter()
+            .any(|step| matches!(step, QueueStep::Taken(value) if !put.contains(value)));
     }
     let problem = Problem::new(model, operations);
     let mut classes = Classes::new(&problem);

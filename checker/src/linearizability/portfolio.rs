@@ -1,7 +1,8 @@
 //! The algorithms in growing slices of the budget, cheapest first, until one decides.
 //!
 //! ```text
-//!   zones ─▶ impossible results ─▶ ┌ depth-first, narrow and restless   (valid)   ┐
+//!   zones, or queue
+//!     └─▶ impossible results ────▶ ┌ depth-first, narrow and restless   (valid)   ┐
 //!                                  │ frontier in windows, relaxed       (invalid) │ ×8 each round
 //!                                  │ frontier, relaxed                  (invalid) │
 //!                                  │ depth-first                        (valid)   │
@@ -15,6 +16,7 @@ use super::class::Classes;
 use super::frontier::{Fate, Frontier, Scope};
 use super::meter::Meter;
 use super::problem::Problem;
+use super::queue;
 use super::search::{Cuts, Outcome, Search};
 use super::zone::{self, Zones};
 use crate::model::Model;
@@ -43,7 +45,11 @@ const STATES_MAX: usize = 64;
 const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
 pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: Meter) -> (Answer, u64) {
-    match zone::decide(problem) {
+    let told = match zone::decide(problem) {
+        Zones::Undecided => queue::decide(problem),
+        told => told,
+    };
+    match told {
         Zones::Order(order) => return (Answer::Order(order), 0),
         Zones::Contradiction(core) => {
             return (

@@ -35,13 +35,13 @@ use super::problem::{OPEN, Problem};
 use crate::model::{Model, RegisterStep};
 use block::Blocks;
 
-/// What the zones say.
+/// What the zones say, or the order of values of a queue.
 pub(crate) enum Zones {
     /// This order explains everything.
     Order(Vec<u32>),
     /// These operations contradict each other, whatever the others did.
     Contradiction(Vec<u32>),
-    /// Not a register, not all values distinct, or too tangled by failed compare-and-sets.
+    /// Not such an object, not all values distinct, or too tangled by failed compare-and-sets.
     Undecided,
 }
 

@@ -1,6 +1,6 @@
 //! Many independent objects of one kind, each under its key.
 
-use super::{Model, RegisterStep};
+use super::{Model, QueueStep, RegisterStep};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -72,6 +72,10 @@ where
 
     fn as_register(&self, op: &Self::Op, ret: Option<&M::Ret>) -> Option<RegisterStep> {
         self.object.as_register(&op.op, ret)
+    }
+
+    fn as_queue(&self, op: &Self::Op, ret: Option<&M::Ret>) -> Option<QueueStep> {
+        self.object.as_queue(&op.op, ret)
     }
 
     fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {

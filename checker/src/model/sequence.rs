@@ -30,6 +30,17 @@ pub enum SequenceRet {
     Taken(Option<i64>),
 }
 
+/// What happened on a queue, results included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueStep {
+    /// This went in.
+    Put(i64),
+    /// This came out.
+    Taken(i64),
+    /// There was nothing to take.
+    Empty,
+}
+
 fn step(
     state: &VecDeque<i64>,
     op: SequenceOp,
@@ -50,6 +61,15 @@ fn step(
         _ => return None,
     }
     Some(next)
+}
+
+fn in_words(op: SequenceOp, ret: Option<&SequenceRet>, [put, take]: [&str; 2]) -> String {
+    match (op, ret) {
+        (SequenceOp::Put(value), _) => format!("{put} {value}"),
+        (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => format!("{take} → {value}"),
+        (SequenceOp::Take, Some(SequenceRet::Taken(None))) => format!("{take} → nothing"),
+        (SequenceOp::Take, _) => format!("{take} → ?"),
+    }
 }
 
 fn takes_nothing(op: SequenceOp, ret: Option<&SequenceRet>) -> bool {
@@ -77,8 +97,25 @@ impl Model for FifoQueue {
 
     fn key(&self, _: &SequenceOp) {}
 
+    fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {
+        in_words(*op, ret, ["enqueue", "dequeue"])
+    }
+
     fn is_read(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> bool {
         takes_nothing(*op, ret)
+    }
+
+    fn as_queue(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
+        match (op, ret) {
+            (SequenceOp::Put(value), None | Some(SequenceRet::Done)) => {
+                Some(QueueStep::Put(*value))
+            }
+            (SequenceOp::Take, Some(SequenceRet::Taken(None))) => Some(QueueStep::Empty),
+            (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => {
+                Some(QueueStep::Taken(*value))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -102,6 +139,10 @@ impl Model for Stack {
     }
 
     fn key(&self, _: &SequenceOp) {}
+
+    fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {
+        in_words(*op, ret, ["push", "pop"])
+    }
 
     fn is_read(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> bool {
         takes_nothing(*op, ret)

@@ -144,6 +144,26 @@ fn a_bad_file_ends_with_1_and_says_why() {
 }
 
 #[test]
+fn a_queue_out_of_order_is_told_in_its_own_words() {
+    let files = Files::new();
+    let mut text = String::new();
+    for (f, value) in [("enqueue", 1), ("enqueue", 2), ("dequeue", 2)] {
+        text += &format!("{{:process 1, :type :invoke, :f :{f}, :value {value}}}\n");
+        text += &format!("{{:process 1, :type :ok, :f :{f}, :value {value}}}\n");
+    }
+    let bad = files.put("queue.edn", text);
+    ends(
+        &["--explain", &bad],
+        1,
+        &[
+            "judged as queue",
+            "dequeue → 2",
+            "the object holds [1, 2], since p1's enqueue 2",
+        ],
+    );
+}
+
+#[test]
 fn a_spent_budget_ends_with_2() {
     let files = Files::new();
     let bad = files.put(
