@@ -11,6 +11,9 @@ use ordeal_workloads::Name as WorkloadName;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// Where runs are kept unless told otherwise.
+pub(crate) const RESULTS: &str = "results";
+
 /// Puts replicated systems through a trial: breaks them knowingly, records what clients saw, and
 /// gives a verdict.
 #[derive(Debug, Parser)]
@@ -33,6 +36,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// What there is: targets, workloads, nemeses, defects
     List,
+    /// What this machine can inject: each class of faults is really tried, in a scratch network
+    Doctor,
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
     Node(target_node::NodeArgs),
@@ -85,7 +90,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) node_binary: Option<PathBuf>,
     /// Where runs are kept
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(crate) results: PathBuf,
     /// Keep the nodes' data directories even where nothing is violated
     #[arg(long)]
@@ -94,8 +99,14 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// With --dry-run: how many operations of each worker to print
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "dry_run")]
-    pub(crate) operations: usize,
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "dry_run",
+        value_parser = clap::value_parser!(u32).range(..=100_000)
+    )]
+    pub(crate) operations: u32,
 }
 
 /// Flags of `ordeal check`. What is not said is guessed where it is unambiguous, and told.

@@ -9,6 +9,7 @@
 mod args;
 mod clock;
 mod command;
+mod console;
 mod plan;
 mod report;
 mod run;
@@ -47,6 +48,7 @@ pub fn main_with(targets: &Targets) -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => command::run(&args, targets).code().into(),
+        Command::Doctor => command::doctor().code().into(),
         Command::Check(args) => command::check(&args).code().into(),
         Command::List => command::list(targets).code().into(),
         Command::Node(args) => target_node::run(args),

@@ -105,14 +105,22 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let main = trial.warm_up().await;
     let (records, interrupted) = trial.main_phase().await?;
     let healed = setting.clock.now();
-    let recovery = trial.recover().await?;
+    let last_heal = records
+        .iter()
+        .filter_map(|record| record.window_ns)
+        .map(|(_, to)| to)
+        .max();
+    let last_heal = last_heal.map_or(healed, Time);
+    let served = trial.recover(last_heal).await?;
     trial.final_reads().await?;
     drop(lines);
     let (plan, deaths) = trial.stop().await?;
     faults_recording.finish()?;
+    let events = history_recording.finish()?;
+    let recovery = recovery::recovery(last_heal, &served, &events, plan.recovery_bound.0);
     Ok(Evidence {
         plan,
-        events: history_recording.finish()?,
+        events,
         faults: records,
         cluster: cluster_recording.finish()?,
         deaths,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{SocketAddr, UdpSocket},
     sync::{
@@ -13,8 +13,8 @@ use std::{
 };
 
 use ordeal_nemesis::{
-    Grudge, Node,
-    network::{Network, Switch, SwitchOptions, address},
+    Edge, Grudge, Node, Scope, Targets,
+    network::{FateSeed, Network, Switch, SwitchOptions, address},
     process::{Lifecycle, NodeCommand, Processes},
     sandbox::{self, Sandbox},
 };
@@ -27,6 +27,7 @@ fn main() {
     row("enter the sandbox", vec![entered]);
     setup(&sandbox);
     cuts(&sandbox);
+    shapings(&sandbox);
     processes(&sandbox);
     round_trips(&sandbox);
     load(&sandbox);
@@ -77,6 +78,29 @@ fn cuts(sandbox: &Sandbox) {
         row(&format!("cut one of {nodes} off"), cut);
         row("… and heal it", heal);
     }
+}
+
+fn shapings(sandbox: &Sandbox) {
+    for nodes in [5, 50] {
+        let switch = switch(sandbox, nodes);
+        let edges = every_edge(nodes);
+        let shaping = "delay 50ms, loss 1%".parse().unwrap();
+        let (mut shape, mut heal) = (Vec::new(), Vec::new());
+        for fault in 0..200 {
+            let seed = FateSeed { seed: 1, fault };
+            let mut id = None;
+            shape.push(timed(|| id = switch.shape(&edges, &shaping, seed).ok()));
+            let id = id.expect("these nodes are there");
+            heal.push(timed(|| switch.unshape(id).unwrap()));
+        }
+        row(&format!("shape every edge of {nodes}"), shape);
+        row("… and heal them", heal);
+    }
+}
+
+fn every_edge(nodes: u16) -> BTreeSet<Edge> {
+    let all = Scope::Around(Targets::All);
+    all.edges(nodes, None).expect("no leader is meant")
 }
 
 fn processes(sandbox: &Sandbox) {
@@ -163,6 +187,18 @@ fn round_trips(sandbox: &Sandbox) {
         "round trip client → n1 through the switch",
         ping_pong(&outside, n1, 20_000),
     );
+    // Every die is thrown, and next to none of them hits.
+    let edges = [Edge::new(Node(2), Node(1)), Edge::new(Node(1), Node(2))];
+    let shaping = "duplicate 0.0001%, corrupt-deliver 0.0001%"
+        .parse()
+        .unwrap();
+    let seed = FateSeed { seed: 1, fault: 1 };
+    let id = switch.shape(&edges.into(), &shaping, seed).unwrap();
+    row(
+        "round trip n2 → n1 through two shaped edges",
+        ping_pong(&beside, n1, 20_000),
+    );
+    switch.unshape(id).unwrap();
     outside.send_to(&[], n1).unwrap();
 }
 

@@ -8,19 +8,29 @@
 //! | `pause n2`, `pause leader`, `pause all` | SIGSTOP; SIGCONT |
 //! | `halves n1 n2 \| n3 n4 n5` | the two sides do not hear each other |
 //! | `isolate n3`, `isolate leader` | one node and all others do not hear each other |
+//! | `isolate leaders` | each node that says it leads is alone |
+//! | `bridge n1 n2 \| n3 \| n4 n5` | two sides that do not hear each other; the middle hears both |
 //! | `ring n3 n1 n5 n2 n4` | each node hears only its neighbours in this circle |
 //! | `one-way n1 n2 -> n3` | nothing from the left reaches the right |
 //! | `clients n1 n2` | clients and these nodes do not hear each other |
+//! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
+//! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //!
 //! `leader` is a symbol: who it is, is asked when the fault is injected.
+
+mod packets;
+pub mod shaping;
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::packets::{Packets, Scope};
+use self::shaping::ShapingTextError;
+pub use self::shaping::{PacketEffect, Shaping};
 use crate::{
     grudge::Grudge,
-    node::{NameError, Node},
+    node::{Edge, NameError, Node},
 };
 
 /// Something to do to the cluster, and by implication to undo.
@@ -33,6 +43,8 @@ pub enum Fault {
     Pause(Targets),
     /// A cut in the network; heals by removing it.
     Partition(Shape),
+    /// Packets slowed, lost, doubled, broken; heals by letting them pass as they are.
+    Packets(Packets),
 }
 
 /// The nodes a process fault hits.
@@ -60,6 +72,17 @@ pub enum Shape {
     Isolate(Node),
     /// Whoever leads at the moment of injection against all others; clients still reach it.
     IsolateLeader,
+    /// Everybody who says that they lead at the moment of injection, each alone.
+    IsolateLeaders,
+    /// Two sides that do not hear each other, and some who hear both.
+    Bridge {
+        /// One side.
+        left: BTreeSet<Node>,
+        /// Who hears everybody, and is heard.
+        middle: BTreeSet<Node>,
+        /// The other side.
+        right: BTreeSet<Node>,
+    },
     /// Each node hears only its neighbours in this circle: see [`Grudge::ring`].
     MajoritiesRing(Vec<Node>),
     /// Nothing from `from` reaches `to`; the way back is open.
@@ -71,6 +94,8 @@ pub enum Shape {
     },
     /// Clients and these nodes do not hear each other.
     ClientCut(BTreeSet<Node>),
+    /// Exactly these edges.
+    Edges(Grudge),
 }
 
 /// The classes that coverage asks for: what a plan promises is that each of them really happened.
@@ -83,11 +108,13 @@ pub enum FaultClass {
     Pause,
     /// Packets dropped.
     Partition,
+    /// Packets slowed, lost, doubled, broken.
+    Packet,
 }
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 3] = [Self::Kill, Self::Pause, Self::Partition];
+    pub const ALL: [FaultClass; 4] = [Self::Kill, Self::Pause, Self::Partition, Self::Packet];
 }
 
 impl fmt::Display for FaultClass {
@@ -96,6 +123,7 @@ impl fmt::Display for FaultClass {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Partition => "partition",
+            Self::Packet => "packet",
         })
     }
 }
@@ -107,6 +135,7 @@ impl Fault {
             Self::Kill(_) => FaultClass::Kill,
             Self::Pause(_) => FaultClass::Pause,
             Self::Partition(_) => FaultClass::Partition,
+            Self::Packets(_) => FaultClass::Packet,
         }
     }
 
@@ -116,15 +145,19 @@ impl Fault {
             self,
             Self::Kill(Targets::Leader)
                 | Self::Pause(Targets::Leader)
-                | Self::Partition(Shape::IsolateLeader)
+                | Self::Partition(Shape::IsolateLeader | Shape::IsolateLeaders)
+                | Self::Packets(Packets {
+                    scope: Scope::Around(Targets::Leader),
+                    ..
+                })
         )
     }
 
-    /// The nodes whose processes this fault hits: `None` for a partition or an unknown leader.
+    /// The nodes whose processes this fault hits: `None` for the network or an unknown leader.
     pub fn processes(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
         match self {
             Self::Kill(targets) | Self::Pause(targets) => targets.resolve(count, leader),
-            Self::Partition(_) => None,
+            Self::Partition(_) | Self::Packets(_) => None,
         }
     }
 }
@@ -146,26 +179,37 @@ impl Targets {
 }
 
 impl Shape {
-    /// The edges to block, in a cluster of `count`; `None` when the leader is meant and not known.
-    pub fn grudge(&self, count: u16, leader: Option<Node>) -> Option<Grudge> {
+    /// The edges to block, in a cluster of `count`; `None` when a leader is meant and none known.
+    /// The first of `leaders` is whom `leader` means.
+    pub fn grudge(&self, count: u16, leaders: &[Node]) -> Option<Grudge> {
+        let leader = leaders.first().copied();
         Some(match self {
             Self::Halves { left, right } => Grudge::halves(left, right),
             Self::Isolate(node) => Grudge::isolate(*node, count),
             Self::IsolateLeader => Grudge::isolate(leader?, count),
+            Self::IsolateLeaders => {
+                leader?;
+                let alone = leaders.iter().map(|node| Grudge::isolate(*node, count));
+                alone.fold(Grudge::default(), Grudge::union)
+            }
+            Self::Bridge { left, right, .. } => Grudge::halves(left, right),
             Self::MajoritiesRing(order) => Grudge::ring(order),
             Self::OneWay { from, to } => Grudge::one_way(from, to),
             Self::ClientCut(nodes) => Grudge::clients(nodes),
+            Self::Edges(grudge) => grudge.clone(),
         })
     }
 
-    /// The first word of the shape's text: `halves`, `isolate`, `ring`, `one-way`, `clients`.
+    /// The first word of the shape's text: `halves`, `isolate`, `bridge`, `ring`, …
     pub fn name(&self) -> &'static str {
         match self {
             Self::Halves { .. } => "halves",
-            Self::Isolate(_) | Self::IsolateLeader => "isolate",
+            Self::Isolate(_) | Self::IsolateLeader | Self::IsolateLeaders => "isolate",
+            Self::Bridge { .. } => "bridge",
             Self::MajoritiesRing(_) => "ring",
             Self::OneWay { .. } => "one-way",
             Self::ClientCut(_) => "clients",
+            Self::Edges(_) => "cut",
         }
     }
 }
@@ -176,6 +220,7 @@ impl fmt::Display for Fault {
             Self::Kill(targets) => write!(f, "kill {targets}"),
             Self::Pause(targets) => write!(f, "pause {targets}"),
             Self::Partition(shape) => shape.fmt(f),
+            Self::Packets(packets) => packets.fmt(f),
         }
     }
 }
@@ -199,20 +244,32 @@ impl fmt::Display for Shape {
             }
             Self::Isolate(node) => write!(f, "{name} {node}"),
             Self::IsolateLeader => write!(f, "{name} leader"),
+            Self::IsolateLeaders => write!(f, "{name} leaders"),
+            Self::Bridge {
+                left,
+                middle,
+                right,
+            } => {
+                let [left, middle, right] = [left, middle, right].map(spaced);
+                write!(f, "{name} {left} | {middle} | {right}")
+            }
             Self::MajoritiesRing(order) => write!(f, "{name} {}", spaced(order)),
             Self::OneWay { from, to } => write!(f, "{name} {} -> {}", spaced(from), spaced(to)),
             Self::ClientCut(nodes) => write!(f, "{name} {}", spaced(nodes)),
+            Self::Edges(grudge) => write!(f, "{name} {grudge}"),
         }
     }
 }
 
-fn spaced<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
-    nodes
+fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> String {
+    names
         .into_iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut or packets";
 
 /// A fault's text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -224,14 +281,16 @@ pub struct FaultTextError {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error("`{0}` is no fault: use kill, pause, halves, isolate, ring, one-way or clients")]
+    #[error("`{0}` is no fault: use {KINDS}")]
     Kind(String),
     #[error("write it as `{0}`")]
     Form(&'static str),
     #[error("{0} is named twice")]
-    Twice(Node),
+    Twice(String),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error(transparent)]
+    Shaping(#[from] ShapingTextError),
 }
 
 impl FromStr for Fault {
@@ -260,6 +319,9 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             Fault::Partition(Shape::Halves { left, right })
         }
         "isolate" if rest == "leader" => Fault::Partition(Shape::IsolateLeader),
+        "isolate" if rest == "leaders" => Fault::Partition(Shape::IsolateLeaders),
+        "bridge" => Fault::Partition(bridge(rest)?),
+        "cut" => Fault::Partition(Shape::Edges(edges(rest)?)),
         "isolate" => match nodes(rest, "isolate n1` or `isolate leader")?.as_slice() {
             [node] => Fault::Partition(Shape::Isolate(*node)),
             _ => return Err(Problem::Form("isolate n1` or `isolate leader")),
@@ -273,6 +335,7 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             let nodes = nodes(rest, "clients n1 n2")?;
             Fault::Partition(Shape::ClientCut(nodes.into_iter().collect()))
         }
+        "packets" => Fault::Packets(packets::parse(rest)?),
         other => return Err(Problem::Kind(other.to_owned())),
     })
 }
@@ -285,6 +348,48 @@ fn targets(text: &str, form: &'static str) -> Result<Targets, Problem> {
     })
 }
 
+const BRIDGE: &str = "bridge n1 n2 | n3 | n4 n5";
+
+fn bridge(text: &str) -> Result<Shape, Problem> {
+    let (left, rest) = text.split_once('|').ok_or(Problem::Form(BRIDGE))?;
+    let (middle, right) = sides(rest, "|", BRIDGE)?;
+    let left: Side = nodes(left, BRIDGE)?.into_iter().collect();
+    if let Some(node) = left
+        .iter()
+        .find(|node| middle.contains(node) || right.contains(node))
+    {
+        return Err(Problem::Twice(node.to_string()));
+    }
+    Ok(Shape::Bridge {
+        left,
+        middle,
+        right,
+    })
+}
+
+/// What a grudge prints: terms of `n1 -> n2` and `n1 | n2`.
+fn edges(text: &str) -> Result<Grudge, Problem> {
+    const FORM: &str = "cut n1 -> n2 n3, n4 | clients";
+    let mut grudge = Grudge::default();
+    for term in text.split(',') {
+        let (both, (from, to)) = match (term.split_once("->"), term.split_once('|')) {
+            (Some(sides), None) => (false, sides),
+            (None, Some(sides)) => (true, sides),
+            _ => return Err(Problem::Form(FORM)),
+        };
+        let (from, to) = (packets::ends(from, FORM)?, packets::ends(to, FORM)?);
+        if let Some(end) = from.intersection(&to).next() {
+            return Err(Problem::Twice(end.to_string()));
+        }
+        let there = from
+            .iter()
+            .flat_map(|from| to.iter().map(|to| Edge::new(*from, *to)));
+        let back = there.clone().map(Edge::reversed).filter(|_| both);
+        grudge = grudge.union(there.chain(back).collect());
+    }
+    Ok(grudge)
+}
+
 type Side = BTreeSet<Node>;
 
 fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), Problem> {
@@ -292,7 +397,7 @@ fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), 
     let left: Side = nodes(left, form)?.into_iter().collect();
     let right: Side = nodes(right, form)?.into_iter().collect();
     if let Some(node) = left.intersection(&right).next() {
-        return Err(Problem::Twice(*node));
+        return Err(Problem::Twice(node.to_string()));
     }
     Ok((left, right))
 }
@@ -301,9 +406,9 @@ fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), 
 fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
     let mut list = Vec::new();
     for word in text.split_whitespace() {
-        let node = word.parse()?;
+        let node: Node = word.parse()?;
         if list.contains(&node) {
-            return Err(Problem::Twice(node));
+            return Err(Problem::Twice(node.to_string()));
         }
         list.push(node);
     }
@@ -343,9 +448,16 @@ mod tests {
             "halves n1 n2 | n3 n4 n5",
             "isolate n3",
             "isolate leader",
+            "isolate leaders",
+            "bridge n1 n2 | n3 | n4 n5",
+            "cut n1 -> n2 n3",
+            "cut clients | n4, n1 -> n2 n3, n5 -> n1",
             "ring n3 n1 n5 n2 n4",
             "one-way n1 n2 -> n3",
             "clients n1 n2",
+            "packets leader: delay 50ms ±10ms",
+            "packets all: loss 20%, reorder 0.5%",
+            "packets clients n1 -> n2: rate 1mbit",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
@@ -358,8 +470,8 @@ mod tests {
         for (text, message) in [
             (
                 "",
-                "fault ``: `` is no fault: use kill, pause, halves, isolate, ring, one-way or \
-                 clients",
+                "fault ``: `` is no fault: use kill, pause, halves, isolate, bridge, ring, \
+                 one-way, clients, cut or packets",
             ),
             (
                 "kill",
@@ -385,6 +497,28 @@ mod tests {
             (
                 "one-way n1 ->",
                 "fault `one-way n1 ->`: write it as `one-way n1 -> n2 n3`",
+            ),
+            (
+                "bridge n1 | n2 | n1",
+                "fault `bridge n1 | n2 | n1`: n1 is named twice",
+            ),
+            (
+                "bridge n1 | n2",
+                "fault `bridge n1 | n2`: write it as `bridge n1 n2 | n3 | n4 n5`",
+            ),
+            (
+                "cut n1 n2",
+                "fault `cut n1 n2`: write it as `cut n1 -> n2 n3, n4 | clients`",
+            ),
+            ("cut n1 -> n1", "fault `cut n1 -> n1`: n1 is named twice"),
+            (
+                "packets n1: loss 200%",
+                "fault `packets n1: loss 200%`: write it as `loss 20%` or `loss 0.5%`, above 0, \
+                 at most `100%`",
+            ),
+            (
+                "packets n1 -> n2 n2: loss 2%",
+                "fault `packets n1 -> n2 n2: loss 2%`: n2 is named twice",
             ),
         ] {
             assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);

@@ -64,6 +64,13 @@ impl Grudge {
         edges.flat_map(|edge| [edge, edge.reversed()]).collect()
     }
 
+    /// What either blocks.
+    #[must_use]
+    pub fn union(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The blocked edges, in order.
     pub fn edges(&self) -> impl Iterator<Item = Edge> + '_ {
         self.0.iter().copied()

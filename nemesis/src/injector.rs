@@ -3,6 +3,7 @@
 mod attempt;
 mod cut;
 mod processes;
+mod shape;
 mod stop;
 
 use std::{
@@ -119,6 +120,8 @@ pub struct Injector<'a> {
     pub sink: &'a (dyn Fn(FaultEvent) + Sync),
     /// Ends the run early.
     pub stop: &'a Stop,
+    /// The plan's seed: where the fates of packets come from.
+    pub seed: u64,
     /// How long to wait.
     pub patience: Patience,
 }

@@ -19,6 +19,12 @@ pub trait Observer: Sync {
     /// Who leads now, if anybody is known to.
     fn leader(&self) -> Option<Node>;
 
+    /// Everybody who says that they lead, [`Observer::leader`] first: after a partition there may
+    /// be several.
+    fn leaders(&self) -> Vec<Node> {
+        self.leader().into_iter().collect()
+    }
+
     /// Whether the process `pid` of this node answers requests. An answer that an earlier process
     /// of the node gave does not count: it is what proves that the node came back.
     fn serving(&self, node: Node, pid: u32) -> bool;

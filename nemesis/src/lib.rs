@@ -17,10 +17,12 @@
 //! | [`network`] | one namespace per node, and the switch between them |
 //! | [`process`] | the node processes, held by pidfd |
 //! | [`lever`], [`injector`] | what can be pulled here, and the run of a schedule |
+//! | [`doctor`] | which faults can be injected here, really tried |
 //! | [`proof`] | what a fault did, with its evidence |
 //!
 //! Nothing here knows a protocol, an operation or a verdict; no async runtime is needed or used.
 
+pub mod doctor;
 pub mod fault;
 pub mod grudge;
 pub mod injector;
@@ -34,7 +36,7 @@ pub mod sandbox;
 pub mod schedule;
 mod sys;
 
-pub use fault::{Fault, FaultClass, Shape, Targets};
+pub use fault::{Fault, FaultClass, PacketEffect, Packets, Scope, Shape, Shaping, Targets};
 pub use grudge::Grudge;
 pub use node::{Edge, Endpoint, Node};
 pub use proof::{Effect, Proof};

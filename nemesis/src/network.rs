@@ -9,12 +9,17 @@
 mod namespace;
 mod switch;
 
-use std::{io, net::Ipv4Addr};
+use std::{collections::BTreeSet, io, net::Ipv4Addr};
 
 pub use namespace::Namespace;
 pub use switch::{Switch, SwitchOptions, Traffic};
 
-use crate::{grudge::Grudge, node::Node, proof::Dropped};
+use crate::{
+    fault::Shaping,
+    grudge::Grudge,
+    node::{Edge, Node},
+    proof::{Dropped, Shaped},
+};
 
 /// As many nodes as a network has room for.
 pub const NODES_MAX: u16 = 50;
@@ -25,6 +30,20 @@ pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 /// One installed cut. Never reused within a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CutId(pub u64);
+
+/// One installed shaping. Never reused within a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShapingId(pub u64);
+
+/// Where the fates of packets come from: with the same seed and fault, the n-th packet over an edge
+/// meets with the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FateSeed {
+    /// The plan's seed.
+    pub seed: u64,
+    /// The fault's id.
+    pub fault: u32,
+}
 
 /// A network backend.
 pub trait Network: Send + Sync {
@@ -68,6 +87,37 @@ pub trait Network: Send + Sync {
 
     /// The cuts that are installed now; empty when all is healed.
     fn cuts(&self) -> Vec<CutId>;
+
+    /// Does to every packet of these edges what `shaping` says, besides what others do to it. On
+    /// all edges from one moment on.
+    ///
+    /// # Errors
+    ///
+    /// When an edge names a node that is not there, or the backend cannot do it or failed.
+    fn shape(
+        &self,
+        edges: &BTreeSet<Edge>,
+        shaping: &Shaping,
+        seed: FateSeed,
+    ) -> Result<ShapingId, NetworkError>;
+
+    /// Removes one shaping and no other, and returns what it did. Packets that still wait on an
+    /// edge which nothing shapes any more go out at once.
+    ///
+    /// # Errors
+    ///
+    /// When the shaping is not installed (any more), or the backend failed.
+    fn unshape(&self, shaping: ShapingId) -> Result<Shaped, NetworkError>;
+
+    /// What an installed shaping has done so far: the proof that it works.
+    ///
+    /// # Errors
+    ///
+    /// When the shaping is not installed (any more), or the backend failed.
+    fn shaped(&self, shaping: ShapingId) -> Result<Shaped, NetworkError>;
+
+    /// The shapings that are installed now; empty when all is healed.
+    fn shapings(&self) -> Vec<ShapingId>;
 }
 
 /// A network that cannot be made or used.
@@ -94,6 +144,9 @@ pub enum NetworkError {
     /// The cut was never installed or is healed.
     #[error("cut {} is not installed", .0.0)]
     NoSuchCut(CutId),
+    /// The shaping was never installed or is healed.
+    #[error("shaping {} is not installed", .0.0)]
+    NoSuchShaping(ShapingId),
     /// A system call failed that should not have.
     #[error("network of {of}: {call}: {source}")]
     Call {

@@ -29,6 +29,16 @@ pub enum Endpoint {
     Node(Node),
 }
 
+impl Endpoint {
+    /// The node, unless it is the clients.
+    pub fn node(self) -> Option<Node> {
+        match self {
+            Self::Clients => None,
+            Self::Node(node) => Some(node),
+        }
+    }
+}
+
 /// A direction in which packets travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

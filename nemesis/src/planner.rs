@@ -4,8 +4,11 @@
 //! How a schedule comes about: each nemesis is a deck of cards, one a kind of fault. Cards are
 //! drawn without putting back, so every kind has its turn before any has a second one; `mixed`
 //! stacks its first deck so that every *class* comes among the first three faults. Between two
-//! injections lies a random interval; each fault lasts a random time, so faults overlap. The bounds
-//! that hold throughout:
+//! injections lies a random interval; each fault lasts a random time, so faults overlap. `swarm`
+//! first draws which cards are in the deck at all, and a narrower range of intervals and durations:
+//! what is left out lets the rest interact (Groce et al., Swarm Testing, ISSTA 2012). `flip-flop`
+//! draws one length, for which each fault lasts and after which nothing does. The bounds that hold
+//! throughout:
 //!
 //! - two process faults never hit the same node at the same time, nor within a second of a heal:
 //!   what was started again must be seen to serve;
@@ -114,11 +117,8 @@ pub fn plan(spec: &PlanSpec) -> Result<Schedule, PlanError> {
         ..
     } = *spec;
     let all = nemesis.cards();
-    let cards: Vec<Card> = all
-        .iter()
-        .copied()
-        .filter(|card| card.least() <= nodes)
-        .collect();
+    let mut cards = all.clone();
+    cards.retain(|card| card.least() <= nodes);
     if nodes == 0 || nodes > NODES_MAX || (cards.is_empty() && !all.is_empty()) {
         let least = all.iter().map(|card| card.least()).min().unwrap_or(1);
         return Err(PlanError::Nodes {
@@ -166,9 +166,57 @@ fn check_range(name: &'static str, range: &RangeInclusive<u64>) -> Result<(), Pl
 /// After a process fault has healed, its nodes are left alone for so long.
 const REST_MS: u64 = 1000;
 
+/// From one injection to the next, and how long a fault lasts.
+struct Pace {
+    /// The latest that the first fault comes.
+    first_ms: u64,
+    interval_ms: RangeInclusive<u64>,
+    duration_ms: RangeInclusive<u64>,
+}
+
+impl Pace {
+    fn draw(spec: &PlanSpec, rng: &mut ChaCha8Rng) -> Self {
+        let mut within = |range: &RangeInclusive<u64>, most: u64| {
+            let most = most.max(*range.start());
+            let ends =
+                [0; 2].map(|_: u8| rng.random_range(*range.start()..=most.min(*range.end())));
+            ends[0].min(ends[1])..=ends[0].max(ends[1])
+        };
+        let (interval_ms, duration_ms) = (&spec.interval_ms, &spec.duration_ms);
+        // At least one fault has to fit into the time, whatever is drawn.
+        let room = spec.time_ms - CALM_MS;
+        match spec.nemesis {
+            Nemesis::Swarm => {
+                let interval_ms = within(interval_ms, room - duration_ms.start());
+                let duration_ms = within(duration_ms, room - interval_ms.start());
+                Self {
+                    first_ms: *interval_ms.start(),
+                    interval_ms,
+                    duration_ms,
+                }
+            }
+            Nemesis::FlipFlop => {
+                let drawn = within(duration_ms, room - interval_ms.start());
+                let length_ms = *drawn.end();
+                Self {
+                    first_ms: *interval_ms.start(),
+                    interval_ms: length_ms.saturating_mul(2)..=length_ms.saturating_mul(2),
+                    duration_ms: length_ms..=length_ms,
+                }
+            }
+            _ => Self {
+                first_ms: *interval_ms.start(),
+                interval_ms: interval_ms.clone(),
+                duration_ms: duration_ms.clone(),
+            },
+        }
+    }
+}
+
 /// A schedule in the making.
 struct Draw<'a> {
     spec: &'a PlanSpec,
+    pace: Pace,
     rng: ChaCha8Rng,
     cards: Vec<Card>,
     deck: Vec<Card>,
@@ -178,13 +226,19 @@ struct Draw<'a> {
 }
 
 impl<'a> Draw<'a> {
-    fn new(spec: &'a PlanSpec, cards: Vec<Card>) -> Self {
+    fn new(spec: &'a PlanSpec, mut cards: Vec<Card>) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
+        if spec.nemesis == Nemesis::Swarm {
+            cards.shuffle(&mut rng);
+            cards.truncate(rng.random_range(1..=cards.len()));
+        }
+        let pace = Pace::draw(spec, &mut rng);
         let mut deck = cards.clone();
         deck.shuffle(&mut rng);
         let deck = one_of_each_class_first(deck);
         Self {
             spec,
+            pace,
             rng,
             cards,
             deck,
@@ -194,10 +248,10 @@ impl<'a> Draw<'a> {
     }
 
     fn schedule(mut self) -> Schedule {
-        let (soonest, latest) = (*self.spec.interval_ms.start(), *self.spec.interval_ms.end());
+        let (soonest, latest) = (*self.pace.interval_ms.start(), *self.pace.interval_ms.end());
         let end_ms = self.spec.time_ms - CALM_MS;
-        let shortest = *self.spec.duration_ms.start();
-        let mut at_ms = self.rng.random_range(soonest.div_ceil(2)..=soonest);
+        let (first_ms, shortest) = (self.pace.first_ms, *self.pace.duration_ms.start());
+        let mut at_ms = self.rng.random_range(first_ms.div_ceil(2)..=first_ms);
         while at_ms.saturating_add(shortest) <= end_ms {
             self.busy.retain(|(until_ms, _)| *until_ms > at_ms);
             let Some(card) = self.draw() else {
@@ -241,7 +295,7 @@ impl<'a> Draw<'a> {
         let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
         let for_ms = self
             .rng
-            .random_range(self.spec.duration_ms.clone())
+            .random_range(self.pace.duration_ms.clone())
             .min(end_ms - at_ms);
         let hit = hits(&fault, self.spec.nodes);
         if !hit.is_empty() {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::{Edge, Node};
+use crate::{
+    fault::PacketEffect,
+    node::{Edge, Node},
+};
 
 /// How a fault ended. Only [`Effect::Installed`] counts towards coverage.
 #[must_use = "a fault without proof must not be counted as done"]
@@ -54,6 +57,8 @@ pub enum Proof {
     },
     /// Packets met the cut and went no further.
     Cut(Dropped),
+    /// Packets met with what was to be done to them; each effect planned happened at least once.
+    Shaped(Shaped),
 }
 
 /// One process killed.
@@ -106,6 +111,43 @@ impl Dropped {
     }
 }
 
+/// What one shaping did to packets, per directed edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shaped {
+    /// Edge → what came of its packets.
+    pub edges: BTreeMap<Edge, Fates>,
+}
+
+/// What came of the packets of one edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fates {
+    /// All that were sent over it.
+    pub packets: u64,
+    /// How many of them met with each effect planned; those that none met are listed with 0.
+    pub effects: BTreeMap<PacketEffect, u64>,
+}
+
+impl Shaped {
+    /// Over all edges.
+    pub fn total(&self) -> Fates {
+        let mut total = Fates::default();
+        for fates in self.edges.values() {
+            total.packets += fates.packets;
+            for (effect, packets) in &fates.effects {
+                *total.effects.entry(*effect).or_default() += packets;
+            }
+        }
+        total
+    }
+
+    /// The effects planned that no packet met with.
+    pub fn missing(&self) -> Vec<PacketEffect> {
+        let effects = self.total().effects.into_iter();
+        let unmet = effects.filter(|(_, packets)| *packets == 0);
+        unmet.map(|(effect, _)| effect).collect()
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -123,6 +165,7 @@ impl fmt::Display for Proof {
             Self::Killed { processes } => processes.iter().map(ToString::to_string).collect(),
             Self::Paused { processes } => processes.iter().map(ToString::to_string).collect(),
             Self::Cut(dropped) => vec![dropped.to_string()],
+            Self::Shaped(shaped) => vec![shaped.to_string()],
         };
         f.write_str(&list.join(", "))
     }
@@ -161,5 +204,17 @@ impl fmt::Display for Dropped {
             "{} packets dropped on {hit} of {edges} edges",
             self.total()
         )
+    }
+}
+
+impl fmt::Display for Shaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fates { packets, effects } = self.total();
+        write!(f, "of {packets} packets on {} edges:", self.edges.len())?;
+        for (index, (effect, packets)) in effects.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma} {effect} {packets}")?;
+        }
+        Ok(())
     }
 }

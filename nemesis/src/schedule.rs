@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{Fault, FaultClass, Shape, Targets},
-    node::{Endpoint, Node},
+    node::{Edge, Endpoint, Node},
 };
 
 /// One fault at one time.
@@ -181,7 +181,7 @@ pub(crate) fn hits(fault: &Fault, count: u16) -> BTreeSet<Node> {
             Targets::Nodes(nodes) => nodes.clone(),
             Targets::Leader | Targets::All => Node::first(count).collect(),
         },
-        Fault::Partition(_) => BTreeSet::new(),
+        Fault::Partition(_) | Fault::Packets(_) => BTreeSet::new(),
     }
 }
 
@@ -194,18 +194,20 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         return Err(ScheduleError::NoSuchNode { id, node, count });
     }
     // Who leads does not matter here: any node stands for the leader.
-    let leader = Node::first(count).next();
+    let leaders: Vec<Node> = Node::first(count).take(1).collect();
+    let leader = leaders.first().copied();
     let changes = match &planned.fault {
         Fault::Kill(targets) | Fault::Pause(targets) => targets
             .resolve(count, leader)
             .is_some_and(|nodes| !nodes.is_empty()),
-        Fault::Partition(shape) => shape.grudge(count, leader).is_some_and(|grudge| {
-            let inside = |end: Endpoint| end != Endpoint::Node(Node(0));
-            !grudge.is_empty()
-                && grudge
-                    .edges()
-                    .all(|edge| inside(edge.from) && inside(edge.to))
-        }),
+        Fault::Partition(shape) => {
+            let grudge = shape.grudge(count, &leaders).unwrap_or_default();
+            !grudge.is_empty() && grudge.edges().all(is_inside)
+        }
+        Fault::Packets(packets) => {
+            let edges = packets.scope.edges(count, leader).unwrap_or_default();
+            !edges.is_empty() && edges.into_iter().all(is_inside)
+        }
     };
     if changes {
         return Ok(());
@@ -215,6 +217,11 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         fault: planned.fault.to_string(),
         count,
     })
+}
+
+/// Whether both ends can exist at all: nodes are counted from 1.
+fn is_inside(edge: Edge) -> bool {
+    ![edge.from, edge.to].contains(&Endpoint::Node(Node(0)))
 }
 
 /// The nodes that the fault's text names.
@@ -227,11 +234,21 @@ fn named(fault: &Fault) -> BTreeSet<Node> {
         Fault::Partition(shape) => match shape {
             Shape::Halves { left, right } => left | right,
             Shape::Isolate(node) => BTreeSet::from([*node]),
-            Shape::IsolateLeader => BTreeSet::new(),
+            Shape::IsolateLeader | Shape::IsolateLeaders => BTreeSet::new(),
+            Shape::Bridge {
+                left,
+                middle,
+                right,
+            } => left | &(middle | right),
             Shape::MajoritiesRing(order) => order.iter().copied().collect(),
             Shape::OneWay { from, to } => from | to,
             Shape::ClientCut(nodes) => nodes.clone(),
+            Shape::Edges(grudge) => {
+                let ends = grudge.edges().flat_map(|edge| [edge.from, edge.to]);
+                ends.filter_map(Endpoint::node).collect()
+            }
         },
+        Fault::Packets(packets) => packets.scope.named(),
     }
 }
 

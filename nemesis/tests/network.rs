@@ -12,7 +12,7 @@ use std::{
 };
 
 use ordeal_nemesis::{
-    Edge, Endpoint, Grudge, Node,
+    Edge, Endpoint, Fault, Grudge, Node,
     network::{CLIENT_ADDRESS, CutId, Network, NetworkError, Switch, SwitchOptions, Traffic},
     sandbox::Sandbox,
 };
@@ -48,6 +48,14 @@ fn at(end: Endpoint) -> SocketAddr {
 
 fn set(nodes: &[u16]) -> BTreeSet<Node> {
     nodes.iter().copied().map(Node).collect()
+}
+
+/// The grudge of a partition's text, in a cluster of five in which n2 and n4 say that they lead.
+fn of(text: &str) -> Grudge {
+    let Fault::Partition(shape) = text.parse().unwrap() else {
+        panic!("{text} is no partition")
+    };
+    shape.grudge(5, &[Node(2), Node(4)]).unwrap()
 }
 
 /// One datagram socket at every endpoint.
@@ -190,6 +198,9 @@ fn a_cut_blocks_exactly_the_given_directions(sandbox: &Sandbox) {
         Grudge::one_way(&set(&[1]), &set(&[2])),
         Grudge::one_way(&set(&[2, 4]), &set(&[1, 3, 5])),
         Grudge::clients(&set(&[1, 5])),
+        of("bridge n1 n2 | n3 | n4 n5"),
+        of("isolate leaders"),
+        of("cut n1 -> n2 n3, n4 | clients"),
         [
             Edge::new(Endpoint::Clients, Node(2)),
             Edge::new(Node(4), Endpoint::Clients),

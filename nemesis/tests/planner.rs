@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use ordeal_nemesis::{
-    Fault, FaultClass, PlannedFault, Schedule, Shape, Targets,
+    Fault, FaultClass, PacketEffect, PlannedFault, Schedule, Scope, Shape, Targets,
     planner::{Nemesis, PlanError, PlanSpec, plan},
 };
 
@@ -100,7 +100,7 @@ fn mixed_plans_every_class_in_30_seconds() {
         if spec.nemesis == Nemesis::Mixed {
             assert_eq!(
                 schedule.classes(),
-                FaultClass::ALL.into(),
+                [FaultClass::Kill, FaultClass::Pause, FaultClass::Partition].into(),
                 "{spec:?}\n{schedule}"
             );
         }
@@ -140,6 +140,55 @@ fn mixed_plans_every_shape_within_a_few_seeds() {
 }
 
 #[test]
+fn swarms_differ_in_what_they_leave_out_and_flip_flop_leaves_gaps_as_long_as_its_faults() {
+    let classes = |seed| {
+        let spec = PlanSpec::new(Nemesis::Swarm, 5, 60_000, seed);
+        plan(&spec).unwrap().classes()
+    };
+    let distinct: BTreeSet<_> = (0..50).map(classes).collect();
+    assert!(distinct.len() > 5, "{distinct:?}");
+    assert!(distinct.iter().any(|classes| classes.len() == 4));
+    for seed in 0..20 {
+        let spec = PlanSpec::new(Nemesis::FlipFlop, 5, 60_000, seed);
+        let schedule = plan(&spec).unwrap();
+        let (last, pairs) = (schedule.faults.len() - 1, schedule.faults.windows(2));
+        for pair in pairs {
+            assert_eq!(
+                pair[1].at_ms - pair[0].heal_ms(),
+                pair[0].for_ms,
+                "{schedule}"
+            );
+        }
+        let lengths = schedule.faults[..last].iter().map(|planned| planned.for_ms);
+        assert!(lengths.collect::<BTreeSet<_>>().len() <= 1, "{schedule}");
+    }
+}
+
+#[test]
+fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
+    let (mut effects, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..5 {
+        let schedule = plan(&PlanSpec::new(Nemesis::Packet, 5, 60_000, seed)).unwrap();
+        for planned in &schedule.faults {
+            let Fault::Packets(packets) = &planned.fault else {
+                panic!("{planned}")
+            };
+            effects.extend(packets.shaping.effects());
+            targets.insert(match &packets.scope {
+                Scope::Around(Targets::Nodes(nodes)) => format!("{} nodes", nodes.len()),
+                scope => scope.to_string(),
+            });
+        }
+    }
+    let mut survivable = BTreeSet::from(PacketEffect::ALL);
+    survivable.remove(&PacketEffect::CorruptDeliver);
+    survivable.remove(&PacketEffect::Refuse);
+    assert_eq!(effects, survivable);
+    let all = ["1 nodes", "2 nodes", "3 nodes", "all", "leader"];
+    assert_eq!(targets, all.map(str::to_owned).into());
+}
+
+#[test]
 fn at_most_a_minority_is_down_or_paused_at_once() {
     for_many_specs(|spec, schedule| {
         if matches!(spec.nemesis, Nemesis::KillAll | Nemesis::PauseAll) {
@@ -157,7 +206,7 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
                         Targets::Leader => 1,
                         Targets::All => usize::from(spec.nodes),
                     },
-                    Fault::Partition(_) => 0,
+                    Fault::Partition(_) | Fault::Packets(_) => 0,
                 })
                 .sum();
             assert!(
@@ -197,7 +246,8 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
             match &planned.fault {
                 Fault::Partition(Shape::MajoritiesRing(order)) => assert!(order.len() >= 4),
                 Fault::Partition(Shape::ClientCut(_)) => {}
-                Fault::Partition(_) => assert!(spec.nodes >= 2),
+                Fault::Partition(Shape::Bridge { .. }) => assert!(spec.nodes >= 3),
+                Fault::Partition(_) | Fault::Packets(_) => assert!(spec.nodes >= 2),
                 Fault::Kill(_) | Fault::Pause(_) => {}
             }
         }
@@ -241,18 +291,22 @@ fn what_cannot_be_planned_is_refused_in_words() {
 
 #[test]
 fn extreme_specs_do_not_panic() {
-    for time_ms in [2500, 2501, 3_600_000] {
-        for nodes in [1, 2, 50] {
-            let spec = PlanSpec::new(Nemesis::Mixed, nodes, time_ms, u64::MAX);
-            plan(&spec).unwrap().validate(nodes, time_ms).unwrap();
+    for nemesis in [Nemesis::Mixed, Nemesis::Swarm, Nemesis::FlipFlop] {
+        for time_ms in [2500, 2501, 3_600_000] {
+            for nodes in [1, 2, 50] {
+                let spec = PlanSpec::new(nemesis, nodes, time_ms, u64::MAX);
+                let schedule = plan(&spec).unwrap();
+                schedule.validate(nodes, time_ms).unwrap();
+                assert!(!schedule.faults.is_empty(), "{spec:?}");
+            }
         }
+        let spec = PlanSpec {
+            interval_ms: 1..=u64::MAX,
+            duration_ms: 1..=u64::MAX,
+            ..PlanSpec::new(nemesis, 5, u64::MAX, 3)
+        };
+        plan(&spec).unwrap();
     }
-    let spec = PlanSpec {
-        interval_ms: 1..=u64::MAX,
-        duration_ms: 1..=u64::MAX,
-        ..PlanSpec::new(Nemesis::Mixed, 5, u64::MAX, 3)
-    };
-    plan(&spec).unwrap();
 }
 
 #[test]
@@ -341,5 +395,17 @@ fn a_schedule_that_cannot_be_run_is_refused_by_its_faults_id() {
     check(
         "1 0+10 ring n1 n2 n3",
         "fault 1 (`ring n1 n2 n3`) would change nothing in a cluster of 3",
+    );
+    check(
+        "1 0+10 packets n1 -> n1: loss 5%",
+        "fault 1 (`packets n1 -> n1: loss 5%`) would change nothing in a cluster of 3",
+    );
+    check(
+        "1 0+10 packets clients -> n4: loss 5%",
+        "fault 1 names n4, but the cluster has only n1 … n3",
+    );
+    check(
+        "1 0+10 packets all: loss 5%; 2 5+10 packets leader: rate 1mbit",
+        "ok",
     );
 }

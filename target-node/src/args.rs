@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::defect::{Defect, Defects};
 use crate::driver::Routing;
 use crate::peer::Membership;
-use crate::raft::NodeId;
+use crate::protocol::Modes;
+use crate::raft::{Jitter, NodeId};
 
 /// The flags of a node.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,6 +41,22 @@ pub struct NodeArgs {
     /// What to do with a write when another node leads
     #[arg(long, value_enum, default_value_t = Routing::Forward)]
     client_routing: Routing,
+    /// Ask first whether an election could be won, without raising the term
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pre_vote: Switch,
+    /// A leader without a majority steps down, and nobody votes who still hears a leader
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    check_quorum: Switch,
+    /// How election time-outs are kept apart
+    #[arg(long, value_enum, default_value_t = ElectionJitter::Etcd)]
+    election_jitter: ElectionJitter,
+    /// Take a snapshot after so many applied entries
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    snapshot_entries: u64,
+    /// How many entries to keep below a snapshot, for followers that are only a little behind
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    snapshot_trailing: u64,
     /// Switch on a seeded defect; may be given more than once
     #[arg(long = "defect", value_name = "NAME")]
     defects: Vec<Defect>,
@@ -59,6 +76,24 @@ enum Profile {
     Fast,
     /// The defaults of etcd: heartbeats every 100 ms, elections after 1 to 1.9 s
     Etcd,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// How election time-outs are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ElectionJitter {
+    /// Drawn once for each role that the node takes on
+    Etcd,
+    /// Drawn anew for each silence
+    Sofa,
+    /// None at all: votes may split for ever
+    None,
 }
 
 /// What a profile stands for.
@@ -116,7 +151,25 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) pace: Pace,
     pub(crate) routing: Routing,
+    pub(crate) pre_vote: bool,
+    pub(crate) check_quorum: bool,
+    pub(crate) jitter: Jitter,
+    pub(crate) snapshot_entries: u64,
+    pub(crate) snapshot_trailing: u64,
     pub(crate) defects: Defects,
+}
+
+impl Settings {
+    /// The switches, as the status tells them.
+    pub(crate) fn modes(&self) -> Modes {
+        let (jitter, routing) = (self.jitter, self.routing);
+        Modes {
+            pre_vote: self.pre_vote,
+            check_quorum: self.check_quorum,
+            election_jitter: format!("{jitter:?}").to_lowercase(),
+            client_routing: format!("{routing:?}").to_lowercase(),
+        }
+    }
 }
 
 impl NodeArgs {
@@ -152,6 +205,15 @@ impl NodeArgs {
             seed: self.seed,
             pace: self.profile.pace(),
             routing: self.client_routing,
+            pre_vote: self.pre_vote == Switch::On,
+            check_quorum: self.check_quorum == Switch::On,
+            jitter: match self.election_jitter {
+                ElectionJitter::Etcd => Jitter::Etcd,
+                ElectionJitter::Sofa => Jitter::Sofa,
+                ElectionJitter::None => Jitter::None,
+            },
+            snapshot_entries: self.snapshot_entries,
+            snapshot_trailing: self.snapshot_trailing,
             defects: self.defects.into_iter().collect(),
         })
     }
@@ -205,6 +267,19 @@ mod tests {
         assert_eq!(settings.membership.addresses[&2], "[::1]:2");
         assert_eq!(settings.pace.election_ticks, 30);
         assert_eq!(settings.routing, Routing::Forward);
+        assert_eq!(settings.jitter, Jitter::Etcd);
+    }
+
+    #[test]
+    fn the_switches_of_elections_are_told_as_they_were_given() {
+        let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
+        let switches = ["--pre-vote", "on", "--check-quorum", "on"];
+        let jitter = ["--election-jitter", "sofa"];
+        let settings = settings(&[&base[..], &switches, &jitter].concat()).unwrap();
+        let modes = settings.modes();
+        assert!(modes.pre_vote && modes.check_quorum);
+        assert_eq!(modes.election_jitter, "sofa");
+        assert_eq!(modes.client_routing, "forward");
     }
 
     #[test]
@@ -217,6 +292,9 @@ mod tests {
         assert!(with(&["--peer", "0=b:1"]).contains("begin at 1"));
         assert!(with(&["--defect", "gremlins"]).contains("read_leader_local"));
         assert!(with(&["--profile", "slow"]).contains("fast"));
+        assert!(with(&["--pre-vote", "maybe"]).contains("off"));
+        assert!(with(&["--snapshot-entries", "0"]).contains("--snapshot-entries"));
+        assert!(with(&["--election-jitter", "lots"]).contains("sofa"));
         let lonely = settings(&["--id", "3", "--cluster", "demo", "--peer", "1=a:1"]).unwrap_err();
         assert!(lonely.contains("--id 3"), "{lonely}");
         let nameless = settings(&["--id", "1", "--cluster", "", "--peer", "1=a:1"]).unwrap_err();

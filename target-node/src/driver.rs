@@ -19,6 +19,8 @@
 
 mod forward;
 mod read;
+mod report;
+mod snapshot;
 mod waiter;
 mod write;
 
@@ -36,8 +38,8 @@ use crate::defect::Defects;
 use crate::failure::Standing;
 use crate::kv::{Command, Kv};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{self, Consistency, ErrorInfo, GetResponse, Status};
-use crate::raft::{BatchId, Event, Message, Output, Raft, Role};
+use crate::protocol::{Consistency, ErrorInfo, GetResponse, Modes, Status};
+use crate::raft::{BatchId, LogId, Message, Output, Raft};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
 use read::PendingReads;
@@ -100,6 +102,12 @@ pub(crate) enum DriverError {
     /// The log's thread is gone.
     #[error("the thread that writes the log is gone")]
     WriterGone,
+    /// A snapshot holds no state of this version.
+    #[error(
+        "the snapshot up to {0} is no state that this version can read: start the version that \
+         wrote it"
+    )]
+    State(LogId),
 }
 
 /// What a driver is given.
@@ -111,6 +119,9 @@ pub(crate) struct Parts {
     pub(crate) routing: Routing,
     pub(crate) tick: Duration,
     pub(crate) election_ticks: u32,
+    /// How many entries are applied from one snapshot to the next.
+    pub(crate) snapshot_entries: u64,
+    pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) writer: Writer,
     pub(crate) persisted: mpsc::UnboundedReceiver<Result<BatchId, StorageError>>,
@@ -155,6 +166,7 @@ impl Driver {
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        self.restore()?;
         let mut next_tick = Instant::now() + self.parts.tick;
         loop {
             tokio::select! {
@@ -173,7 +185,7 @@ impl Driver {
                 // in the queue and has to be heard first.
                 next_tick = (next_tick + self.parts.tick).max(Instant::now());
             }
-            self.carry_out();
+            self.carry_out()?;
         }
         self.stop();
         Ok(())
@@ -251,11 +263,11 @@ impl Driver {
     }
 
     /// Does what the core wants done since the last turn.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self) -> Result<(), DriverError> {
         self.begin_reads();
         let output = self.parts.raft.take_output();
         if output.is_empty() {
-            return;
+            return Ok(());
         }
         let Output {
             batch,
@@ -281,7 +293,7 @@ impl Driver {
             self.take_event(event);
         }
         if rebuild {
-            self.kv = Kv::default();
+            self.restore()?;
         }
         for entry in &committed {
             self.apply(entry);
@@ -289,6 +301,8 @@ impl Driver {
         for read in reads {
             self.answer_read(read);
         }
+        self.compact();
+        Ok(())
     }
 
     fn send(&self, messages: Vec<Message>) {
@@ -310,65 +324,6 @@ impl Driver {
         Standing {
             term: self.parts.raft.term(),
             leader: self.parts.raft.leader(),
-        }
-    }
-
-    fn take_event(&mut self, event: Event) {
-        let console = self.parts.console;
-        match event {
-            Event::Campaigned { term, last } => {
-                console.say(format_args!("campaigns in term {term}, log ends at {last}"));
-            }
-            Event::Voted { term, candidate } => {
-                console.say(format_args!("votes for n{candidate} in term {term}"));
-            }
-            Event::BecameLeader { term, last } => {
-                console.say(format_args!("leads term {term}, log ends at {last}"));
-            }
-            Event::BecameFollower { term } => {
-                console.say(format_args!("steps down in term {term}"));
-                self.lose_leadership();
-            }
-            Event::Follows { term, leader } => {
-                console.say(format_args!("follows n{leader} in term {term}"));
-            }
-            Event::Truncated { from, last } => {
-                console.say(format_args!("drops its entries from {from} to {last}"));
-            }
-        }
-    }
-
-    fn status(&self) -> Status {
-        let Parts {
-            raft,
-            membership,
-            boot,
-            defects,
-            console,
-            ..
-        } = &self.parts;
-        Status {
-            id: membership.id,
-            cluster: membership.cluster.clone(),
-            boot: *boot,
-            pid: std::process::id(),
-            role: match raft.role() {
-                Role::Follower => protocol::Role::Follower,
-                Role::Candidate => protocol::Role::Candidate,
-                Role::Leader => protocol::Role::Leader,
-            },
-            term: raft.term(),
-            vote: raft.vote(),
-            leader: raft.leader(),
-            commit: raft.commit(),
-            applied: raft.applied(),
-            last: raft.last().index,
-            voters: membership.addresses.keys().copied().collect(),
-            defects: defects
-                .iter()
-                .map(|defect| defect.name().to_owned())
-                .collect(),
-            uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
         }
     }
 

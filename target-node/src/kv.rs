@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
 }
 
 /// What a key holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Versioned {
     pub(crate) value: Value,
     /// Index of the last change.
@@ -66,12 +66,23 @@ pub(crate) struct Versioned {
 }
 
 /// All keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kv {
     keys: BTreeMap<String, Versioned>,
 }
 
 impl Kv {
+    /// The whole state, for a snapshot: JSON, in the order of the keys.
+    pub(crate) fn encode(&self) -> Opaque {
+        let bytes = serde_json::to_vec(self).expect("JSON values can be written as JSON");
+        Opaque::from(bytes)
+    }
+
+    /// The state in a snapshot; none where the bytes are no state of this version.
+    pub(crate) fn decode(state: &Opaque) -> Option<Self> {
+        serde_json::from_slice(state.as_bytes()).ok()
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Versioned> {
         self.keys.get(key)
     }
@@ -203,6 +214,15 @@ mod tests {
         kv.apply(3, put("x", json!(1)));
         assert!(matches!(kv.apply(4, append("x")), Outcome::Refused { .. }));
         assert_eq!(kv.get("x").unwrap().version, 1);
+    }
+
+    #[test]
+    fn a_state_survives_its_snapshot() {
+        let mut kv = Kv::default();
+        kv.apply(1, put("x", json!({"deep": [1, null]})));
+        kv.apply(2, put("", json!("empty")));
+        assert_eq!(Kv::decode(&kv.encode()), Some(kv));
+        assert_eq!(Kv::decode(&Opaque::from(&b"[]"[..])), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::console::Console;
 use crate::defect::Defect;
 use crate::driver::{Beacon, Driver, DriverError, Parts};
 use crate::peer::{self, Links, Surroundings};
-use crate::raft::{Config, ConfigError, Raft};
+use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
 use crate::storage::{Identity, Storage, StorageError};
 
@@ -66,7 +66,7 @@ impl NodeError {
     fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 69;
+        const UNAVAILABLE: u8 = 70;
         const SOFTWARE: u8 = 70;
         match self {
             Self::Args(_) | Self::Config(_) => USAGE,
@@ -87,7 +87,7 @@ impl NodeError {
 /// | 0 | stopped in order |
 /// | 64 | flags that make no sense |
 /// | 65 | data that is corrupt, or belongs to another node |
-/// | 69 | an address or the data directory is in use |
+/// | 70 | an address or the data directory is in use |
 /// | 70 | an I/O error or a bug |
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {
@@ -153,6 +153,8 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         routing: settings.routing,
         tick: settings.pace.tick,
         election_ticks: settings.pace.election_ticks,
+        snapshot_entries: settings.snapshot_entries,
+        modes: settings.modes(),
         console,
         writer,
         persisted,
@@ -185,9 +187,11 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
         ));
     }
     let state = recovered.hard_state;
-    let last = recovered.entries.last().map_or(0, |entry| entry.id.index);
+    let (last, base) = (recovered.last(), recovered.base);
+    let snapshot = recovered.snapshot.as_ref();
+    let snapshot = snapshot.map_or(LogId::ZERO, |snapshot| snapshot.last);
     console.say(format_args!(
-        "recovered term {}, vote {:?}, log to {last}",
+        "recovered term {}, vote {:?}, snapshot at {snapshot}, log from {base} to {last}",
         state.term, state.vote
     ));
 
@@ -197,6 +201,10 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
     );
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;
     config.election_ticks = settings.pace.election_ticks;
+    config.jitter = settings.jitter;
+    config.pre_vote = settings.pre_vote;
+    config.check_quorum = settings.check_quorum;
+    config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
     let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
@@ -243,6 +251,11 @@ fn announce(settings: &Settings, console: Console) {
         seed,
         pace,
         routing,
+        pre_vote,
+        check_quorum,
+        jitter,
+        snapshot_entries,
+        snapshot_trailing,
         defects,
     } = settings;
     let defects = match defects.iter().map(Defect::name).collect::<Vec<_>>() {
@@ -251,7 +264,9 @@ fn announce(settings: &Settings, console: Console) {
     };
     console.say(format_args!(
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
-         seed {seed}, tick {:?}, election after {} ticks, routing {routing:?}, defects: {defects}",
+         seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
+         check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
+         {snapshot_trailing} kept, routing {routing:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),

@@ -211,6 +211,19 @@ pub enum Role {
     Leader,
 }
 
+/// The switches of a node, as its flags spell them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modes {
+    /// Whether it asks first if it would win an election.
+    pub pre_vote: bool,
+    /// Whether a leader steps down without a majority, and voters stay with a leader they hear.
+    pub check_quorum: bool,
+    /// How its election time-outs are drawn: `etcd`, `sofa` or `none`.
+    pub election_jitter: String,
+    /// What it does with a write when another node leads: `forward` or `reject`.
+    pub client_routing: String,
+}
+
 /// A node's view of itself and its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -238,8 +251,17 @@ pub struct Status {
     pub applied: u64,
     /// Highest index in its log.
     pub last: u64,
+    /// Lowest index that is still in its log; one above `last` where the log is empty.
+    #[serde(default)]
+    pub first: u64,
+    /// Last index in its newest snapshot, 0 where there is none.
+    #[serde(default)]
+    pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
+    /// What it was told to do in which way.
+    #[serde(default)]
+    pub modes: Modes,
     /// The seeded defects that are switched on; empty in a node that means well.
     pub defects: Vec<String>,
     /// Milliseconds since the process started.

@@ -37,17 +37,20 @@ mod quorum;
 mod read;
 mod replication;
 mod role;
+mod snapshot;
+mod view;
 
 use std::mem;
 
 use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use message::{AppendOutcome, Body, Message};
 pub use output::{Batch, BatchId, Event, Output};
 pub use role::Role;
+pub use snapshot::{Recovered, Snapshot};
 
 use durability::Durability;
 use election::ElectionTimer;
@@ -55,6 +58,7 @@ use log::Log;
 use quorum::Majority;
 use read::Reads;
 use role::State;
+use snapshot::{Incoming, Part};
 
 /// One node's part in the consensus.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub struct Raft {
     state: State,
     leader: Option<NodeId>,
     log: Log,
+    snapshot: Option<Snapshot>,
+    incoming: Option<Incoming>,
     durability: Durability,
     commit: Index,
     applied: Index,
@@ -72,15 +78,6 @@ pub struct Raft {
     timer: ElectionTimer,
     rng: ChaCha8Rng,
     output: Output,
-}
-
-/// What recovery read back from the disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Term and vote.
-    pub hard_state: HardState,
-    /// The log, contiguous from index 1.
-    pub entries: Vec<Entry>,
 }
 
 /// No leader is known.
@@ -103,14 +100,21 @@ impl Raft {
     /// Where the configuration makes no sense.
     ///
     /// # Panics
-    /// Where the recovered entries are not contiguous from 1: recovery has checked that.
+    /// Where the recovered log has gaps, or none at its snapshot: recovery has checked that.
     pub fn new(config: Config, recovered: Recovered, rng: ChaCha8Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         let Recovered {
             hard_state,
+            snapshot,
+            base,
             entries,
         } = recovered;
-        let log = Log::new(entries);
+        let log = Log::new(base, entries);
+        let applied = snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
+        assert!(
+            (base.index..=log.last().index).contains(&applied),
+            "a recovered snapshot lies within the log"
+        );
         let mut raft = Self {
             majority: Majority::new(config.voters.clone()),
             hard_state,
@@ -118,8 +122,10 @@ impl Raft {
             leader: None,
             durability: Durability::new(log.last().index, hard_state),
             log,
-            commit: 0,
-            applied: 0,
+            snapshot,
+            incoming: None,
+            commit: applied,
+            applied,
             reads: Reads::new(config.first_read),
             timer: ElectionTimer::default(),
             rng,
@@ -133,8 +139,8 @@ impl Raft {
     /// One unit of time has passed.
     pub fn tick(&mut self) {
         match self.role() {
-            Role::Leader => self.tick_heartbeat(),
-            Role::Follower | Role::Candidate => self.tick_election(),
+            Role::Leader => self.tick_leader(),
+            Role::Follower | Role::PreCandidate | Role::Candidate => self.tick_election(),
         }
         self.tick_reads();
     }
@@ -146,8 +152,21 @@ impl Raft {
         if message.to != self.config.id || !is_from_peer || !message.is_well_formed() {
             return;
         }
-        if message.term > self.term() {
+        // A question about a later term changes no term, and nobody who hears a leader goes into
+        // an election for another.
+        if let Body::PreVote { campaign, last } = message.body {
+            return self.handle_pre_vote(message.from, campaign, last);
+        }
+        let is_ahead = message.term > self.term();
+        if is_ahead && matches!(message.body, Body::Vote { .. }) && self.hears_leader() {
+            return;
+        }
+        if is_ahead {
             self.become_follower(message.term);
+        }
+        // Whoever is a term behind may still tell that it would vote in the next one.
+        if let Body::PreVoteResponse { campaign, granted } = message.body {
+            return self.handle_pre_vote_response(message.from, campaign, granted);
         }
         if message.term < self.term() {
             self.answer_stale(&message);
@@ -159,6 +178,9 @@ impl Raft {
                 return;
             }
         }
+        if let State::Leader(leader) = &mut self.state {
+            leader.heard.insert(message.from);
+        }
         self.dispatch(message);
     }
 
@@ -167,12 +189,34 @@ impl Raft {
         match message.body {
             Body::Vote { last } => self.handle_vote(from, last),
             Body::VoteResponse { granted } => self.handle_vote_response(from, granted),
+            Body::PreVote { .. } | Body::PreVoteResponse { .. } => {
+                unreachable!("pre-votes are handled before the terms are compared")
+            }
             Body::Append {
                 prev,
                 entries,
                 commit,
             } => {
                 self.handle_append(from, prev, entries, commit);
+            }
+            Body::Snapshot {
+                last,
+                total,
+                offset,
+                chunk,
+            } => {
+                self.handle_snapshot(
+                    from,
+                    last,
+                    &Part {
+                        total,
+                        offset,
+                        chunk,
+                    },
+                );
+            }
+            Body::SnapshotResponse { last, received } => {
+                self.handle_snapshot_response(from, last, received);
             }
             Body::AppendResponse(outcome) => self.handle_append_response(from, outcome),
             Body::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
@@ -186,6 +230,10 @@ impl Raft {
 
     /// Someone lives in a term that is over. A deposed leader or a late candidate is told so, by
     /// a refusal in the present term; everything else of that term means nothing any more.
+    ///
+    /// Without the answer to a leader a node that was cut off, and has raised its term alone,
+    /// could never come back where its own requests for votes are ignored or lost: neither side
+    /// would listen to the other (etcd pull request 5468).
     fn answer_stale(&mut self, message: &Message) {
         match &message.body {
             Body::Vote { .. } => self.say(message.from, Body::VoteResponse { granted: false }),
@@ -196,7 +244,7 @@ impl Raft {
                 };
                 self.say(message.from, Body::AppendResponse(refusal));
             }
-            Body::Heartbeat { .. } => {
+            Body::Heartbeat { .. } | Body::Snapshot { .. } => {
                 let refusal = AppendOutcome::Rejected {
                     at: 0,
                     hint: LogId::ZERO,
@@ -215,7 +263,7 @@ impl Raft {
     pub fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
         match self.role() {
             Role::Leader => Ok(self.push(Payload::Command(command))),
-            Role::Follower | Role::Candidate => Err(NotLeader {
+            Role::Follower | Role::PreCandidate | Role::Candidate => Err(NotLeader {
                 leader: self.leader,
             }),
         }
@@ -234,6 +282,7 @@ impl Raft {
         self.flush_appends();
         self.output.batch = self.take_batch();
         self.output.barrier = self.durability.last_batch();
+        // Committed first: it may find that the state has to be rebuilt.
         self.output.committed = self.take_committed();
         self.output.reads = self.reads.take_ready(self.applied);
         mem::take(&mut self.output)
@@ -242,7 +291,10 @@ impl Raft {
     fn take_batch(&mut self) -> Option<Batch> {
         let last = self.log.last().index;
         let handed = self.durability.hand_out(last, self.hard_state)?;
+        let (snapshot, drops_log) = handed.snapshot.unzip();
         Some(Batch {
+            snapshot,
+            drops_log: drops_log.unwrap_or(false),
             id: handed.id,
             hard_state: handed.hard_state,
             truncate_from: handed.truncate_from,
@@ -280,78 +332,5 @@ impl Raft {
             "node {}: {broken}",
             self.config.id
         );
-    }
-}
-
-// What a driver, a status page or a test may look at.
-impl Raft {
-    /// This node.
-    #[must_use]
-    pub fn id(&self) -> NodeId {
-        self.config.id
-    }
-
-    /// What it plays.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.state.role()
-    }
-
-    /// Its term.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.hard_state.term
-    }
-
-    /// Whom it voted for in its term.
-    #[must_use]
-    pub fn vote(&self) -> Option<NodeId> {
-        self.hard_state.vote
-    }
-
-    /// The leader of its term, if known.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        self.leader
-    }
-
-    /// The highest index known to be committed.
-    #[must_use]
-    pub fn commit(&self) -> Index {
-        self.commit
-    }
-
-    /// The highest index handed out for applying.
-    #[must_use]
-    pub fn applied(&self) -> Index {
-        self.applied
-    }
-
-    /// The highest index on this node's own disk.
-    #[must_use]
-    pub fn durable(&self) -> Index {
-        self.durability.durable()
-    }
-
-    /// The last entry.
-    #[must_use]
-    pub fn last(&self) -> LogId {
-        self.log.last()
-    }
-
-    /// The entries from `first` to `last`, as far as there are any.
-    #[must_use]
-    pub fn entries(&self, first: Index, last: Index) -> &[Entry] {
-        self.log.range(first, last)
-    }
-
-    /// A leader's view of one follower: matched, next, and how appends are sent.
-    #[must_use]
-    pub fn progress(&self, follower: NodeId) -> Option<(Index, Index, &'static str)> {
-        let State::Leader(leader) = &self.state else {
-            return None;
-        };
-        let progress = leader.progress.get(&follower)?;
-        Some((progress.matched(), progress.next(), progress.pace()))
     }
 }

@@ -54,6 +54,12 @@ pub struct Summary {
     pub reads: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Snapshots that nodes took of their own state.
+    pub compacted: u64,
+    /// Snapshots that nodes got from a leader.
+    pub installed: u64,
+    /// Leaders that stepped down because they heard no majority.
+    pub quorums_lost: u64,
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.
@@ -94,10 +100,16 @@ pub enum Invariant {
     LeaderAppendOnly,
     /// Two logs that have the same entry are equal up to it.
     LogMatching,
+    /// A node that only asks whether it would win keeps its term and its vote.
+    PreVoteIsFree,
+    /// With the check of the quorum, who leads has lately been heard by a majority.
+    LeaderInContact,
     /// What was committed in a term is in the log of every leader of a later one.
     LeaderCompleteness,
-    /// All nodes apply the same entries in the same order.
+    /// All nodes apply the same entries in the same order, and have the same state after each.
     StateMachineSafety,
+    /// A snapshot is the state that applying every entry up to it leads to.
+    SnapshotEquality,
     /// What a leader commits is on the disks of a majority, and ends with an entry of its term.
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.

@@ -5,6 +5,7 @@
 //!   identity              whose data this is; written once, checked at every start
 //!   lock                  held by the process that uses the directory
 //!   wal/0000000000000001.wal, …
+//!   snap/…              the newest snapshot, and for a moment the one before it
 //! ```
 //!
 //! | file | what |
@@ -13,7 +14,8 @@
 //! | [`record`] | one record of the log as bytes: pure |
 //! | [`segment`] | the head of a log file: pure |
 //! | [`recover`] | bytes of all segments in, log and hard state or a refusal out: pure |
-//! | [`wal`] | the files: append, sync, rotate |
+//! | [`wal`] | the files: append, sync, rotate, purge |
+//! | [`snapshot`] | snapshots: written whole or not at all |
 //! | [`writer`] | the thread that owns them, so that no tick waits for a disk |
 //!
 //! Every error of the log is final: after a failed sync nobody knows what is on the disk, and
@@ -25,6 +27,7 @@ mod identity;
 mod record;
 mod recover;
 mod segment;
+mod snapshot;
 mod wal;
 mod writer;
 
@@ -40,6 +43,7 @@ pub(crate) use writer::Writer;
 
 use crate::raft::Recovered;
 use identity::Claim;
+use snapshot::Shelf;
 use wal::Wal;
 
 /// Why the storage cannot be used.
@@ -116,7 +120,8 @@ impl Storage {
         let claim = identity.find(dir)?;
         let wal_dir = dir.join("wal");
         let is_new = claim == Claim::Unclaimed;
-        let (wal, recovered, repair) = Wal::open(&wal_dir, identity.owner(), is_new)?;
+        let shelf = Shelf::open(dir.join("snap"), identity.owner())?;
+        let (wal, recovered, repair) = Wal::open(&wal_dir, shelf, identity.owner(), is_new)?;
         if is_new {
             if recovered != Recovered::default() {
                 let reason = "there is a log, but nothing tells whose it is".to_owned();

@@ -7,8 +7,12 @@
     reason = "these tests look at processes from outside, and ask again until they answer"
 )]
 
+#[path = "cluster/election.rs"]
+mod election;
 #[path = "cluster/process.rs"]
 mod process;
+#[path = "cluster/snapshot.rs"]
+mod snapshot;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -308,10 +312,10 @@ fn each_way_to_end_has_its_exit_code() {
     assert_eq!(run(&["--help"]).0, 0);
     assert_eq!(run(&["--id", "one"]).0, 64);
     let (code, message) = start(&taken, "test", data);
-    assert_eq!(code, 69, "{message}");
+    assert_eq!(code, 70, "{message}");
     let (code, message) = start(&client, "test", data);
     assert!(
-        code == 69 && message.contains("another process"),
+        code == 70 && message.contains("another process"),
         "{code} {message}"
     );
 

@@ -14,14 +14,19 @@
 //!
 //! | command | does |
 //! |---|---|
-//! | `cluster nodes=3 [election=10] [append-bytes=1]` | begins anew, with empty logs |
+//! | `cluster nodes=3 [election=10] [append-bytes=1] [switches]` | begins anew, with empty logs |
+//! | … `[chunk-bytes=4] [trailing=0]` | and so small are chunks and what is kept below a snapshot |
+//! | `set [pre-vote=on] [check-quorum=on] [jitter=sofa]` | switches of whoever starts from now on |
 //! | `node 1 term=6 [vote=2] log=1,1,4` | gives a node a past: the terms of its entries |
 //! | `tick 1 [times=10]`, `campaign 1`, `propose 1 x`, `read 1` | an input |
+//! | `compact 1 state=abc` | node 1 takes a snapshot, of this state |
 //! | `persist 1` | all that node 1 has handed out is durable |
 //! | `deliver [1->2] [kind=vote]` | delivers what is in flight now, once, in order |
 //! | `drop [1->2] [kind=vote]` | loses it |
 //! | `settle` | delivers and persists until nothing is left to do |
 //! | `cut 3`, `heal 3` | drops everything to and from a node, from now on |
+//! | `mute 3[->1] [kind=rejected]`, `unmute 3` | loses what a node says, from now on |
+//! | `quiet ticks=50` | lets time pass for all, and tells only of elections and steps down |
 //! | `crash 1`, `restart 1` | loses what is not durable, and comes back with the rest |
 //! | `flight`, `status` | shows messages, or nodes |
 
@@ -29,6 +34,10 @@
 
 #[path = "conversation/stage.rs"]
 mod stage;
+#[path = "conversation/telling.rs"]
+mod telling;
+#[path = "conversation/words.rs"]
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

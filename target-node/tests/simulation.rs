@@ -35,6 +35,9 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
                 total.writes += summary.writes;
                 total.reads += summary.reads;
                 total.crashes += summary.crashes;
+                total.compacted += summary.compacted;
+                total.installed += summary.installed;
+                total.quorums_lost += summary.quorums_lost;
             }
             Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
         }
@@ -43,6 +46,11 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
     // A run that proves nothing must not pass.
     let count = seeds().count() as u64;
     assert!(total.leaders > count, "{total:?}");
+    assert!(
+        total.compacted > 10 * count && total.installed > count / 10,
+        "{total:?}"
+    );
+    assert!(total.quorums_lost > count / 10, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
         "{total:?}"
@@ -84,7 +92,7 @@ fn a_vote_without_a_look_at_the_log_loses_what_was_committed() {
 #[test]
 fn an_acknowledgement_before_the_commit_is_not_kept() {
     if Defects::COMPILED_IN {
-        let broken = broken_by(Defect::AckOnAppend, 100);
+        let broken = broken_by(Defect::AckOnAppend, 400);
         assert!(broken.contains(&Invariant::Durability), "{broken:?}");
     }
 }

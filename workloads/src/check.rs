@@ -4,6 +4,7 @@ use crate::operation::Foreign;
 use ordeal_checker::history::{Event, MalformedHistory};
 use ordeal_checker::verdict::Finding;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The question that a check answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,14 +31,18 @@ pub trait Check: Send + Sync {
 /// How much a check may spend before it says *unknown*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Search states over all keys.
+    /// Search states, for each key.
     pub states_max: u64,
+    /// How long a check may take on each key; `None` where its answer must not depend on the
+    /// speed of the machine.
+    pub wall_max: Option<Duration>,
 }
 
 impl Default for Effort {
     fn default() -> Self {
         Effort {
-            states_max: 50_000_000,
+            states_max: 20_000_000,
+            wall_max: Some(Duration::from_secs(20)),
         }
     }
 }

@@ -108,10 +108,10 @@ impl FromStr for Name {
     }
 }
 
-/// The workload of that name.
-pub fn workload(name: Name) -> Box<dyn Workload> {
+/// The workload of that name, for so many workers.
+pub fn workload(name: Name, workers: u32) -> Box<dyn Workload> {
     match name {
-        Name::Register => Box::new(register::Register::default()),
+        Name::Register => Box::new(register::Register::for_workers(workers)),
         Name::Set => Box::new(set::Set),
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     fn every_name_is_its_own_workload() {
         for name in Name::ALL {
             assert_eq!(name.as_str().parse(), Ok(name));
-            assert_eq!(workload(name).name(), name);
+            assert_eq!(workload(name, 10).name(), name);
         }
     }
 }

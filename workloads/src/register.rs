@@ -32,10 +32,12 @@ pub struct Register {
     pub operations_per_window: u64,
 }
 
-impl Default for Register {
-    fn default() -> Self {
+impl Register {
+    /// As many keys as keep their histories short: two workers share one, and five are in use at
+    /// the least.
+    pub fn for_workers(workers: u32) -> Self {
         Register {
-            keys: 5,
+            keys: u64::from(workers / 2).max(5),
             operations_per_window: 40,
         }
     }
@@ -81,7 +83,7 @@ impl Workload for Register {
 }
 
 /// The register with which the harness looks whether a node serves; no worker comes that far.
-const PROBED: Key = Key(1_000_000_000);
+const PROBED: Key = Key(1_000_000_000_000);
 
 /// Four reads to three writes and three compare-and-sets.
 struct Mix {
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     fn stream(seed: u64, worker: u32, count: usize) -> Vec<Intent> {
-        let mut generator = Register::default().generator(seed, worker);
+        let mut generator = Register::for_workers(10).generator(seed, worker);
         (0..count).map(|_| generator.next_intent()).collect()
     }
 

@@ -60,6 +60,8 @@ pub struct SetRead {
     pub process: Process,
     /// When.
     pub invoked: Time,
+    /// When it returned, where it completed.
+    pub returned: Option<Time>,
     /// Everything that was there; `None` where the read did not complete.
     pub elements: Option<Vec<i64>>,
     /// True for the reads after healing, that decide.
@@ -148,27 +150,23 @@ impl<'a> Judged<'a> {
     }
 
     fn judge(&mut self, add: &Add) {
-        let AddOutcome::Acknowledged { at, node, term } = &add.outcome else {
-            let is_seen = |seen: &Seen| seen.elements.contains(&add.element);
-            if add.outcome == AddOutcome::Unknown && self.finals().any(is_seen) {
-                self.recovered += 1;
-            }
+        let has = |seen: &&Seen| seen.elements.contains(&add.element);
+        let acknowledged = matches!(add.outcome, AddOutcome::Acknowledged { .. });
+        if add.outcome == AddOutcome::Unknown && self.finals().any(|seen| has(&seen)) {
+            self.recovered += 1;
+        }
+        let Some((since, known)) = self.known(add) else {
             return;
         };
-        let later = || self.reads.iter().filter(|seen| seen.read.invoked > *at);
-        let has = |seen: &&Seen| seen.elements.contains(&add.element);
+        let later = || self.reads.iter().filter(|seen| seen.read.invoked > since);
         let (with, without): (Vec<&Seen>, Vec<&Seen>) = later().partition(has);
-        self.tested += u64::from(later().any(|seen| seen.read.is_final));
+        self.tested += u64::from(acknowledged && later().any(|seen| seen.read.is_final));
         let Some(first) = without.first() else {
             return;
         };
         let mut message = format!(
-            "{} was acknowledged to {} at {at}{}{}, but {} does not have it",
+            "{} {known}, but {} does not have it",
             add.element,
-            add.process,
-            node.as_ref()
-                .map_or(String::new(), |node| format!(" by {node}")),
-            term.map_or(String::new(), |term| format!(" in term {term}")),
             first.name()
         );
         if without.len() > 1 {
@@ -194,6 +192,41 @@ impl<'a> Judged<'a> {
         .push(anomaly);
     }
 
+    /// Since when the element is certainly there, and how that is known: it was acknowledged, or a
+    /// read that returned had it. A set only grows, so that every later read must have it too.
+    fn known(&self, add: &Add) -> Option<(Time, String)> {
+        let acknowledged = match &add.outcome {
+            AddOutcome::Acknowledged { at, node, term } => {
+                let by = node
+                    .as_ref()
+                    .map_or(String::new(), |node| format!(" by {node}"));
+                let term = term.map_or(String::new(), |term| format!(" in term {term}"));
+                let process = add.process;
+                Some((
+                    *at,
+                    format!("was acknowledged to {process} at {at}{by}{term}"),
+                ))
+            }
+            AddOutcome::Unknown | AddOutcome::Failed => None,
+        };
+        let saw = |seen: &Seen| {
+            let returned = seen.read.returned?;
+            let has = seen.elements.contains(&add.element);
+            has.then(|| (returned, format!("was in {}", seen.name())))
+        };
+        let seen = self
+            .reads
+            .iter()
+            .filter_map(saw)
+            .min_by_key(|(returned, _)| *returned);
+        match (acknowledged, seen) {
+            // What was acknowledged is said to have been, unless it was seen even before.
+            (Some(acknowledged), Some(seen)) if seen.0 < acknowledged.0 => Some(seen),
+            (Some(acknowledged), _) => Some(acknowledged),
+            (None, seen) => seen,
+        }
+    }
+
     /// Elements that were read but never attempted, or whose every attempt certainly failed, or
     /// was made only later.
     fn unexpected(&mut self) {
@@ -202,10 +235,14 @@ impl<'a> Judged<'a> {
             for element in &seen.elements {
                 let attempts = self.attempts.get(element).map_or(&[][..], Vec::as_slice);
                 let failed = |add: &&Add| add.outcome == AddOutcome::Failed;
+                let too_late =
+                    |add: &&Add| seen.read.returned.is_some_and(|read| read < add.invoked);
                 let why = if attempts.is_empty() {
                     "nobody ever tried to add it"
                 } else if attempts.iter().all(failed) {
                     "every attempt to add it certainly failed"
+                } else if attempts.iter().all(too_late) {
+                    "it was asked for only after that"
                 } else {
                     continue;
                 };
@@ -338,6 +375,7 @@ mod tests {
             node: Some(node.into()),
             process: Process(9),
             invoked: Time(60_000_000_000),
+            returned: elements.map(|_| Time(60_100_000_000)),
             elements: elements.map(<[i64]>::to_vec),
             is_final: true,
             event: 100,
@@ -416,6 +454,39 @@ mod tests {
                 "duplicate_element"
             ]
         );
+    }
+
+    #[test]
+    fn an_element_that_was_seen_must_be_seen_again_acknowledged_or_not() {
+        let adds = [acknowledged(1), add(7, AddOutcome::Unknown)];
+        let first = final_read("n1", Some(&[1, 7]));
+        let second = SetRead {
+            invoked: Time(61_000_000_000),
+            ..final_read("n2", Some(&[1]))
+        };
+        let finding = check(&adds, &[first.clone(), second]);
+        assert_eq!(kinds(&finding), ["lost_write"]);
+        assert_eq!(
+            finding.anomalies[0].message,
+            "7 was in the final read of n1 at 60.000000 s, but the final read of n2 at \
+             61.000000 s does not have it"
+        );
+        // A read that overlaps the first one may come before it.
+        let overlapping = SetRead {
+            invoked: Time(60_050_000_000),
+            ..final_read("n2", Some(&[1]))
+        };
+        assert_eq!(
+            check(&adds, &[first, overlapping]).validity,
+            Validity::Valid
+        );
+    }
+
+    #[test]
+    fn an_element_cannot_be_read_before_it_is_added() {
+        let adds = [acknowledged(1), acknowledged(70)];
+        let finding = check(&adds, &[final_read("n1", Some(&[1, 70]))]);
+        assert_eq!(kinds(&finding), ["unexpected_element"]);
     }
 
     #[test]

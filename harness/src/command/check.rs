@@ -72,7 +72,7 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         let outcome = match judge_one(path, args) {
             Ok(judged) => Outcome::Judged(judged),
             Err(failure) => {
-                eprintln!("ordeal: {failure}");
+                crate::console::say(format_args!("ordeal: {failure}"));
                 Outcome::Refused(Refused {
                     path: path.clone(),
                     error: failure.to_string(),
@@ -108,6 +108,9 @@ fn say(text: &str) {
     // A reader that has seen enough, like `head`, is no failure.
     drop(io::stdout().write_all(text.as_bytes()));
 }
+
+/// How many workers there were does not matter to what must hold.
+const WORKERS: u32 = 10;
 
 fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
     let path = if path.is_dir() {
@@ -185,13 +188,14 @@ fn judge_run(
     for limit in &args.limits {
         match limit {
             Limit::States(states) => effort.states_max = *states,
-            Limit::Bytes(_) | Limit::Time(_) => eprintln!(
-                "ordeal: {}: a run's history is judged within configurations only, not {limit:?}",
+            Limit::Time(time) => effort.wall_max = Some(time.0),
+            Limit::Bytes(_) => crate::console::say(format_args!(
+                "ordeal: {}: a run's history is judged within states and time, not {limit:?}",
                 path.display()
-            ),
+            )),
         }
     }
-    let findings: Result<Vec<Finding>, _> = workload(name)
+    let findings: Result<Vec<Finding>, _> = workload(name, WORKERS)
         .checks()
         .iter()
         .map(|check| check.judge(events, &effort))

@@ -1,14 +1,17 @@
 //! `ordeal run`: one run, from the plan to the verdict.
 
+use super::doctor::Told;
 use super::tell::tell;
 use crate::args::RunArgs;
 use crate::clock::Clock;
+use crate::console::say;
 use crate::plan::{self, Plan, PlanError};
 use crate::run::{self, RigError, Setting};
 use crate::store::{RunFolder, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
-use ordeal_nemesis::sandbox::{self, SandboxError};
+use ordeal_nemesis::doctor::examine;
+use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Workload, workload};
 use rand::TryRng;
@@ -26,12 +29,16 @@ enum Failure {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the run is over, but {0}")]
+    Tell(StoreError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Rig(#[from] RigError),
     #[error("the recorded history is malformed, which is a defect of the harness: {0}")]
     Unjudgeable(#[from] Unjudgeable),
+    #[error("this plan cannot be run here; `ordeal doctor` tells what can\n{0}")]
+    Unavailable(String),
     #[error("cannot start the runtime: {0}")]
     Runtime(#[from] io::Error),
 }
@@ -39,7 +46,7 @@ enum Failure {
 impl Failure {
     fn exit(&self) -> Exit {
         match self {
-            Failure::Plan(_) | Failure::Store(_) => Exit::Usage,
+            Failure::Plan(_) | Failure::Store(_) | Failure::Unavailable(_) => Exit::Usage,
             _ => Exit::Harness,
         }
     }
@@ -52,9 +59,9 @@ pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
         Ok(exit) => exit,
         Err(failure) => {
             let exit = failure.exit();
-            eprintln!("ordeal: {failure}");
+            say(format_args!("ordeal: {failure}"));
             if exit == Exit::Harness {
-                eprintln!("ordeal: the harness failed, which says nothing about the target");
+                say("ordeal: the harness failed, which says nothing about the target");
             }
             exit
         }
@@ -63,25 +70,26 @@ pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
 
 fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Failure> {
     let plan = make_plan(args, targets)?;
-    let workload: Arc<dyn Workload> = workload(plan.workload).into();
+    let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
         // A reader that has seen enough is no failure.
         drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
         return Ok(Exit::Valid);
     }
+    let sandbox = sandbox::enter()?;
+    refuse_what_is_missing(&plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     folder.write("plan.toml", plan.to_toml().as_bytes())?;
-    eprint!(
-        "ordeal {}\n{plan}  results   {}\n\n",
-        folder.name(),
-        folder.path().display()
-    );
+    let path = folder.path().display();
+    say(format_args!(
+        "ordeal {}\n{plan}  results   {path}\n",
+        folder.name()
+    ));
     let target = targets
         .get(&plan.target)
         .expect("a plan names a target that there is")
         .clone();
-    let sandbox = sandbox::enter()?;
     let interrupt = CancellationToken::new();
     let setting = Setting {
         target,
@@ -97,13 +105,30 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
     let (evidence, verdict) = runtime.block_on(async {
         listen(&setting.interrupt)?;
         let evidence = run::run(plan, &setting).await?;
-        eprintln!("checking {} events …", evidence.events.len());
+        say(format_args!("checking {} events …", evidence.events.len()));
         let (name, workload) = (setting.folder.name(), &*setting.workload);
         let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
         Ok::<_, Failure>((evidence, verdict))
     })?;
-    tell(&setting, &evidence, &verdict, args)?;
+    match tell(&setting, &evidence, &verdict, args) {
+        // A violation outranks everything, a full disk too.
+        Err(error) if verdict.exit() == Exit::Violated => {
+            say(format_args!("ordeal: {}", Failure::Tell(error)));
+        }
+        told => told.map_err(Failure::Tell)?,
+    }
     Ok(verdict.exit())
+}
+
+/// Tries every class of faults that the plan holds, before anything is started.
+fn refuse_what_is_missing(plan: &Plan, sandbox: &Sandbox) -> Result<(), Failure> {
+    let rows = examine(sandbox, &plan.schedule.classes());
+    let missing = rows.iter().filter(|row| !row.is_available());
+    let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Unavailable(missing.join("\n")))
 }
 
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
@@ -143,17 +168,17 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
                 _ = hup.recv() => {}
             }
             if interrupt.is_cancelled() {
-                eprintln!("ordeal: interrupted twice: ending at once, without a verdict");
+                say("ordeal: interrupted twice: ending at once, without a verdict");
                 std::process::exit(i32::from(Exit::Harness.code()));
             }
-            eprintln!("ordeal: interrupted: healing, stopping, judging what there is (again: end)");
             interrupt.cancel();
+            say("ordeal: interrupted: healing, stopping, judging what there is (again: end)");
         }
     });
     Ok(())
 }
 
-fn dry_run(plan: &Plan, workload: &dyn Workload, operations: usize) -> String {
+fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
     let mut text = plan.to_toml();
     for worker in 0..plan.concurrency {
         let mut generator = workload.generator(plan.seed, worker);

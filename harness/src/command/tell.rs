@@ -1,12 +1,13 @@
 //! Tells what a run found: the files for people and machines, and the last words on the terminal.
 
-use crate::args::RunArgs;
+use crate::args::{RESULTS, RunArgs};
 use crate::report::{self, FaultView, NodeView, RunView};
 use crate::run::{Evidence, Setting};
-use crate::store::StoreError;
+use crate::store::{RunFolder, StoreError};
 use crate::verdict::{Exit, Verdict};
 use ordeal_nemesis::{Effect, Node, Proof};
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// How many lines of a node's log a report shows.
@@ -23,8 +24,6 @@ pub(crate) fn tell(
     args: &RunArgs,
 ) -> Result<(), StoreError> {
     let folder = &setting.folder;
-    let json = serde_json::to_vec_pretty(verdict).expect("a verdict is plain data");
-    folder.write("verdict.json", &json)?;
     let main = evidence.milestones.main;
     let faults: Vec<FaultView> = evidence
         .faults
@@ -46,18 +45,21 @@ pub(crate) fn tell(
         folder: &path,
         reproduce: &reproduce(&path, args),
     };
-    folder.write("report.html", report::html(&view).as_bytes())?;
-    folder.write("summary.md", report::markdown(&view).as_bytes())?;
-    folder.write("junit.xml", report::junit(&view).as_bytes())?;
-    if verdict.exit() == Exit::Valid && !args.keep_data {
+    let stored = store(folder, verdict, &view);
+    if stored.is_ok() && verdict.exit() == Exit::Valid && !args.keep_data {
         folder.drop_node_data()?;
     }
-    // Where the terminal is gone, everything stands in the folder.
-    drop(std::io::Write::write_all(
-        &mut std::io::stdout(),
-        report::text(&view).as_bytes(),
-    ));
-    Ok(())
+    // Told whatever became of the files; where the terminal is gone too, nobody is left to tell.
+    drop(io::stdout().write_all(report::text(&view).as_bytes()));
+    stored
+}
+
+fn store(folder: &RunFolder, verdict: &Verdict, view: &RunView<'_>) -> Result<(), StoreError> {
+    let json = serde_json::to_vec_pretty(verdict).expect("a verdict is plain data");
+    folder.write("verdict.json", &json)?;
+    folder.write("report.html", report::html(view).as_bytes())?;
+    folder.write("summary.md", report::markdown(view).as_bytes())?;
+    folder.write("junit.xml", report::junit(view).as_bytes())
 }
 
 fn facts(evidence: &Evidence) -> Vec<(String, String)> {
@@ -71,16 +73,32 @@ fn facts(evidence: &Evidence) -> Vec<(String, String)> {
     facts
 }
 
-/// The very plan, faults included, where a folder still has it; the seed says the same in short.
+/// The very plan, faults included.
 fn reproduce(folder: &str, args: &RunArgs) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "ordeal".to_owned());
-    let mut command = format!("{program} run {folder}/plan.toml");
-    if args.keep_data {
-        command.push_str(" --keep-data");
+    let mut words = vec![program, "run".to_owned(), format!("{folder}/plan.toml")];
+    if args.results != Path::new(RESULTS) {
+        words.extend(["--results".to_owned(), args.results.display().to_string()]);
     }
-    command
+    if args.keep_data {
+        words.push("--keep-data".to_owned());
+    }
+    words
+        .iter()
+        .map(|word| quoted(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Relative to where the person is, if it is below.
@@ -122,4 +140,19 @@ fn restarts(node: Node, evidence: &Evidence) -> u64 {
         });
     let killed = proofs.flatten().filter(|killed| killed.node == node);
     killed.filter(|killed| killed.successor.is_some()).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_survives_a_shell() {
+        assert_eq!(
+            quoted("results/runs/x-1/plan.toml"),
+            "results/runs/x-1/plan.toml"
+        );
+        assert_eq!(quoted("my results/ünï"), "'my results/ünï'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 }

@@ -9,11 +9,14 @@ use ordeal_nemesis::{PlannedFault, Schedule};
 use ordeal_workloads::set::WORKERS_MAX;
 use ordeal_workloads::{Name as WorkloadName, UnknownWorkload};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+/// A day of faults, one a second, stays below this.
+const PLAN_BYTES_MAX: u64 = 16 << 20;
 /// Longer runs are several runs.
 const TIME: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(24 * 3600);
 const WARM_UP: RangeInclusive<Span> = Span::from_millis(0)..=Span::from_secs(300);
@@ -134,10 +137,15 @@ pub(crate) enum PlanError {
 /// # Errors
 /// If it cannot be read, or is not a plan.
 pub(crate) fn read(path: &Path) -> Result<Draft, PlanError> {
-    let text = std::fs::read_to_string(path).map_err(|source| PlanError::Unreadable {
+    let unreadable = |source| PlanError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(PLAN_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     toml::from_str(&text).map_err(|source| PlanError::Malformed {
         path: path.to_owned(),
         source: Box::new(source),
@@ -194,7 +202,9 @@ impl Draft {
             return Err(PlanError::Format(format));
         }
         let target = find_target(targets, self.target.as_deref().unwrap_or("raft"))?;
-        let defects = self.defects.unwrap_or_default();
+        let mut defects = self.defects.unwrap_or_default();
+        let mut first = BTreeSet::new();
+        defects.retain(|defect| first.insert(defect.clone()));
         known_defects(target, &defects)?;
         let recipe = defects.first().and_then(|defect| attack(defect));
         let workload = match &self.workload {
@@ -211,9 +221,7 @@ impl Draft {
             Some(name) => name.parse()?,
             None => recipe.map_or(Nemesis::Mixed, |(_, nemesis)| nemesis),
         };
-        if let Some(binary) = &self.node_binary {
-            runnable(binary)?;
-        }
+        let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
         let mut plan = Plan {
             format: FORMAT,
@@ -241,7 +249,7 @@ impl Draft {
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
             defects,
-            node_binary: self.node_binary,
+            node_binary,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
@@ -304,7 +312,8 @@ fn within<T: PartialOrd + Display + Copy>(
     })
 }
 
-fn runnable(path: &Path) -> Result<(), PlanError> {
+/// The program with its whole path: nodes are started elsewhere.
+fn runnable(path: &Path) -> Result<PathBuf, PlanError> {
     use std::os::unix::fs::PermissionsExt;
     let binary = |why: String| PlanError::Binary {
         path: path.to_owned(),
@@ -317,7 +326,8 @@ fn runnable(path: &Path) -> Result<(), PlanError> {
     if metadata.permissions().mode() & 0o111 == 0 {
         return Err(binary("it is not executable".into()));
     }
-    Ok(())
+    path.canonicalize()
+        .map_err(|error| binary(error.to_string()))
 }
 
 #[cfg(test)]

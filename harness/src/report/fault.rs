@@ -2,7 +2,7 @@
 
 use ordeal_checker::history::Time;
 use ordeal_nemesis::injector::FaultRecord;
-use ordeal_nemesis::{Effect, Endpoint, Fault, Node, Proof, Shape};
+use ordeal_nemesis::{Edge, Effect, Endpoint, Fault, Node, Packets, Proof, Scope, Shape, Targets};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// From one time to another.
@@ -153,35 +153,53 @@ fn hit(record: &FaultRecord) -> Vec<Node> {
         };
         side.iter().copied().collect()
     };
-    let Fault::Partition(shape) = &record.planned.fault else {
-        return record.nodes.clone();
+    let shape = match &record.planned.fault {
+        Fault::Partition(shape) => shape,
+        Fault::Packets(packets) => return around(record, packets),
+        Fault::Kill(_) | Fault::Pause(_) => return record.nodes.clone(),
     };
     match shape {
         Shape::Isolate(node) => vec![*node],
         Shape::IsolateLeader => match &record.effect {
             Effect::Installed(Proof::Cut(dropped)) => {
-                let ends_in = |node: &Node| {
-                    let end = Endpoint::from(*node);
-                    dropped
-                        .packets
-                        .keys()
-                        .all(|edge| edge.from == end || edge.to == end)
-                };
-                record.nodes.iter().copied().filter(ends_in).collect()
+                at_every_edge(record, &dropped.packets.keys().collect::<Vec<_>>())
             }
             _ => Vec::new(),
         },
-        Shape::Halves { left, right } => smaller(left, right),
+        // Which of the nodes led is not to be seen when there were several.
+        Shape::IsolateLeaders | Shape::Edges(_) => record.nodes.clone(),
+        Shape::Halves { left, right } | Shape::Bridge { left, right, .. } => smaller(left, right),
         Shape::OneWay { from, to } => smaller(from, to),
         Shape::MajoritiesRing(_) => record.nodes.clone(),
         Shape::ClientCut(nodes) => nodes.iter().copied().collect(),
     }
 }
 
+/// The nodes whose packets were shaped: those named, or whoever led.
+fn around(record: &FaultRecord, packets: &Packets) -> Vec<Node> {
+    match (&packets.scope, &record.effect) {
+        (Scope::Around(Targets::Leader), Effect::Installed(Proof::Shaped(shaped))) => {
+            at_every_edge(record, &shaped.edges.keys().collect::<Vec<_>>())
+        }
+        (Scope::Around(Targets::Leader), _) => Vec::new(),
+        (Scope::Around(Targets::All), _) => record.nodes.clone(),
+        (scope, _) => scope.named().into_iter().collect(),
+    }
+}
+
+/// The nodes of the record at one end or the other of each of these edges.
+fn at_every_edge(record: &FaultRecord, edges: &[&Edge]) -> Vec<Node> {
+    let is_end = |node: &Node| {
+        let end = Endpoint::from(*node);
+        edges.iter().all(|edge| edge.from == end || edge.to == end)
+    };
+    record.nodes.iter().copied().filter(is_end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ordeal_nemesis::proof::Dropped;
+    use ordeal_nemesis::proof::{Dropped, Fates, Shaped};
     use ordeal_nemesis::{Grudge, PlannedFault};
 
     fn fault(what: &str, nodes: &[&str]) -> FaultView {
@@ -253,6 +271,37 @@ mod tests {
         assert_eq!(
             FaultView::of(&record, Time(0)).label(),
             "isolate leader (n2)"
+        );
+    }
+
+    #[test]
+    fn whose_packets_were_shaped_is_named_or_at_one_end_of_every_edge() {
+        let record = |text: &str, edges: &[&str], nodes: &[u16]| FaultRecord {
+            planned: PlannedFault {
+                id: 1,
+                at_ms: 0,
+                for_ms: 1,
+                fault: text.parse().unwrap(),
+            },
+            nodes: nodes.iter().copied().map(Node).collect(),
+            window_ns: Some((1, 2)),
+            effect: Effect::Installed(Proof::Shaped(Shaped {
+                edges: edges
+                    .iter()
+                    .map(|edge| (edge.parse().unwrap(), Fates::default()))
+                    .collect(),
+            })),
+            healed: true,
+        };
+        let label = |record| FaultView::of(&record, Time(0)).label();
+        let edges = ["n2 -> n1", "n1 -> n2", "n2 -> n3", "n3 -> n2"];
+        assert_eq!(
+            label(record("packets leader: loss 5%", &edges, &[1, 2, 3])),
+            "packets leader: loss 5% (n2)"
+        );
+        assert_eq!(
+            label(record("packets n1: loss 5%", &edges[..2], &[1, 2])),
+            "packets n1: loss 5%"
         );
     }
 

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// Fewer operations than this a second of the main phase are too few to mean anything.
 const OK_PER_SECOND_MIN: u64 = 2;
+/// Fewer operations than this are too few, however short the run.
+const OK_MIN: u64 = 20;
 /// Fewer operations than this while a fault was installed are too few to mean anything.
 const OK_DURING_FAULTS_MIN: u64 = 10;
 
@@ -117,7 +119,7 @@ fn operations(evidence: &Evidence) -> Finding {
         .filter(|event| ok_in_main(event))
         .count() as u64;
     let during = ok_during_faults(&evidence.events, &evidence.faults);
-    let needed = OK_PER_SECOND_MIN * main_s.max(1);
+    let needed = (OK_PER_SECOND_MIN * main_s).max(OK_MIN);
     let (validity, summary) = if ok < needed {
         let summary = format!("only {ok} operations succeeded in {main_s} s: {needed} are needed");
         (Validity::Unknown, summary)
@@ -162,15 +164,17 @@ fn enough(tested: u64, summary: &str) -> (Validity, String) {
     }
 }
 
-/// When the first proven fault was healed, where every proven fault stopped all nodes at once.
-/// Nobody can work during such an outage; what was there before it must be there after it.
+/// When the first proven fault was healed, where every proven fault left no majority that could
+/// work. Nobody can be served during such an outage; what was there before it must be there after.
 fn first_of_outages_only(records: &[FaultRecord], nodes: u16) -> Option<u64> {
-    let is_outage = |record: &&FaultRecord| {
-        record.planned.fault.class() != FaultClass::Partition
-            && record.nodes.len() == usize::from(nodes)
+    let (nodes, majority) = (usize::from(nodes), usize::from(nodes) / 2 + 1);
+    let is_outage = |record: &FaultRecord| match record.planned.fault.class() {
+        FaultClass::Kill | FaultClass::Pause => record.nodes.len() + majority > nodes,
+        // Any cut stops two nodes, or the only one; three and more have a majority somewhere.
+        _ => nodes <= 2,
     };
     let proven = || records.iter().filter(|record| record.effect.is_installed());
-    if !proven().all(|record| is_outage(&record)) {
+    if !proven().all(is_outage) {
         return None;
     }
     proven()

@@ -4,12 +4,13 @@ use super::observer::Cluster;
 use super::recorder::Recorder;
 use super::rig::{Rig, RigError};
 use crate::clock::Clock;
-use ordeal_nemesis::Schedule;
+use crate::plan::Plan;
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
 use ordeal_nemesis::lever::Levers;
 use ordeal_nemesis::network::Network;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The faults that are installed now, by id, in words.
@@ -40,6 +41,12 @@ impl ActiveFaults {
     }
 }
 
+/// A cluster may need a while to find a leader, and a node to come back.
+const PATIENCE: Patience = Patience {
+    leader: Duration::from_secs(3),
+    serving: Duration::from_secs(10),
+};
+
 /// A schedule being run.
 pub(super) struct Injection {
     stop: Stop,
@@ -50,9 +57,9 @@ pub(super) struct Injection {
 pub(super) type Announce = Arc<dyn Fn(&FaultEvent, &str) + Send + Sync>;
 
 impl Injection {
-    /// Begins to run the schedule, counted from now.
+    /// Begins to run the plan's schedule, counted from now.
     pub(super) fn start(
-        schedule: &Schedule,
+        plan: &Plan,
         rig: &Rig,
         cluster: Arc<Cluster>,
         clock: Clock,
@@ -64,7 +71,8 @@ impl Injection {
             processes: Some(rig.processes.clone()),
             network: Some(rig.switch.clone()),
         };
-        let (nodes, schedule, stop) = (rig.switch.nodes(), schedule.clone(), Stop::new());
+        let (nodes, schedule, stop) = (rig.switch.nodes(), plan.schedule.clone(), Stop::new());
+        let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
         let inject = move || {
             let in_words: BTreeMap<u32, String> = schedule
@@ -85,7 +93,8 @@ impl Injection {
                 clock: &|| clock.now().0,
                 sink: &sink,
                 stop: &asked,
-                patience: Patience::default(),
+                seed,
+                patience: PATIENCE,
             };
             // Nobody listens any more only where the run has failed already.
             drop(done.0.send(injector.run(&schedule)));
@@ -102,9 +111,8 @@ impl Injection {
     }
 
     /// Heals everything that is installed and waits until it is gone.
-    pub(super) async fn heal(self) -> Vec<FaultRecord> {
+    pub(super) async fn heal(self) -> Result<Vec<FaultRecord>, RigError> {
         self.stop.request();
-        // The thread can only have panicked: coverage then misses every fault, and says so.
-        self.records.await.unwrap_or_default()
+        self.records.await.map_err(|_| RigError::NemesisGone)
     }
 }

@@ -6,7 +6,9 @@
 use super::injection::ActiveFaults;
 use super::observer::Cluster;
 use super::recorder::Counters;
+use crate::console::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::injector::{FaultEvent, Step};
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
@@ -88,7 +90,7 @@ impl Live {
                     live.bar.set_message(line);
                     live.bar.tick();
                 } else {
-                    eprintln!("{line}");
+                    say(&line);
                 }
             }
         });
@@ -112,12 +114,15 @@ impl Live {
             Step::NoEffect => "no effect",
             Step::Indeterminate => "indeterminate",
         };
+        // What proved a pause says the opposite of what is true once it is healed.
+        let paused = event.class == FaultClass::Pause && event.what == Step::Healed;
+        let message = if paused { "" } else { event.message.as_str() };
         let at = self.state().begun.elapsed().as_secs_f64();
-        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {}", event.message);
+        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {message}");
         if self.terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            say(&line);
         }
     }
 

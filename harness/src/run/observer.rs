@@ -13,6 +13,8 @@ use ordeal_nemesis::Node;
 use ordeal_nemesis::lever::Observer;
 use ordeal_nemesis::network::Network;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,7 +56,11 @@ impl Cluster {
     /// The nodes whose defects differ from those asked for, with what they say.
     pub(crate) fn other_defects(&self, asked: &[String]) -> Option<(Node, Vec<String>)> {
         let views = self.views();
-        let odd = |view: &&Option<View>| view.as_ref().is_some_and(|view| view.defects != asked);
+        let set = |defects: &[String]| defects.iter().cloned().collect::<BTreeSet<String>>();
+        let odd = |view: &&Option<View>| {
+            view.as_ref()
+                .is_some_and(|view| set(&view.defects) != set(asked))
+        };
         let place = views.iter().position(|view| odd(&view))?;
         let defects = views[place].as_ref().map(|view| view.defects.clone());
         Some((node_at(place), defects.unwrap_or_default()))
@@ -68,19 +74,31 @@ impl Cluster {
 
     /// The leader of the highest term, counted from 0, with that term.
     pub(crate) fn leader(&self) -> Option<(usize, u64)> {
+        self.leaders().first().copied()
+    }
+
+    /// All who say that they lead, with their terms; the highest first.
+    fn leaders(&self) -> Vec<(usize, u64)> {
         let views = self.views();
         let leaders = views.iter().enumerate().filter_map(|(node, view)| {
             view.as_ref()
                 .filter(|view| view.leads)
                 .map(|view| (node, view.term))
         });
-        leaders.max_by_key(|(_, term)| *term)
+        let mut leaders: Vec<_> = leaders.collect();
+        leaders.sort_by_key(|(node, term)| (Reverse(*term), Reverse(*node)));
+        leaders
     }
 }
 
 impl Observer for Cluster {
     fn leader(&self) -> Option<Node> {
         Cluster::leader(self).map(|(place, _)| node_at(place))
+    }
+
+    fn leaders(&self) -> Vec<Node> {
+        let leaders = Cluster::leaders(self).into_iter();
+        leaders.map(|(place, _)| node_at(place)).collect()
     }
 
     fn serving(&self, node: Node, pid: u32) -> bool {
@@ -210,5 +228,6 @@ mod tests {
         };
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
         assert_eq!(cluster.leader(), Some((2, 4)));
+        assert_eq!(Observer::leaders(&cluster), [Node(3), Node(1)]);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a line may wait in memory.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -85,7 +85,12 @@ fn write_lines<T: Serialize>(
 ) -> io::Result<Vec<T>> {
     let mut out = BufWriter::new(file);
     let mut kept = Vec::new();
+    let mut flushed = Instant::now();
     loop {
+        if flushed.elapsed() >= FLUSH_EVERY {
+            out.flush()?;
+            flushed = Instant::now();
+        }
         match lines.recv_timeout(FLUSH_EVERY) {
             Ok(mut line) => {
                 number(&mut line, kept.len() as u64);
@@ -93,7 +98,7 @@ fn write_lines<T: Serialize>(
                 out.write_all(b"\n")?;
                 kept.push(line);
             }
-            Err(RecvTimeoutError::Timeout) => out.flush()?,
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }

@@ -3,7 +3,7 @@
 use super::worker::{Phase, Session};
 use crate::clock::Clock;
 use crate::target::ClientError;
-use ordeal_checker::history::Time;
+use ordeal_checker::history::{Event, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use ordeal_workloads::Op;
 use serde_json::json;
@@ -88,7 +88,40 @@ impl Recovery {
     }
 }
 
-/// Asks one node for a write and then a read until both are served or the bound has passed.
+/// How soon each node served after the last heal, by whoever asked it first: a worker, as most
+/// often, or in the end the probe, whose `served` proves a write and a read.
+pub(crate) fn recovery(
+    healed: Time,
+    served: &[Option<Time>],
+    events: &[Event],
+    bound: Duration,
+) -> Recovery {
+    let mut open: BTreeMap<Process, Time> = BTreeMap::new();
+    let mut first: BTreeMap<&str, Time> = BTreeMap::new();
+    for event in events {
+        match (event.kind, event.node.as_deref()) {
+            (EventKind::Invoke, _) => drop(open.insert(event.process, event.time)),
+            (EventKind::Ok, Some(node)) if open.get(&event.process) >= Some(&healed) => {
+                let at = first.entry(node).or_insert(event.time);
+                *at = event.time.min(*at);
+            }
+            _ => {}
+        }
+    }
+    let after = |(place, served): (usize, &Option<Time>)| {
+        let probed = (*served)?;
+        let first = first.get(format!("n{}", place + 1).as_str());
+        let at = first.map_or(probed, |first| probed.min(*first));
+        Some(Duration::from_nanos(at.0.saturating_sub(healed.0)))
+    };
+    Recovery {
+        served_after: served.iter().enumerate().map(after).collect(),
+        bound,
+    }
+}
+
+/// Asks one node for a write and then a read until both are served or the bound has passed;
+/// when they were.
 ///
 /// # Errors
 /// If no client can be made.
@@ -98,14 +131,14 @@ pub(crate) async fn recover(
     clock: Clock,
     healed: Time,
     bound: Duration,
-) -> Result<Option<Duration>, ClientError> {
+) -> Result<Option<Time>, ClientError> {
     let since_healed = || Duration::from_nanos(clock.now().0.saturating_sub(healed.0));
     let mut written = false;
     while since_healed() < bound {
         let [write, read] = probe();
         let op = if written { read } else { write };
         match session.invoke(&op, Phase::Recovery).await? {
-            Some(_) if written => return Ok(Some(since_healed())),
+            Some(_) if written => return Ok(Some(clock.now())),
             Some(_) => written = true,
             None => tokio::time::sleep(PAUSE).await,
         }
@@ -140,5 +173,32 @@ mod tests {
                 .message
                 .starts_with("n2 did not serve")
         );
+    }
+
+    #[test]
+    fn a_node_served_when_it_first_answered_what_was_asked_after_the_heal() {
+        let event = |process, kind, time| Event {
+            index: 0,
+            process: Process(process),
+            kind,
+            f: "read".into(),
+            key: None,
+            value: json!(null),
+            time: Time(time),
+            node: Some("n1".into()),
+            term: None,
+            log_index: None,
+            error: None,
+            phase: None,
+        };
+        let events = [
+            event(1, EventKind::Invoke, 90),
+            event(2, EventKind::Invoke, 105),
+            event(1, EventKind::Ok, 101),
+            event(2, EventKind::Ok, 107),
+        ];
+        let bound = Duration::from_secs(1);
+        let told = recovery(Time(100), &[Some(Time(600)), None], &events, bound);
+        assert_eq!(told.served_after, [Some(Duration::from_nanos(7)), None]);
     }
 }

@@ -80,6 +80,9 @@ pub(crate) enum RigError {
     /// A cut is still there after everything was healed.
     #[error("{0} cuts are still installed after everything was healed")]
     NotHealed(usize),
+    /// The thread that injects faults has panicked.
+    #[error("the nemesis failed in mid-run: what it had injected is not known")]
+    NemesisGone,
     /// It was interrupted before there was anything to judge.
     #[error("interrupted before the cluster served for the first time: there is nothing to judge")]
     InterruptedEarly,

@@ -5,7 +5,7 @@ use super::injection::{ActiveFaults, Injection};
 use super::live::Live;
 use super::observer::{Observation, Watch};
 use super::recorder::{HistoryRecorder, Recorder};
-use super::recovery::{self, Recovery};
+use super::recovery;
 use super::rig::{Rig, RigError};
 use super::worker::{Bench, Pace, Phase, Session, work};
 use crate::plan::Plan;
@@ -194,7 +194,7 @@ impl<'a> Trial<'a> {
         let end = Instant::now() + self.plan.time.0;
         let live = self.live.clone();
         let injection = Injection::start(
-            &self.plan.schedule,
+            &self.plan,
             &self.rig,
             self.watch.cluster.clone(),
             self.setting.clock,
@@ -206,7 +206,7 @@ impl<'a> Trial<'a> {
             () = sleep_until(end) => None,
             () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
         };
-        let records = injection.heal().await;
+        let records = injection.heal().await?;
         let left = self.rig.switch.cuts().len();
         if left > 0 {
             return Err(RigError::NotHealed(left));
@@ -220,24 +220,18 @@ impl<'a> Trial<'a> {
     }
 
     /// Asks every node until it serves again, all at once.
-    pub(super) async fn recover(&mut self) -> Result<Recovery, RigError> {
+    pub(super) async fn recover(&mut self, healed: Time) -> Result<Vec<Option<Time>>, RigError> {
         let (clock, bound) = (self.setting.clock, self.plan.recovery_bound.0);
-        let healed = clock.now();
         let (workload, probes) = (self.setting.workload.clone(), self.probes.clone());
-        let served_after = self
-            .of_every_node(move |mut session| {
-                let (workload, probes) = (workload.clone(), probes.clone());
-                async move {
-                    let probe = || workload.probe(next(&probes));
-                    let served = recovery::recover(&mut session, probe, clock, healed, bound).await;
-                    (session, served)
-                }
-            })
-            .await?;
-        Ok(Recovery {
-            served_after,
-            bound,
+        self.of_every_node(move |mut session| {
+            let (workload, probes) = (workload.clone(), probes.clone());
+            async move {
+                let probe = || workload.probe(next(&probes));
+                let served = recovery::recover(&mut session, probe, clock, healed, bound).await;
+                (session, served)
+            }
         })
+        .await
     }
 
     /// Reads at every node what the workload wants to be read at the end.

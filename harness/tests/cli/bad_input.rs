@@ -150,7 +150,7 @@ fn a_taken_address_is_an_error_that_names_it() {
     .output()
     .unwrap();
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert_eq!(output.status.code(), Some(70), "{said}");
     assert!(said.contains(&taken.to_string()), "{said}");
 }
 
@@ -195,5 +195,64 @@ fn help_and_list_are_no_errors() {
         "no_log_check_in_vote",
     ] {
         assert!(listed.contains(name), "{name} is not listed: {listed}");
+    }
+}
+
+/// What the doctor says is missing, a plan that needs it is refused with, before anything starts.
+#[test]
+fn a_plan_that_cannot_be_run_here_is_refused_with_the_doctors_row() {
+    let results = Results::new();
+    // A mount namespace of its own, in which there is no TUN device.
+    let without_tun = |args: &[&str]| {
+        let hide = "mount -t tmpfs none /dev/net && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            hide,
+            "-",
+        ]);
+        command.arg(env!("CARGO_BIN_EXE_ordeal")).args(args);
+        command.output().unwrap()
+    };
+    let doctor = without_tun(&["doctor"]);
+    assert_eq!(doctor.status.code(), Some(2), "{}", stderr(&doctor));
+    let table = stdout(&doctor);
+    let row = "partition  NO   userspace switch over TUN";
+    assert!(
+        table.contains(row) && table.contains("sudo modprobe tun"),
+        "{table}"
+    );
+
+    let path = results.path().to_str().unwrap();
+    let run = without_tun(&["run", "--nemesis", "isolate", "--results", path]);
+    assert_eq!(run.status.code(), Some(64), "{}", stderr(&run));
+    let said = stderr(&run);
+    assert!(
+        said.contains(row) && said.contains("sudo modprobe tun"),
+        "{said}"
+    );
+    assert!(!results.path().join("runs").exists(), "nothing was started");
+}
+
+#[test]
+fn the_doctor_finds_everything_where_runs_work() {
+    let doctor = ordeal(&["doctor"]).output().unwrap();
+    assert_eq!(
+        doctor.status.code(),
+        Some(0),
+        "{}{}",
+        stdout(&doctor),
+        stderr(&doctor)
+    );
+    let table = stdout(&doctor);
+    for class in ["sandbox", "kill", "pause", "partition", "packet"] {
+        let found = table
+            .lines()
+            .any(|line| line.starts_with(&format!("{class:<10} yes")));
+        assert!(found, "{class}: {table}");
     }
 }

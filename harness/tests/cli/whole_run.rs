@@ -82,6 +82,49 @@ fn a_defect_is_found_and_the_violating_operations_are_named() {
 }
 
 #[test]
+fn acknowledged_writes_that_a_defect_loses_are_named() {
+    let _guard = one_cluster_at_a_time();
+    for defect in ["ack_on_append", "no_log_check_in_vote"] {
+        let results = Results::new();
+        let output = results.run(&["--defect", defect, "--time", "15s", "--seed", "1"]);
+        let said = stdout(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{defect}: {}\n{said}",
+            stderr(&output)
+        );
+        assert_eq!(
+            verdict(&results)["durability"]["validity"],
+            "invalid",
+            "{defect}: {said}"
+        );
+        assert!(
+            said.contains("was acknowledged to p") && said.contains(" in term "),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_terminal_that_is_gone_costs_neither_the_verdict_nor_ctrl_c() {
+    let _guard = one_cluster_at_a_time();
+    let results = Results::new();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = results
+        .command(&["--time", "4s", "--nemesis", "kill", "--seed", "3"])
+        .stderr(full.try_clone().unwrap())
+        .stdout(full)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(verdict(&results)["consistency"]["validity"], "valid");
+}
+
+#[test]
 fn a_single_node_without_faults_works_too() {
     let _guard = one_cluster_at_a_time();
     let results = Results::new();

@@ -42,19 +42,24 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn run(self) -> FaultRecord {
-        let leader = if self.planned.fault.needs_leader() {
-            self.find_leader()
+        let leaders = if self.planned.fault.needs_leader() {
+            self.find_leaders()
         } else {
-            None
+            Vec::new()
         };
+        let leader = leaders.first().copied();
         if self.planned.fault.needs_leader() && leader.is_none() {
             return self.skip("nobody was known to lead");
         }
         let count = self.injector.nodes;
         match &self.planned.fault {
             Fault::Partition(shape) => {
-                let grudge = shape.grudge(count, leader).unwrap_or_default();
+                let grudge = shape.grudge(count, &leaders).unwrap_or_default();
                 self.cut(&grudge)
+            }
+            Fault::Packets(packets) => {
+                let edges = packets.scope.edges(count, leader).unwrap_or_default();
+                self.shape(&edges, &packets.shaping)
             }
             Fault::Kill(targets) => {
                 let nodes = targets.resolve(count, leader).unwrap_or_default();
@@ -68,14 +73,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Who leads; waits for somebody to, but not into the second half of the fault's time.
-    fn find_leader(&self) -> Option<Node> {
+    fn find_leaders(&self) -> Vec<Node> {
         let half = Duration::from_millis(self.planned.for_ms / 2);
         let until = Instant::now() + self.injector.patience.leader.min(half);
-        let mut leader = self.injector.observer.leader();
-        while leader.is_none() && Instant::now() < until && !self.look_again() {
-            leader = self.injector.observer.leader();
+        let mut leaders = self.injector.observer.leaders();
+        while leaders.is_empty() && Instant::now() < until && !self.look_again() {
+            leaders = self.injector.observer.leaders();
         }
-        leader
+        leaders
     }
 
     /// Waits a little; returns whether a stop was requested meanwhile.

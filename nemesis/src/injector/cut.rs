@@ -1,10 +1,12 @@
 //! Partitions: proven by packets that met the cut.
 
+use std::collections::BTreeSet;
+
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
     network::{CutId, Network},
-    node::{Endpoint, Node},
+    node::{Edge, Endpoint, Node},
     proof::{Effect, Proof},
 };
 
@@ -17,7 +19,7 @@ impl Attempt<'_> {
             return self.skip("there is no network that can be cut here");
         };
         self.injecting(
-            nodes(grudge),
+            nodes(grudge.edges()),
             grudge.edges().collect(),
             &format!("cut {grudge}"),
         );
@@ -64,15 +66,9 @@ impl Attempt<'_> {
     }
 }
 
-/// The nodes that a grudge names.
-fn nodes(grudge: &Grudge) -> Vec<Node> {
-    let ends = grudge.edges().flat_map(|edge| [edge.from, edge.to]);
-    let named = ends.filter_map(|end| match end {
-        Endpoint::Node(node) => Some(node),
-        Endpoint::Clients => None,
-    });
-    named
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect()
+/// The nodes that are at an end of these edges.
+pub(super) fn nodes(edges: impl Iterator<Item = Edge>) -> Vec<Node> {
+    let named = edges.flat_map(|edge| [edge.from, edge.to]);
+    let named: BTreeSet<Node> = named.filter_map(Endpoint::node).collect();
+    named.into_iter().collect()
 }

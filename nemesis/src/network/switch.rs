@@ -3,33 +3,49 @@
 //! ```text
 //!  n1 eth0 ══ tun ─┐         ┌──────────┐   whose device is it from, whose address is it for?
 //!  n2 eth0 ══ tun ─┼─ epoll ─┤ carrier  │   does a cut block that edge?  yes: count, drop
-//!  clients ══ tun ─┘         └──────────┘                                no: write to its device
+//!  clients ══ tun ─┘         └──────────┘   do links shape it?           yes: maybe later
+//!                                           no: write to its device
 //! ```
 //!
 //! The sender is the device a packet came from, never the address it claims. No offloads: a packet
 //! here is a packet on the wire, at most one MTU long.
 
 mod carrier;
+mod fate;
+mod link;
 mod matrix;
+mod packet;
 mod port;
 mod queue;
+mod waiting;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::JoinHandle,
 };
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use self::{carrier::Carrier, matrix::Cut, matrix::Matrix, port::Port};
+use self::{
+    carrier::Carrier,
+    matrix::{Cut, Links, Matrix},
+    port::Port,
+};
 use crate::{
+    fault::Shaping,
     grudge::Grudge,
-    network::{CLIENT_ADDRESS, CutId, NODES_MAX, Namespace, Network, NetworkError, address},
-    node::{Endpoint, Node},
-    proof::Dropped,
+    network::{
+        CLIENT_ADDRESS, CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId,
+        address,
+    },
+    node::{Edge, Endpoint, Node},
+    proof::{Dropped, Shaped},
     sandbox::Sandbox,
 };
 
@@ -62,17 +78,21 @@ pub struct Traffic {
 pub struct Switch {
     namespaces: Vec<Namespace>,
     bounds_tcp_backoff: bool,
-    /// Held while a cut comes or goes, so that the matrix always matches the cuts.
-    cuts: Mutex<Cuts>,
+    /// Held while a fault comes or goes, so that the matrix always matches the faults.
+    faults: Mutex<Faults>,
     shared: Arc<Shared>,
-    quit: Arc<OwnedFd>,
+    /// Rouses the carrier from its wait.
+    rouse: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Cuts {
-    installed: BTreeMap<CutId, Cut>,
+struct Faults {
+    cuts: BTreeMap<CutId, Cut>,
+    shapings: BTreeMap<ShapingId, Links>,
     next: u64,
+    /// How many shapings were removed so far.
+    healed: u64,
 }
 
 /// What the carrying thread reads.
@@ -80,6 +100,7 @@ struct Cuts {
 struct Shared {
     /// Locked by the carrier for one batch of packets, and by others only to swap it.
     matrix: Mutex<Matrix>,
+    quit: AtomicBool,
     counters: carrier::Counters,
 }
 
@@ -130,19 +151,21 @@ impl Switch {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             matrix: Mutex::new(Matrix::open(ports.len())),
+            quit: AtomicBool::new(false),
             counters: carrier::Counters::default(),
         });
-        let quit = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let carrier = Carrier::new(ports, Arc::clone(&shared), Arc::clone(&quit))?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let rouse = Arc::new(eventfd(0, flags)?);
+        let carrier = Carrier::new(ports, Arc::clone(&shared), Arc::clone(&rouse))?;
         let thread = std::thread::Builder::new()
             .name("switch".to_owned())
             .spawn(move || carrier.carry())?;
         Ok(Self {
             namespaces,
             bounds_tcp_backoff,
-            cuts: Mutex::default(),
+            faults: Mutex::default(),
             shared,
-            quit,
+            rouse,
             thread: Some(thread),
         })
     }
@@ -164,13 +187,30 @@ impl Switch {
         }
     }
 
-    /// Puts the matrix that `cuts` ask for in the place of the old one.
+    /// Puts the matrix that `faults` ask for in the place of the old one.
     ///
     /// It is built beforehand, so that the carrier never waits for more than a swap. Once this has
     /// returned, every packet that the carrier takes from a device meets the new matrix.
-    fn apply(&self, cuts: &Cuts) {
-        let mut matrix = Matrix::of(self.namespaces.len() + 1, cuts.installed.values());
+    fn apply(&self, faults: &Faults) {
+        let ports = self.namespaces.len() + 1;
+        let mut matrix = Matrix::of(ports, faults.cuts.values(), faults.shapings.values());
+        matrix.healed = faults.healed;
         std::mem::swap(&mut *lock(&self.shared.matrix), &mut matrix);
+    }
+
+    fn check_nodes(&self, edges: impl IntoIterator<Item = Edge>) -> Result<(), NetworkError> {
+        let count = self.nodes();
+        let ends = edges.into_iter().flat_map(|edge| [edge.from, edge.to]);
+        let mut nodes = ends.filter_map(Endpoint::node);
+        match nodes.find(|node| !(1..=count).contains(&node.0)) {
+            Some(node) => Err(NetworkError::NoSuchNode(node)),
+            None => Ok(()),
+        }
+    }
+
+    fn rouse(&self) {
+        // An eventfd takes this write unless its counter is full, which takes 2^64 of them.
+        let _ = rustix::io::write(&self.rouse, &1_u64.to_ne_bytes());
     }
 }
 
@@ -184,50 +224,82 @@ impl Network for Switch {
     }
 
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
-        let count = self.nodes();
-        for end in grudge.edges().flat_map(|edge| [edge.from, edge.to]) {
-            match end {
-                Endpoint::Node(node) if !(1..=count).contains(&node.0) => {
-                    return Err(NetworkError::NoSuchNode(node));
-                }
-                _ => {}
-            }
-        }
-        let mut cuts = lock(&self.cuts);
-        cuts.next += 1;
-        let id = CutId(cuts.next);
-        cuts.installed.insert(id, Cut::new(grudge));
-        self.apply(&cuts);
+        self.check_nodes(grudge.edges())?;
+        let mut faults = lock(&self.faults);
+        faults.next += 1;
+        let id = CutId(faults.next);
+        faults.cuts.insert(id, Cut::new(grudge));
+        self.apply(&faults);
         Ok(id)
     }
 
     fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError> {
-        let mut cuts = lock(&self.cuts);
-        let healed = cuts
-            .installed
+        let mut faults = lock(&self.faults);
+        let healed = faults
+            .cuts
             .remove(&cut)
             .ok_or(NetworkError::NoSuchCut(cut))?;
-        self.apply(&cuts);
+        self.apply(&faults);
         Ok(healed.dropped())
     }
 
     fn dropped(&self, cut: CutId) -> Result<Dropped, NetworkError> {
-        let cuts = lock(&self.cuts);
-        cuts.installed
-            .get(&cut)
+        let faults = lock(&self.faults);
+        let installed = faults.cuts.get(&cut);
+        installed
             .map(Cut::dropped)
             .ok_or(NetworkError::NoSuchCut(cut))
     }
 
     fn cuts(&self) -> Vec<CutId> {
-        lock(&self.cuts).installed.keys().copied().collect()
+        lock(&self.faults).cuts.keys().copied().collect()
+    }
+
+    fn shape(
+        &self,
+        edges: &BTreeSet<Edge>,
+        shaping: &Shaping,
+        seed: FateSeed,
+    ) -> Result<ShapingId, NetworkError> {
+        self.check_nodes(edges.iter().copied())?;
+        let mut faults = lock(&self.faults);
+        faults.next += 1;
+        let id = ShapingId(faults.next);
+        let links = Links::new(edges.iter().copied(), shaping, seed);
+        faults.shapings.insert(id, links);
+        self.apply(&faults);
+        Ok(id)
+    }
+
+    fn unshape(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
+        let mut faults = lock(&self.faults);
+        let healed = faults
+            .shapings
+            .remove(&shaping)
+            .ok_or(NetworkError::NoSuchShaping(shaping))?;
+        faults.healed += 1;
+        self.apply(&faults);
+        self.rouse();
+        Ok(healed.shaped())
+    }
+
+    fn shaped(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
+        let faults = lock(&self.faults);
+        let installed = faults.shapings.get(&shaping);
+        installed
+            .map(Links::shaped)
+            .ok_or(NetworkError::NoSuchShaping(shaping))
+    }
+
+    fn shapings(&self) -> Vec<ShapingId> {
+        lock(&self.faults).shapings.keys().copied().collect()
     }
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        // An eventfd takes this write unless its counter is full, which takes 2^64 of them.
-        let _ = rustix::io::write(&self.quit, &1_u64.to_ne_bytes());
+        self.shared.quit.store(true, Relaxed);
+        self.rouse();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
 
 use crate::{
-    fault::{Fault, FaultClass, Shape, Targets},
+    fault::{Fault, FaultClass, PacketEffect, Packets, Scope, Shape, Targets},
     node::Node,
 };
 
@@ -24,6 +24,14 @@ pub(super) enum Card {
     Ring,
     OneWay,
     Clients,
+    /// Halves of which one is at most a third.
+    MinorityThird,
+    Bridge,
+    IsolateLeaders,
+    /// One effect on packets.
+    Packets(PacketEffect),
+    /// Several at once.
+    Flaky,
 }
 
 /// The processes that may be hit at one time.
@@ -59,6 +67,25 @@ impl Card {
         Self::Clients,
     ];
 
+    /// All but refusals, which only those who dial notice, and altered payloads: TCP promises that
+    /// there are none, so few clusters look for them.
+    pub(super) const PACKETS: [Card; 8] = [
+        Self::Packets(PacketEffect::Delay),
+        Self::Packets(PacketEffect::Loss),
+        Self::Packets(PacketEffect::Duplicate),
+        Self::Packets(PacketEffect::Reorder),
+        Self::Packets(PacketEffect::Corrupt),
+        Self::Packets(PacketEffect::Reset),
+        Self::Packets(PacketEffect::Rate),
+        Self::Flaky,
+    ];
+
+    /// What swarms are drawn from: all of which a cluster must survive any choice.
+    pub(super) fn survivable() -> Vec<Card> {
+        let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
+        [&Self::MIXED[..], &shapes, &Self::PACKETS].concat()
+    }
+
     pub(super) fn class(self) -> FaultClass {
         match self {
             Self::Kill | Self::KillLeader | Self::KillAll => FaultClass::Kill,
@@ -68,19 +95,26 @@ impl Card {
             | Self::IsolateLeader
             | Self::Ring
             | Self::OneWay
-            | Self::Clients => FaultClass::Partition,
+            | Self::Clients
+            | Self::MinorityThird
+            | Self::Bridge
+            | Self::IsolateLeaders => FaultClass::Partition,
+            Self::Packets(_) | Self::Flaky => FaultClass::Packet,
         }
     }
 
     pub(super) fn hits_processes(self) -> bool {
-        self.class() != FaultClass::Partition
+        matches!(self.class(), FaultClass::Kill | FaultClass::Pause)
     }
 
     /// The smallest cluster in which it changes something.
     pub(super) fn least(self) -> u16 {
         match self {
             Self::Ring => 4,
+            Self::MinorityThird | Self::Bridge => 3,
             Self::Halves | Self::Isolate | Self::IsolateLeader | Self::OneWay => 2,
+            Self::IsolateLeaders => 2,
+            Self::Packets(_) | Self::Flaky => 2,
             _ => 1,
         }
     }
@@ -123,8 +157,69 @@ impl Card {
                 let cut = rng.random_range(1..=usize::from(count.saturating_sub(1).max(1)));
                 partition(Shape::ClientCut(split(count, cut, rng).0))
             }
+            Self::MinorityThird => {
+                let third = rng.random_range(1..=usize::from(count / 3));
+                let (left, right) = split(count, third, rng);
+                partition(Shape::Halves { left, right })
+            }
+            Self::Bridge => {
+                let (left, rest) = split(count, usize::from((count - 1) / 2), rng);
+                let middle = rest.iter().copied().nth(rng.random_range(0..rest.len()));
+                let middle: BTreeSet<Node> = middle.into_iter().collect();
+                let right = &rest - &middle;
+                partition(Shape::Bridge {
+                    left,
+                    middle,
+                    right,
+                })
+            }
+            Self::IsolateLeaders => partition(Shape::IsolateLeaders),
+            Self::Packets(effect) => packets(count, &strength(effect, rng), rng),
+            Self::Flaky => {
+                let text = FLAKY[rng.random_range(0..FLAKY.len())];
+                packets(count, text, rng)
+            }
         }
     }
+}
+
+/// Bad networks as people meet them: a long way, a worn-out cable, a line that is full.
+const FLAKY: [&str; 3] = [
+    "delay 100ms ±30ms, loss 2%",
+    "delay 5ms ±5ms, loss 10%, duplicate 10%, reorder 10%",
+    "delay 20ms ±10ms, loss 1%, rate 1mbit",
+];
+
+/// How hard an effect is to hit: mildly, as Jepsen's packet nemesis does by default, or harder.
+fn strength(effect: PacketEffect, rng: &mut ChaCha8Rng) -> String {
+    let strengths = match effect {
+        PacketEffect::Delay => ["10ms ±5ms", "50ms ±10ms", "250ms ±100ms"],
+        PacketEffect::Rate => ["4mbit", "1mbit", "256kbit"],
+        // Few clusters get anything done where every fifth packet ends a connection.
+        PacketEffect::Reset => ["0.5%", "1%", "5%"],
+        _ => ["5%", "20%", "50%"],
+    };
+    format!(
+        "{effect} {}",
+        strengths[rng.random_range(0..strengths.len())]
+    )
+}
+
+/// On the packets of one node, of a minority, of a majority, of the leader or of all.
+fn packets(count: u16, shaping: &str, rng: &mut ChaCha8Rng) -> Fault {
+    let minority = usize::from((count.saturating_sub(1) / 2).max(1));
+    let some = |size: usize, rng: &mut _| Targets::Nodes(split(count, size, rng).0);
+    let around = match rng.random_range(0..5) {
+        0 => some(1, rng),
+        1 => some(minority, rng),
+        2 => some(minority + 1, rng),
+        3 => Targets::Leader,
+        _ => Targets::All,
+    };
+    Fault::Packets(Packets {
+        scope: Scope::Around(around),
+        shaping: shaping.parse().expect("written in this file"),
+    })
 }
 
 /// One node or more of those that are free, within the budget.

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
+use crate::fault::PacketEffect;
 
 /// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,8 +39,41 @@ pub enum Nemesis {
     OneWay,
     /// Clients cut off from some nodes.
     ClientCut,
+    /// One side of at most a third.
+    MinorityThird,
+    /// Two sides, and one node that hears both.
+    Bridge,
+    /// Everybody who says that they lead, each alone.
+    IsolateLeaders,
+    /// Every effect on packets below but altered payloads and refusals, and several at once, in
+    /// turn.
+    Packet,
+    /// Packets arrive later, more or less.
+    Delay,
+    /// Packets are lost.
+    Loss,
+    /// Packets arrive twice.
+    Duplicate,
+    /// Packets overtake each other.
+    Reorder,
+    /// Packets arrive broken, and their checksum finds it.
+    Corrupt,
+    /// Payloads change on the way, and their checksum fits.
+    CorruptDeliver,
+    /// TCP connections are reset at both ends.
+    Reset,
+    /// New TCP connections are refused, open ones go on.
+    Refuse,
+    /// Packets wait for a slow line.
+    Rate,
+    /// Several effects on packets at once.
+    Flaky,
     /// Kills, pauses and partitions of every shape, overlapping.
     Mixed,
+    /// A random choice of all that can be survived, at a random pace.
+    Swarm,
+    /// All that can be survived, one at a time, and as long again nothing.
+    FlipFlop,
 }
 
 /// A name that is no nemesis.
@@ -53,7 +87,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 15] = [
+    pub const ALL: [Nemesis; 31] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -68,12 +102,28 @@ impl Nemesis {
         Self::Ring,
         Self::OneWay,
         Self::ClientCut,
+        Self::MinorityThird,
+        Self::Bridge,
+        Self::IsolateLeaders,
+        Self::Packet,
+        Self::Delay,
+        Self::Loss,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Corrupt,
+        Self::CorruptDeliver,
+        Self::Reset,
+        Self::Refuse,
+        Self::Rate,
+        Self::Flaky,
         Self::Mixed,
+        Self::Swarm,
+        Self::FlipFlop,
     ];
 
     /// What its deck holds.
-    pub(super) fn cards(self) -> &'static [Card] {
-        match self {
+    pub(super) fn cards(self) -> Vec<Card> {
+        let cards: &[Card] = match self {
             Self::None => &[],
             Self::Kill => &[Card::Kill],
             Self::KillLeader => &[Card::KillLeader],
@@ -88,8 +138,24 @@ impl Nemesis {
             Self::Ring => &[Card::Ring],
             Self::OneWay => &[Card::OneWay],
             Self::ClientCut => &[Card::Clients],
+            Self::MinorityThird => &[Card::MinorityThird],
+            Self::Bridge => &[Card::Bridge],
+            Self::IsolateLeaders => &[Card::IsolateLeaders],
+            Self::Packet => &Card::PACKETS,
+            Self::Delay => &[Card::Packets(PacketEffect::Delay)],
+            Self::Loss => &[Card::Packets(PacketEffect::Loss)],
+            Self::Duplicate => &[Card::Packets(PacketEffect::Duplicate)],
+            Self::Reorder => &[Card::Packets(PacketEffect::Reorder)],
+            Self::Corrupt => &[Card::Packets(PacketEffect::Corrupt)],
+            Self::CorruptDeliver => &[Card::Packets(PacketEffect::CorruptDeliver)],
+            Self::Reset => &[Card::Packets(PacketEffect::Reset)],
+            Self::Refuse => &[Card::Packets(PacketEffect::Refuse)],
+            Self::Rate => &[Card::Packets(PacketEffect::Rate)],
+            Self::Flaky => &[Card::Flaky],
             Self::Mixed => &Card::MIXED,
-        }
+            Self::Swarm | Self::FlipFlop => return Card::survivable(),
+        };
+        cards.to_vec()
     }
 
     /// Its name on the command line.
@@ -109,7 +175,23 @@ impl Nemesis {
             Self::Ring => "ring",
             Self::OneWay => "one-way",
             Self::ClientCut => "client-cut",
+            Self::MinorityThird => "minority-third",
+            Self::Bridge => "bridge",
+            Self::IsolateLeaders => "isolate-leaders",
+            Self::Packet => "packet",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Duplicate => "duplicate",
+            Self::Reorder => "reorder",
+            Self::Corrupt => "corrupt",
+            Self::CorruptDeliver => "corrupt-deliver",
+            Self::Reset => "reset",
+            Self::Refuse => "refuse",
+            Self::Rate => "rate",
+            Self::Flaky => "flaky",
             Self::Mixed => "mixed",
+            Self::Swarm => "swarm",
+            Self::FlipFlop => "flip-flop",
         }
     }
 
@@ -132,7 +214,29 @@ impl Nemesis {
             Self::Ring => "majorities ring: each node sees a majority, no two see the same one",
             Self::OneWay => "some nodes are not heard by some others; the way back is open",
             Self::ClientCut => "clients cut off from some of the nodes, which hear each other",
+            Self::MinorityThird => "a third of the nodes, or fewer, cut off from the rest",
+            Self::Bridge => "two sides that do not hear each other; one node hears both",
+            Self::IsolateLeaders => "everybody who says that they lead, each cut off alone",
+            Self::Packet => {
+                "what follows, but corrupt-deliver and refuse, in turn: slow, lossy, broken, reset"
+            }
+            Self::Delay => "packets arrive later, more or less",
+            Self::Loss => "packets are lost",
+            Self::Duplicate => "packets arrive twice",
+            Self::Reorder => "packets overtake each other",
+            Self::Corrupt => "packets arrive broken, and their checksum finds it",
+            Self::CorruptDeliver => {
+                "payloads change on the way, unnoticed: beyond what TCP promises"
+            }
+            Self::Reset => "TCP connections are reset at both ends",
+            Self::Refuse => "new TCP connections are refused, open ones go on",
+            Self::Rate => "packets wait for a slow line",
+            Self::Flaky => {
+                "several effects on packets at once: delay, loss, duplicates, a slow line"
+            }
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
+            Self::Swarm => "a random choice of all that can be survived, at a random pace",
+            Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",
         }
     }
 }

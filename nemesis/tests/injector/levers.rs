@@ -1,7 +1,7 @@
 //! Levers that do exactly what a test wants: as told, or not at all.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Mutex,
@@ -12,11 +12,12 @@ use std::{
 };
 
 use ordeal_nemesis::{
-    Grudge, Node,
+    Edge, Grudge, Node, Shaping,
+    fault::PacketEffect,
     lever::Observer,
-    network::{CutId, Namespace, Network, NetworkError},
+    network::{CutId, FateSeed, Namespace, Network, NetworkError, ShapingId},
     process::{Death, Lifecycle, ProcessError, State},
-    proof::{Dropped, Killed, Paused},
+    proof::{Dropped, Fates, Killed, Paused, Shaped},
 };
 
 pub(crate) const NODES: u16 = 3;
@@ -29,6 +30,11 @@ pub(crate) struct Cuts {
     pub(crate) quiet: bool,
     pub(crate) cutting_fails: bool,
     pub(crate) healing_fails: bool,
+    pub(crate) shapings: Mutex<BTreeMap<ShapingId, (BTreeSet<Edge>, Shaping)>>,
+    /// The seeds that shapings were given.
+    pub(crate) seeds: Mutex<Vec<FateSeed>>,
+    /// An effect that meets no packet.
+    pub(crate) unmet: Option<PacketEffect>,
 }
 
 impl Cuts {
@@ -38,6 +44,19 @@ impl Cuts {
                 .edges()
                 .map(|edge| (edge, u64::from(!self.quiet)))
                 .collect(),
+        }
+    }
+}
+
+impl Cuts {
+    fn fates(&self, (edges, shaping): &(BTreeSet<Edge>, Shaping)) -> Shaped {
+        let met = |effect| (effect, u64::from(Some(effect) != self.unmet));
+        let fates = Fates {
+            packets: 2,
+            effects: shaping.effects().map(met).collect(),
+        };
+        Shaped {
+            edges: edges.iter().map(|edge| (*edge, fates.clone())).collect(),
         }
     }
 }
@@ -83,6 +102,38 @@ impl Network for Cuts {
 
     fn cuts(&self) -> Vec<CutId> {
         self.installed.lock().unwrap().keys().copied().collect()
+    }
+
+    fn shape(
+        &self,
+        edges: &BTreeSet<Edge>,
+        shaping: &Shaping,
+        seed: FateSeed,
+    ) -> Result<ShapingId, NetworkError> {
+        if self.cutting_fails {
+            return Err(broken());
+        }
+        self.seeds.lock().unwrap().push(seed);
+        let id = ShapingId(self.next.fetch_add(1, Relaxed));
+        let installed = (edges.clone(), shaping.clone());
+        self.shapings.lock().unwrap().insert(id, installed);
+        Ok(id)
+    }
+
+    fn unshape(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
+        if self.healing_fails {
+            return Err(broken());
+        }
+        let healed = self.shapings.lock().unwrap().remove(&shaping).unwrap();
+        Ok(self.fates(&healed))
+    }
+
+    fn shaped(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
+        Ok(self.fates(&self.shapings.lock().unwrap()[&shaping]))
+    }
+
+    fn shapings(&self) -> Vec<ShapingId> {
+        self.shapings.lock().unwrap().keys().copied().collect()
     }
 }
 

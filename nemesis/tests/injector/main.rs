@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod levers;
+mod shaping;
 
 use std::{
     collections::BTreeSet,
@@ -55,6 +56,7 @@ impl Trial {
             clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),
             sink: &|event| self.events.lock().unwrap().push(event),
             stop: &self.stop,
+            seed: 1,
             patience: Patience {
                 leader: Duration::from_millis(50),
                 serving: Duration::from_millis(50),

@@ -40,6 +40,14 @@ impl Raft {
     /// What may be applied now: committed, and on this node's own disk.
     pub(super) fn take_committed(&mut self) -> Vec<Entry> {
         let upto = self.commit.min(self.durability.durable());
+        if self.applied < self.log.base().index {
+            // A snapshot has come in place of what was to be applied; it has to be durable first.
+            if upto < self.snapshot_index() {
+                return Vec::new();
+            }
+            self.applied = self.snapshot_index();
+            self.output.rebuild = true;
+        }
         let entries = self.log.range(self.applied + 1, upto).to_vec();
         self.applied = self.applied.max(upto);
         entries

@@ -14,12 +14,24 @@ pub struct Config {
     pub id: NodeId,
     /// All nodes that vote, this one among them.
     pub voters: BTreeSet<NodeId>,
-    /// ET: a follower that hears nothing for a random number of ticks in `[ET, 2*ET-1]` campaigns.
+    /// ET: a follower that hears nothing for so many ticks, and what [`Config::jitter`] adds,
+    /// campaigns.
     pub election_ticks: u32,
+    /// How the timeouts of elections are kept apart.
+    pub jitter: Jitter,
+    /// Ask first whether an election could be won, and only then raise the term.
+    pub pre_vote: bool,
+    /// A leader that has not heard a majority for an election timeout steps down, and nobody votes
+    /// while it hears a leader.
+    pub check_quorum: bool,
     /// A leader speaks at least every so many ticks.
     pub heartbeat_ticks: u32,
     /// How much payload one append carries at most, unless a single entry has more.
     pub append_bytes_max: usize,
+    /// How many bytes of a snapshot one message carries.
+    pub chunk_bytes_max: usize,
+    /// How many entries are kept below a snapshot, for followers that are only a little behind.
+    pub trailing_entries: u64,
     /// How many appends may be under way to one follower.
     pub in_flight_max: usize,
     /// The first name for a read: above every name used in an earlier life of this node, so that
@@ -27,6 +39,21 @@ pub struct Config {
     pub first_read: u64,
     /// What is deliberately wrong.
     pub defects: Defects,
+}
+
+/// How election timeouts are drawn, so that split votes do not repeat for ever.
+///
+/// `Etcd` and `Sofa` have the same distribution, `[ET, 2*ET-1]`, and differ in when they draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Once for each role that the node takes on.
+    #[default]
+    Etcd,
+    /// Anew for each silence: after ET without a word, a further random wait.
+    Sofa,
+    /// Not at all: everyone campaigns after exactly ET, and nodes that start together may split
+    /// their votes for ever.
+    None,
 }
 
 /// Why a configuration makes no sense.
@@ -51,8 +78,8 @@ pub enum ConfigError {
         /// The heartbeat interval.
         heartbeat_ticks: u32,
     },
-    /// No append could ever be sent.
-    #[error("the window must let at least one append be under way")]
+    /// No append, or no snapshot, could ever be sent.
+    #[error("the window must let at least one append be under way, and a chunk have one byte")]
     Window,
 }
 
@@ -64,8 +91,13 @@ impl Config {
             id,
             voters,
             election_ticks: 10,
+            jitter: Jitter::Etcd,
+            pre_vote: false,
+            check_quorum: false,
             heartbeat_ticks: 1,
             append_bytes_max: 256 * 1024,
+            chunk_bytes_max: 64 * 1024,
+            trailing_entries: 500,
             in_flight_max: 128,
             first_read: 1,
             defects: Defects::NONE,
@@ -89,7 +121,7 @@ impl Config {
                 heartbeat_ticks: self.heartbeat_ticks,
             });
         }
-        if self.in_flight_max == 0 {
+        if self.in_flight_max == 0 || self.chunk_bytes_max == 0 {
             return Err(ConfigError::Window);
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::entry::{HardState, Index};
 use super::output::BatchId;
+use super::snapshot::Snapshot;
 
 /// Follows what was handed out for persisting, and what of it is known to be durable.
 ///
@@ -21,6 +22,8 @@ pub(super) struct Durability {
     handed: Index,
     hard_state_handed: HardState,
     truncate_from: Option<Index>,
+    /// Not yet handed out, and whether it stands for the whole log.
+    snapshot: Option<(Snapshot, bool)>,
     last_batch: BatchId,
     /// Batches under way, each with the end of what is still in the log when it is durable.
     under_way: VecDeque<(BatchId, Index)>,
@@ -34,6 +37,7 @@ impl Durability {
             handed: last,
             hard_state_handed: hard_state,
             truncate_from: None,
+            snapshot: None,
             last_batch: 0,
             under_way: VecDeque::new(),
         }
@@ -67,17 +71,35 @@ impl Durability {
         }
     }
 
+    /// A snapshot of the node's own state was taken.
+    pub(super) fn compacted(&mut self, snapshot: Snapshot) {
+        self.snapshot = Some((snapshot, false));
+    }
+
+    /// The whole log gave way to a snapshot. On the disk there is the old one until a batch says
+    /// otherwise; of it only what is committed, up to `commit`, still means anything.
+    pub(super) fn replaced(&mut self, commit: Index, snapshot: Snapshot) {
+        self.durable = self.durable.min(commit);
+        for (_, end) in &mut self.under_way {
+            *end = (*end).min(commit);
+        }
+        self.handed = snapshot.last.index;
+        self.snapshot = Some((snapshot, true));
+    }
+
     /// What has to be persisted now: the cut, and the range of entries behind `handed` up to
     /// `last`; none where nothing changed.
     pub(super) fn hand_out(&mut self, last: Index, hard_state: HardState) -> Option<Handed> {
         let is_hard_state_new = hard_state != self.hard_state_handed;
-        if !is_hard_state_new && self.truncate_from.is_none() && self.handed == last {
+        let is_log_new = self.truncate_from.is_some() || self.handed != last;
+        if !is_hard_state_new && !is_log_new && self.snapshot.is_none() {
             return None;
         }
         let handed = Handed {
             id: self.next_batch(),
             hard_state: is_hard_state_new.then_some(hard_state),
             truncate_from: self.truncate_from.take(),
+            snapshot: self.snapshot.take(),
             append_from: self.handed + 1,
         };
         self.last_batch = handed.id;
@@ -104,6 +126,7 @@ pub(super) struct Handed {
     pub(super) id: BatchId,
     pub(super) hard_state: Option<HardState>,
     pub(super) truncate_from: Option<Index>,
+    pub(super) snapshot: Option<(Snapshot, bool)>,
     pub(super) append_from: Index,
 }
 

@@ -1,4 +1,15 @@
-//! Elections: who campaigns, who votes, who wins (Raft paper sections 5.2 and 5.4.1).
+//! Elections: who campaigns, who votes, who wins (Raft paper sections 5.2 and 5.4.1; pre-vote,
+//! leader stickiness and the leader's own check: Raft thesis sections 9.6, 4.2.3 and 6.2).
+//!
+//! ```text
+//!             time-out            majority would vote        majority voted
+//!   Follower ──────────▶ PreCandidate ──────────▶ Candidate ──────────▶ Leader
+//!      ▲    (pre-vote off: ─────────────────────────▲ )                    │
+//!      └─── a leader is heard, a higher term, or: no majority heard ───────┘
+//! ```
+//!
+//! Pre-vote and the check of the quorum are switches, and each alone can leave a node outside for
+//! ever unless stale terms are answered: see `answer_stale` and `handle_pre_vote`.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,6 +17,7 @@ use std::mem;
 use rand::RngExt;
 
 use super::Raft;
+use super::config::Jitter;
 use super::entry::{LogId, NodeId, Payload, Term};
 use super::message::Body;
 use super::output::{BatchId, Event};
@@ -13,6 +25,22 @@ use super::quorum::Tally;
 use super::replication::Leader;
 use super::role::{Role, State};
 use crate::defect::Defect;
+
+/// What kind of election a node begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Campaign {
+    /// Asks first, with no term raised.
+    PreElection,
+    /// Raises the term, and asks for votes.
+    Election,
+}
+
+/// What a node keeps that asks whether it could win.
+#[derive(Debug)]
+pub(super) struct PreCandidate {
+    /// Answers to this question only: an earlier one was asked of a log that has changed since.
+    votes: BTreeMap<NodeId, bool>,
+}
 
 /// What a candidate keeps.
 #[derive(Debug)]
@@ -26,7 +54,7 @@ pub(super) struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct ElectionTimer {
     elapsed: u32,
-    /// When to campaign: drawn anew with each role, so that split votes do not repeat.
+    /// When to campaign: drawn so that split votes do not repeat.
     timeout: u32,
 }
 
@@ -36,10 +64,39 @@ impl Raft {
         if self.role() == Role::Leader {
             return;
         }
-        self.hard_state.term += 1;
-        self.hard_state.vote = Some(self.config.id);
+        self.begin(match self.config.pre_vote {
+            true => Campaign::PreElection,
+            false => Campaign::Election,
+        });
+    }
+
+    fn begin(&mut self, campaign: Campaign) {
         self.leader = None;
         self.restart_timer();
+        match campaign {
+            Campaign::PreElection => self.ask_for_pre_votes(),
+            Campaign::Election => self.ask_for_votes(),
+        }
+    }
+
+    /// The node's own pre-vote is a matter of course, and promises nothing that a disk would have
+    /// to keep.
+    fn ask_for_pre_votes(&mut self) {
+        self.state = State::PreCandidate(PreCandidate {
+            votes: BTreeMap::from([(self.config.id, true)]),
+        });
+        let campaign = self.term() + 1;
+        let last = self.log.last();
+        self.record(Event::PreCampaigned { campaign, last });
+        for peer in self.peers() {
+            self.say(peer, Body::PreVote { campaign, last });
+        }
+        self.count_pre_votes();
+    }
+
+    fn ask_for_votes(&mut self) {
+        self.hard_state.term += 1;
+        self.hard_state.vote = Some(self.config.id);
         let ballot = self.durability.next_batch();
         self.state = State::Candidate(Candidate {
             votes: BTreeMap::new(),
@@ -57,18 +114,60 @@ impl Raft {
 
     pub(super) fn tick_election(&mut self) {
         self.timer.elapsed += 1;
+        let base = self.config.election_ticks;
+        if self.config.jitter == Jitter::Sofa && self.timer.elapsed == base {
+            self.timer.timeout = self.rng.random_range(base..2 * base);
+        }
         if self.timer.elapsed >= self.timer.timeout {
             self.campaign();
         }
     }
 
-    /// The election timer begins again with a new random timeout in `[ET, 2*ET-1]`.
+    /// The election timer begins again, with a new timeout: see [`Jitter`].
     pub(super) fn restart_timer(&mut self) {
         let base = self.config.election_ticks;
+        let timeout = match self.config.jitter {
+            Jitter::Etcd => self.rng.random_range(base..2 * base),
+            // Drawn once `base` has passed.
+            Jitter::Sofa => 2 * base,
+            Jitter::None => base,
+        };
         self.timer = ElectionTimer {
             elapsed: 0,
-            timeout: self.rng.random_range(base..2 * base),
+            timeout,
         };
+    }
+
+    /// Counts towards the check that a leader makes once in an election timeout: it steps down
+    /// unless a majority has said something in its term since the last check. So one that is cut
+    /// off stops to lead within two timeouts (Raft thesis section 6.2).
+    pub(super) fn tick_quorum(&mut self) {
+        self.timer.elapsed += 1;
+        if self.timer.elapsed < self.config.election_ticks {
+            return;
+        }
+        self.quiet_timer();
+        let (id, term) = (self.config.id, self.term());
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        let heard = mem::take(&mut leader.heard);
+        let has_quorum = self
+            .majority
+            .has(|voter| voter == id || heard.contains(&voter));
+        if self.config.check_quorum && !has_quorum {
+            self.record(Event::LostQuorum { term });
+            self.become_follower(term);
+        }
+    }
+
+    /// True while this node may not help another into an election: it leads, or has heard the
+    /// leader within the shortest election timeout. That is what lets a leader with a majority
+    /// stay, whatever a node wants that comes back or was removed (Raft thesis section 4.2.3). A
+    /// leader stays in this state only as long as the check of its quorum goes well.
+    pub(super) fn hears_leader(&self) -> bool {
+        let is_fresh = self.timer.elapsed < self.config.election_ticks;
+        self.config.check_quorum && self.leader.is_some() && is_fresh
     }
 
     /// The election timer begins again, with the timeout it had. Only for what proves that an
@@ -77,13 +176,58 @@ impl Raft {
         self.timer.elapsed = 0;
     }
 
+    /// May the owner of a log that ends at `last` lead this node?
+    fn is_up_to_date(&self, last: LogId) -> bool {
+        self.config.defects.has(Defect::NoLogCheckInVote) || last >= self.log.last()
+    }
+
+    /// A question whether this node would vote. It changes nothing here: not the term, not the
+    /// vote, not the timer.
+    ///
+    /// Every question is answered, in this node's own term. One from a node whose term is behind
+    /// must not be met with silence: where the only node with the longer log is also the one with
+    /// the lower term, it would ask for ever and never be told (etcd issue 8501).
+    pub(super) fn handle_pre_vote(&mut self, asker: NodeId, campaign: Term, last: LogId) {
+        let granted = campaign > self.term() && !self.hears_leader() && self.is_up_to_date(last);
+        self.say(asker, Body::PreVoteResponse { campaign, granted });
+    }
+
+    pub(super) fn handle_pre_vote_response(
+        &mut self,
+        voter: NodeId,
+        campaign: Term,
+        granted: bool,
+    ) {
+        let is_about_this = campaign == self.term() + 1;
+        if let State::PreCandidate(candidate) = &mut self.state
+            && is_about_this
+        {
+            candidate.votes.insert(voter, granted);
+            self.count_pre_votes();
+        }
+    }
+
+    fn count_pre_votes(&mut self) {
+        let State::PreCandidate(candidate) = &self.state else {
+            return;
+        };
+        match self.majority.tally(&candidate.votes) {
+            Tally::Won => self.begin(Campaign::Election),
+            Tally::Lost => self.become_follower(self.term()),
+            Tally::Open => {}
+        }
+    }
+
     /// A request for this node's vote, in this node's term.
     pub(super) fn handle_vote(&mut self, candidate: NodeId, last: LogId) {
         let is_vote_free = self.hard_state.vote.is_none_or(|vote| vote == candidate);
-        let is_up_to_date =
-            self.config.defects.has(Defect::NoLogCheckInVote) || last >= self.log.last();
-        let granted = self.role() == Role::Follower && is_vote_free && is_up_to_date;
+        let is_passive = matches!(self.role(), Role::Follower | Role::PreCandidate);
+        let granted = is_passive && is_vote_free && self.is_up_to_date(last);
         if granted {
+            if self.role() == Role::PreCandidate {
+                // Whoever votes waits for the outcome, and asks no more for itself.
+                self.become_follower(self.term());
+            }
             if self.hard_state.vote.is_none() {
                 self.record(Event::Voted {
                     term: self.term(),
@@ -138,7 +282,7 @@ impl Raft {
         self.leader = None;
         match mem::replace(&mut self.state, State::Follower) {
             State::Follower => {}
-            State::Candidate(_) | State::Leader(_) => {
+            State::PreCandidate(_) | State::Candidate(_) | State::Leader(_) => {
                 self.restart_timer();
                 self.record(Event::BecameFollower { term });
             }
@@ -152,7 +296,7 @@ impl Raft {
                 self.tripwire(false, "two leaders in one term");
                 return;
             }
-            Role::Candidate => self.become_follower(self.term()),
+            Role::PreCandidate | Role::Candidate => self.become_follower(self.term()),
             Role::Follower => {}
         }
         self.quiet_timer();
@@ -175,6 +319,7 @@ impl Raft {
             last,
         });
         self.leader = Some(self.config.id);
+        self.quiet_timer();
         let mut leader = Leader::new(self.peers(), last.index);
         leader.reads.adopt(self.config.id, &self.reads);
         self.state = State::Leader(leader);

@@ -2,44 +2,68 @@
 
 use super::entry::{Entry, Index, LogId, Term};
 
-/// A contiguous run of entries from index 1.
+/// A contiguous run of entries behind a base, which a snapshot covers.
 #[derive(Debug, Default)]
 pub(super) struct Log {
+    base: LogId,
     entries: Vec<Entry>,
-}
-
-/// Where the entry of an index stands in the vector.
-fn place(index: Index) -> usize {
-    usize::try_from(index - 1).expect("a log that fits in memory has indexes that fit in usize")
 }
 
 impl Log {
     /// The log that recovery read back.
     ///
     /// # Panics
-    /// If the entries are not contiguous from 1: recovery has checked that.
-    pub(super) fn new(entries: Vec<Entry>) -> Self {
+    /// If the entries are not contiguous from the base: recovery has checked that.
+    pub(super) fn new(base: LogId, entries: Vec<Entry>) -> Self {
         assert!(
             entries
                 .iter()
-                .zip(1..)
+                .zip(base.index + 1..)
                 .all(|(entry, index)| entry.id.index == index),
-            "recovered entries are contiguous from 1"
+            "recovered entries are contiguous"
         );
-        Self { entries }
+        Self { base, entries }
     }
 
-    /// The last entry's name, [`LogId::ZERO`] where there is none.
+    /// Where the entry of an index above the base stands in the vector.
+    fn place(&self, index: Index) -> usize {
+        usize::try_from(index - self.base.index - 1)
+            .expect("a log that fits in memory has places that fit in usize")
+    }
+
+    /// The entry before the first; [`LogId::ZERO`] where nothing was ever dropped.
+    pub(super) fn base(&self) -> LogId {
+        self.base
+    }
+
+    /// Drops all entries up to `index`.
+    pub(super) fn compact_to(&mut self, index: Index) {
+        let Some(term) = self.term_at(index).filter(|_| index > self.base.index) else {
+            return;
+        };
+        self.entries.drain(..=self.place(index));
+        self.base = LogId::new(term, index);
+    }
+
+    /// Drops everything; the next entry follows `base`.
+    pub(super) fn reset(&mut self, base: LogId) {
+        self.entries.clear();
+        self.base = base;
+    }
+
+    /// The last entry's name, the base where there is none.
     pub(super) fn last(&self) -> LogId {
-        self.entries.last().map_or(LogId::ZERO, |entry| entry.id)
+        self.entries.last().map_or(self.base, |entry| entry.id)
     }
 
-    /// The term of the entry at `index`; 0 before the first entry, none beyond the last.
+    /// The term of the entry at `index`, the base included; none beyond the last, and none for
+    /// what was dropped.
     pub(super) fn term_at(&self, index: Index) -> Option<Term> {
-        match index {
-            0 => Some(0),
-            _ => self.entries.get(place(index)).map(|entry| entry.id.term),
+        if index == self.base.index {
+            return Some(self.base.term);
         }
+        let entry = (index > self.base.index).then(|| self.entries.get(self.place(index)));
+        entry.flatten().map(|entry| entry.id.term)
     }
 
     /// True where the log has just this entry.
@@ -47,14 +71,19 @@ impl Log {
         self.term_at(id.index) == Some(id.term)
     }
 
-    /// The entries from `first` to `last`, both included; none where `first` is beyond `last` or
-    /// beyond the log.
+    /// The entries from `first` to `last`, both included, as far as the log has them; none where
+    /// `first` is beyond `last` or beyond the log.
     pub(super) fn range(&self, first: Index, last: Index) -> &[Entry] {
         let last = last.min(self.last().index);
+        let first = if first == 0 {
+            0
+        } else {
+            first.max(self.base.index + 1)
+        };
         if first == 0 || first > last {
             return &[];
         }
-        &self.entries[place(first)..=place(last)]
+        &self.entries[self.place(first)..=self.place(last)]
     }
 
     /// A prefix of what lies behind `prev`, with at least one entry if there is any, and no more
@@ -81,7 +110,7 @@ impl Log {
 
     /// Drops the entry at `first` and all behind it.
     pub(super) fn truncate_from(&mut self, first: Index) {
-        self.entries.truncate(place(first));
+        self.entries.truncate(self.place(first));
     }
 
     /// The highest entry at or below `at.index` whose term is not above `at.term`.
@@ -96,7 +125,9 @@ impl Log {
         let candidates = self.range(1, upto);
         let count = candidates.partition_point(|entry| entry.id.term <= at.term);
         if count == 0 {
-            LogId::ZERO
+            // Below the base nothing is known but that it is committed, and so the same everywhere.
+            let is_possible = self.base.index <= at.index && self.base.term <= at.term;
+            if is_possible { self.base } else { LogId::ZERO }
         } else {
             candidates[count - 1].id
         }
@@ -117,7 +148,7 @@ mod tests {
             id: LogId::new(term, index),
             payload: Payload::Noop,
         };
-        Log::new(entries.map(entry).collect())
+        Log::new(LogId::ZERO, entries.map(entry).collect())
     }
 
     #[test]
@@ -129,6 +160,30 @@ mod tests {
         assert!(log.range(0, 2).is_empty());
         assert_eq!(log.term_at(0), Some(0));
         assert_eq!(log.term_at(4), None);
+    }
+
+    #[test]
+    fn a_compacted_log_knows_its_base_and_nothing_before_it() {
+        let mut log = log(&[1, 1, 2, 2, 3]);
+        log.compact_to(3);
+        assert_eq!(log.base(), LogId::new(2, 3));
+        assert_eq!(
+            (log.term_at(2), log.term_at(3), log.term_at(5)),
+            (None, Some(2), Some(3))
+        );
+        assert_eq!(log.term_at(0), None);
+        assert_eq!(log.range(1, 4).len(), 1);
+        assert_eq!(log.last_possible_match(LogId::new(1, 4)), LogId::ZERO);
+        assert_eq!(log.last_possible_match(LogId::new(2, 9)), LogId::new(2, 4));
+        log.compact_to(2);
+        log.compact_to(9);
+        assert_eq!(
+            log.base(),
+            LogId::new(2, 3),
+            "neither back nor beyond the end"
+        );
+        log.reset(LogId::new(4, 9));
+        assert_eq!((log.last(), log.range(1, 99).len()), (LogId::new(4, 9), 0));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Index, LogId, NodeId, Term};
+use super::entry::{Entry, Index, LogId, NodeId, Opaque, Term};
 
 /// One message. Any of them may be lost, late, doubled or out of order; none is ever changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,38 @@ pub enum Body {
         /// Everything acknowledged before the question came is at or below this index.
         index: Index,
     },
+    /// Would you vote for me in the term after mine? Neither side's term changes by it.
+    PreVote {
+        /// The term that the sender would campaign in: the one after its own.
+        campaign: Term,
+        /// The sender's last entry.
+        last: LogId,
+    },
+    /// The answer to [`Body::PreVote`].
+    PreVoteResponse {
+        /// The term that was asked about.
+        campaign: Term,
+        /// Whether a vote could be had.
+        granted: bool,
+    },
+    /// A part of the state that stands for all entries up to `last`.
+    Snapshot {
+        /// The last entry in the snapshot.
+        last: LogId,
+        /// How many bytes the whole has.
+        total: u64,
+        /// Where this part begins.
+        offset: u64,
+        /// The part.
+        chunk: Opaque,
+    },
+    /// The answer to a part; a whole snapshot is answered with [`AppendOutcome::Accepted`].
+    SnapshotResponse {
+        /// The last entry in the snapshot.
+        last: LogId,
+        /// How many bytes have come without a gap.
+        received: u64,
+    },
 }
 
 /// What became of an append.
@@ -93,7 +125,8 @@ impl Body {
     /// A vote (also the candidate's own, implied by its request) and an acknowledged entry are
     /// promises that must survive a crash. The rest promises nothing: an append may run ahead of
     /// the leader's own disk, because the leader counts itself only once durable (Raft thesis
-    /// section 10.2.1), and a heartbeat or its answer speaks of the present only.
+    /// section 10.2.1), a heartbeat or its answer speaks of the present only, and a pre-vote binds
+    /// nobody.
     #[must_use]
     pub const fn is_promise(&self) -> bool {
         matches!(
@@ -105,7 +138,10 @@ impl Body {
     /// True where only a leader of the message's term says it.
     #[must_use]
     pub const fn is_from_leader(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Heartbeat { .. })
+        matches!(
+            self,
+            Self::Append { .. } | Self::Heartbeat { .. } | Self::Snapshot { .. }
+        )
     }
 }
 
@@ -113,6 +149,20 @@ impl Message {
     /// False where no correct node could have sent it: such a message is dropped, not trusted.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
+        if let Body::PreVote { campaign, .. } = self.body {
+            return self.term.checked_add(1) == Some(campaign);
+        }
+        if let Body::Snapshot {
+            last,
+            total,
+            offset,
+            chunk,
+        } = &self.body
+        {
+            let end = offset.checked_add(chunk.as_bytes().len() as u64);
+            let is_whole = end.is_some_and(|end| end <= *total);
+            return is_whole && last.term <= self.term && last.index > 0;
+        }
         let Body::Append { prev, entries, .. } = &self.body else {
             return true;
         };
@@ -163,6 +213,23 @@ impl fmt::Display for Body {
                 write!(f, "heartbeat commit={commit} round={round}")
             }
             Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
+            Self::PreVote { campaign, last } => write!(f, "pre-vote for={campaign} last={last}"),
+            Self::PreVoteResponse { campaign, granted } => {
+                let answer = if *granted { "granted" } else { "refused" };
+                write!(f, "pre-vote-{answer} for={campaign}")
+            }
+            Self::Snapshot {
+                last,
+                total,
+                offset,
+                chunk,
+            } => {
+                let end = offset + chunk.as_bytes().len() as u64;
+                write!(f, "snapshot last={last} bytes={offset}..{end} of={total}")
+            }
+            Self::SnapshotResponse { last, received } => {
+                write!(f, "snapshot-answer last={last} received={received}")
+            }
             Self::ReadIndex { read } => write!(f, "read-index read={read}"),
             Self::ReadIndexResponse { read, index } => {
                 write!(f, "read-index-answer read={read} index={index}")

@@ -17,6 +17,7 @@
 
 use super::entry::{Entry, HardState, Index, LogId, NodeId, Term};
 use super::message::Message;
+use super::snapshot::Snapshot;
 
 /// Numbers the batches handed out for persisting, from 1; 0 is before the first.
 pub type BatchId = u64;
@@ -33,6 +34,10 @@ pub struct Batch {
     pub hard_state: Option<HardState>,
     /// Drop the entry at this index and all behind it.
     pub truncate_from: Option<Index>,
+    /// Then keep this snapshot, with its place in the log.
+    pub snapshot: Option<Snapshot>,
+    /// The snapshot stands for the whole log: drop all of it.
+    pub drops_log: bool,
     /// Then put these at the end.
     pub append: Vec<Entry>,
 }
@@ -48,7 +53,8 @@ pub struct Output {
     pub send_durable: Vec<Message>,
     /// The batch that `send_durable` waits for: the last one handed out.
     pub barrier: BatchId,
-    /// Forget the state first: `committed` begins at index 1 again.
+    /// Forget the state first: it is now what [`Raft::snapshot`](super::Raft::snapshot) says, or
+    /// empty, and `committed` begins right behind it.
     pub rebuild: bool,
     /// To be applied, in order.
     pub committed: Vec<Entry>,
@@ -75,6 +81,13 @@ impl Output {
 /// Something that happened in the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The node asks whether it could win an election.
+    PreCampaigned {
+        /// The term it would campaign in.
+        campaign: Term,
+        /// Where its log ended.
+        last: LogId,
+    },
     /// The node began an election.
     Campaigned {
         /// Its new term.
@@ -96,6 +109,11 @@ pub enum Event {
         /// Where its log ended before its own first entry.
         last: LogId,
     },
+    /// It led, and has not heard a majority for an election timeout.
+    LostQuorum {
+        /// The term it led.
+        term: Term,
+    },
     /// It stopped to lead or to campaign.
     BecameFollower {
         /// Its term now.
@@ -107,6 +125,16 @@ pub enum Event {
         term: Term,
         /// The leader.
         leader: NodeId,
+    },
+    /// It took a snapshot of its own state.
+    Compacted {
+        /// The last entry in it.
+        last: LogId,
+    },
+    /// It got a snapshot from the leader, in place of its log.
+    Installed {
+        /// The last entry in it.
+        last: LogId,
     },
     /// It dropped a tail that conflicted with the leader's log.
     Truncated {

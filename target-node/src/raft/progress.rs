@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::entry::Index;
+use super::entry::{Index, LogId, Opaque};
+use super::message::Body;
+use super::snapshot::Snapshot;
 
 /// A leader's book-keeping for one follower.
 ///
@@ -37,6 +39,15 @@ enum Pace {
         /// What is under way, oldest first.
         in_flight: VecDeque<Index>,
     },
+    /// The follower needs entries that are gone: a snapshot is on its way, a chunk at a time.
+    Snapshot {
+        /// The snapshot, also where the leader has taken a newer one meanwhile.
+        snapshot: Snapshot,
+        /// How many bytes the follower has.
+        offset: u64,
+        /// A chunk is under way.
+        is_waiting: bool,
+    },
 }
 
 impl Progress {
@@ -68,13 +79,14 @@ impl Progress {
         match self.pace {
             Pace::Probe { .. } => "probe",
             Pace::Replicate { .. } => "replicate",
+            Pace::Snapshot { .. } => "snapshot",
         }
     }
 
     /// True where an append should go out now.
     pub(super) fn is_due(&self, last: Index, commit: Index, in_flight_max: usize) -> bool {
         match &self.pace {
-            Pace::Probe { is_waiting } => !is_waiting,
+            Pace::Probe { is_waiting } | Pace::Snapshot { is_waiting, .. } => !is_waiting,
             Pace::Replicate { in_flight } => {
                 // What an append can tell ends with the log: beyond it there is no news to
                 // send, and asking for some would never end.
@@ -91,6 +103,7 @@ impl Progress {
         self.commit_sent = self.commit_sent.max(commit.min(last));
         match &mut self.pace {
             Pace::Probe { is_waiting } => *is_waiting = true,
+            Pace::Snapshot { .. } => {}
             Pace::Replicate { in_flight } => {
                 if last >= self.next {
                     in_flight.push_back(last);
@@ -106,7 +119,8 @@ impl Progress {
         self.matched = self.matched.max(matched);
         match &mut self.pace {
             Pace::Probe { .. } if is_late => {}
-            Pace::Probe { .. } => {
+            Pace::Snapshot { snapshot, .. } if matched < snapshot.last.index => {}
+            Pace::Probe { .. } | Pace::Snapshot { .. } => {
                 self.next = self.matched + 1;
                 self.pace = Pace::Replicate {
                     in_flight: VecDeque::new(),
@@ -124,7 +138,7 @@ impl Progress {
     /// The follower has no entry that matches the append's `prev` at index `at`; the two logs can
     /// agree at `possible` at most. A refusal of something older than what is known is ignored.
     pub(super) fn rejected(&mut self, at: Index, possible: Index) {
-        match self.pace {
+        match &self.pace {
             Pace::Probe { .. } => {
                 if at + 1 != self.next {
                     return;
@@ -137,8 +151,64 @@ impl Progress {
                 }
                 self.next = self.matched + 1;
             }
+            Pace::Snapshot { .. } => return,
         }
         self.pace = Pace::Probe { is_waiting: false };
+    }
+
+    /// True where the next append would need an entry that the log has dropped.
+    pub(super) fn is_behind(&self, base: Index) -> bool {
+        !matches!(self.pace, Pace::Snapshot { .. }) && self.next <= base
+    }
+
+    /// From now on a snapshot is sent.
+    pub(super) fn begin_snapshot(&mut self, snapshot: Snapshot) {
+        let (offset, is_waiting) = (0, false);
+        self.pace = Pace::Snapshot {
+            snapshot,
+            offset,
+            is_waiting,
+        };
+    }
+
+    /// The next chunk, which counts as under way from now on; none where no snapshot is sent.
+    pub(super) fn take_chunk(&mut self, bytes_max: usize) -> Option<Body> {
+        let Pace::Snapshot {
+            snapshot,
+            offset,
+            is_waiting,
+        } = &mut self.pace
+        else {
+            return None;
+        };
+        *is_waiting = true;
+        let bytes = snapshot.state.as_bytes();
+        let rest = usize::try_from(*offset)
+            .ok()
+            .and_then(|offset| bytes.get(offset..));
+        let rest = rest.expect("a follower has no more than there is");
+        Some(Body::Snapshot {
+            last: snapshot.last,
+            total: bytes.len() as u64,
+            offset: *offset,
+            chunk: Opaque::from(&rest[..rest.len().min(bytes_max)]),
+        })
+    }
+
+    /// The follower has so much of a snapshot. One that has all of it answers once more, when it
+    /// is durable.
+    pub(super) fn received(&mut self, last: LogId, received: u64) {
+        if let Pace::Snapshot {
+            snapshot,
+            offset,
+            is_waiting,
+        } = &mut self.pace
+            && snapshot.last == last
+            && received <= snapshot.state.as_bytes().len() as u64
+        {
+            *offset = received;
+            *is_waiting = false;
+        }
     }
 
     /// Another heartbeat interval has passed.
@@ -153,7 +223,7 @@ impl Progress {
             return;
         }
         match &mut self.pace {
-            Pace::Probe { is_waiting } => *is_waiting = false,
+            Pace::Probe { is_waiting } | Pace::Snapshot { is_waiting, .. } => *is_waiting = false,
             Pace::Replicate { in_flight } => {
                 if self.matched < last {
                     self.is_owed = true;

@@ -32,6 +32,12 @@ impl Majority {
         self.voters.len() / 2 + 1
     }
 
+    /// True where a majority has the property.
+    pub(super) fn has(&self, property: impl Fn(NodeId) -> bool) -> bool {
+        let count = self.voters.iter().filter(|&&id| property(id)).count();
+        count >= self.threshold()
+    }
+
     /// How an election stands; votes of strangers do not count.
     pub(super) fn tally(&self, votes: &BTreeMap<NodeId, bool>) -> Tally {
         let count = |answer| {

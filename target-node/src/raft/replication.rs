@@ -1,7 +1,7 @@
 //! Replication: the leader's appends and heartbeats, the follower's answers (Raft paper
 //! section 5.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Raft;
 use super::entry::{Entry, Index, LogId, NodeId, Payload};
@@ -20,6 +20,8 @@ pub(super) struct Leader {
     heartbeat_elapsed: u32,
     /// Reads that wait for a proof that it still leads.
     pub(super) reads: ReadRounds,
+    /// Who has said anything in this term since the quorum was last checked.
+    pub(super) heard: BTreeSet<NodeId>,
 }
 
 impl Leader {
@@ -31,6 +33,7 @@ impl Leader {
                 .collect(),
             heartbeat_elapsed: 0,
             reads: ReadRounds::default(),
+            heard: BTreeSet::new(),
         }
     }
 }
@@ -44,7 +47,12 @@ impl Raft {
         id
     }
 
-    pub(super) fn tick_heartbeat(&mut self) {
+    pub(super) fn tick_leader(&mut self) {
+        self.tick_heartbeat();
+        self.tick_quorum();
+    }
+
+    fn tick_heartbeat(&mut self) {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
@@ -98,11 +106,18 @@ impl Raft {
         ) {
             return None;
         }
+        if progress.is_behind(self.log.base().index) {
+            let snapshot = self.snapshot.clone();
+            progress.begin_snapshot(snapshot.expect("only a snapshot lets entries be dropped"));
+        }
+        if let Some(chunk) = progress.take_chunk(self.config.chunk_bytes_max) {
+            return Some(chunk);
+        }
         let before = progress.next() - 1;
         let term = self
             .log
             .term_at(before)
-            .expect("next is at most one beyond the last entry");
+            .expect("next is neither beyond the end nor before the base");
         let entries = self
             .log
             .batch_after(before, self.config.append_bytes_max)
@@ -114,6 +129,13 @@ impl Raft {
             entries,
             commit: self.commit,
         })
+    }
+
+    pub(super) fn progress_of(&mut self, follower: NodeId) -> Option<&mut Progress> {
+        let State::Leader(leader) = &mut self.state else {
+            return None;
+        };
+        leader.progress.get_mut(&follower)
     }
 
     pub(super) fn handle_append_response(&mut self, follower: NodeId, outcome: AppendOutcome) {
@@ -160,7 +182,12 @@ impl Raft {
         entries: Vec<Entry>,
         commit: Index,
     ) {
-        let outcome = if self.log.contains(prev) {
+        let outcome = if prev.index < self.log.base().index {
+            // It speaks of what this node has long had committed, and has dropped.
+            AppendOutcome::Accepted {
+                matched: self.commit,
+            }
+        } else if self.log.contains(prev) {
             let matched = entries.last().map_or(prev.index, |entry| entry.id.index);
             self.take_entries(entries);
             self.learn_commit(commit.min(matched));
@@ -206,8 +233,10 @@ impl Raft {
     /// The state is what the log says, so it is built again from what is left, as after a restart.
     fn forget_committed(&mut self, from: Index) {
         self.commit = self.commit.min(from - 1);
-        if from <= self.applied {
-            self.applied = 0;
+        if from <= self.snapshot_index() {
+            self.applied = self.applied.min(from - 1);
+        } else if from <= self.applied {
+            self.applied = self.snapshot_index();
             self.output.rebuild = true;
         }
     }

@@ -1,6 +1,6 @@
 //! The roles a node can play.
 
-use super::election::Candidate;
+use super::election::{Candidate, PreCandidate};
 use super::replication::Leader;
 
 /// What a node plays.
@@ -8,6 +8,8 @@ use super::replication::Leader;
 pub enum Role {
     /// Takes entries from a leader.
     Follower,
+    /// Asks whether it could win an election.
+    PreCandidate,
     /// Asks for votes.
     Candidate,
     /// Takes requests and replicates them.
@@ -18,6 +20,7 @@ pub enum Role {
 #[derive(Debug)]
 pub(super) enum State {
     Follower,
+    PreCandidate(PreCandidate),
     Candidate(Candidate),
     Leader(Leader),
 }
@@ -26,6 +29,7 @@ impl State {
     pub(super) fn role(&self) -> Role {
         match self {
             Self::Follower => Role::Follower,
+            Self::PreCandidate(_) => Role::PreCandidate,
             Self::Candidate(_) => Role::Candidate,
             Self::Leader(_) => Role::Leader,
         }

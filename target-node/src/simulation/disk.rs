@@ -43,14 +43,28 @@ impl Disk {
         &self.synced
     }
 
-    pub(super) fn recover(&self) -> Recovered {
+    /// What a start finds. Files whose entries are all in the snapshot may be gone.
+    pub(super) fn recover(&mut self, is_purged: bool) -> Recovered {
+        let Recovered {
+            snapshot,
+            base,
+            entries,
+            ..
+        } = &mut self.synced;
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| is_purged)
+            && snapshot.last.index > base.index
+        {
+            entries.retain(|entry| entry.id.index > snapshot.last.index);
+            *base = snapshot.last;
+        }
         self.synced.clone()
     }
 }
 
 fn size(batch: &Batch) -> usize {
     let state = usize::from(batch.hard_state.is_some());
-    state + usize::from(batch.truncate_from.is_some()) + batch.append.len()
+    let marks = usize::from(batch.truncate_from.is_some()) + usize::from(batch.snapshot.is_some());
+    state + marks + batch.append.len()
 }
 
 /// Does what the first `records` records of a batch say, in the order of the log.
@@ -66,13 +80,20 @@ fn take(state: &mut Recovered, batch: Batch, records: usize) {
     {
         state.hard_state = hard_state;
     }
-    if let Some(first) = batch.truncate_from
-        && next()
-    {
+    if let Some(first) = batch.truncate_from {
+        if !next() {
+            return;
+        }
         state.entries.retain(|entry| entry.id.index < first);
     }
-    let cut_is_missing = batch.truncate_from.is_some() && left == 0;
-    if !cut_is_missing {
-        state.entries.extend(batch.append.into_iter().take(left));
+    if let Some(snapshot) = batch.snapshot {
+        if !next() {
+            return;
+        }
+        if batch.drops_log {
+            (state.base, state.entries) = (snapshot.last, Vec::new());
+        }
+        state.snapshot = Some(snapshot);
     }
+    state.entries.extend(batch.append.into_iter().take(left));
 }

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::Broken;
 use super::disk::Disk;
 use super::network::Fate;
 use super::world::{Happening, Time, World};
-use crate::raft::{BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Output, Raft};
+use super::{Broken, Invariant};
+use crate::raft::{
+    BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Opaque, Output, Payload, Raft,
+    Role, Term,
+};
 
 pub(super) struct Host {
     pub(super) raft: Option<Raft>,
@@ -26,6 +29,49 @@ pub(super) struct Host {
     /// Reads under way, each with what had been acknowledged when it began.
     pub(super) reads: BTreeMap<u64, Index>,
     pub(super) last_sync: Time,
+    /// The state machine: a hash over everything applied, in order.
+    pub(super) state: State,
+    /// Ticks of this life.
+    pub(super) ticks: u64,
+    /// For each peer the tick at which a message of it last came, and in which term it spoke.
+    pub(super) heard: BTreeMap<NodeId, (Term, u64)>,
+    /// Since when the node leads without a break.
+    pub(super) leads_since: u64,
+    /// Whether it checks its quorum in this life.
+    pub(super) check_quorum: bool,
+}
+
+/// A state machine that forgets nothing of the order: each entry changes all that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct State(u64);
+
+impl State {
+    fn apply(&mut self, entry: &Entry) {
+        let LogId { term, index } = entry.id;
+        let payload = match &entry.payload {
+            Payload::Noop => &[],
+            Payload::Command(command) => command.as_bytes(),
+        };
+        let numbers = [
+            self.0.to_le_bytes(),
+            term.to_le_bytes(),
+            index.to_le_bytes(),
+        ];
+        let bytes = [numbers.as_flattened(), payload].concat();
+        // FNV-1a: nobody chooses these bytes to collide.
+        self.0 = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    }
+
+    fn encode(self) -> Opaque {
+        Opaque::from(&self.0.to_le_bytes()[..])
+    }
+
+    fn decode(state: &Opaque) -> Option<Self> {
+        let bytes = state.as_bytes().try_into().ok()?;
+        Some(Self(u64::from_le_bytes(bytes)))
+    }
 }
 
 impl Host {
@@ -41,37 +87,86 @@ impl Host {
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             last_sync: 0,
+            state: State::default(),
+            ticks: 0,
+            heard: BTreeMap::new(),
+            leads_since: 0,
+            check_quorum: false,
         }
     }
 }
 
 impl World {
     /// Starts a node with what its disk holds; nothing where it runs.
-    pub(super) fn start(&mut self, id: NodeId) {
+    pub(super) fn start(&mut self, id: NodeId) -> Result<(), Broken> {
         let voters = self.network.ids().clone();
         let now = self.now;
         let seed = self.rng.random();
+        let pre_vote = self.weather.pre_vote.draw(&mut self.rng);
+        let check_quorum = self.weather.check_quorum.draw(&mut self.rng);
+        let jitter = self.weather.jitter;
+        let is_purged = self.rng.random();
+        let trailing_entries = self.rng.random_range(0..4);
         let defects = self.plan.defects;
         let node = self.node(id);
         if node.raft.is_some() {
-            return;
+            return Ok(());
         }
         node.life += 1;
+        node.check_quorum = check_quorum;
+        node.heard.clear();
         let config = Config {
             first_read: node.life << 32,
             append_bytes_max: 80,
             in_flight_max: 4,
+            pre_vote,
+            check_quorum,
+            jitter,
+            chunk_bytes_max: 3,
+            trailing_entries,
             defects,
             ..Config::new(id, voters)
         };
-        let recovered = node.disk.recover();
+        let recovered = node.disk.recover(is_purged);
         let raft = Raft::new(config, recovered, ChaCha8Rng::seed_from_u64(seed));
         node.raft = Some(raft.expect("the configuration is sound"));
         node.durable = 0;
         node.last_sync = now;
+        self.restore(id)?;
         if self.node(id).life == 1 {
             let tick = self.node(id).tick;
             self.schedule(tick, Happening::Tick(id));
+        }
+        Ok(())
+    }
+
+    /// The state becomes that of the node's snapshot, which must be the one that everybody had
+    /// after the same entry.
+    fn restore(&mut self, id: NodeId) -> Result<(), Broken> {
+        let node = self.node(id);
+        let snapshot = node.raft.as_ref().and_then(Raft::snapshot).cloned();
+        let last = snapshot
+            .as_ref()
+            .map_or(LogId::ZERO, |snapshot| snapshot.last);
+        let state = match &snapshot {
+            None => Some(State::default()),
+            Some(snapshot) => State::decode(&snapshot.state),
+        };
+        node.state = state.unwrap_or_default();
+        self.invariants.restored(id, last, state)
+    }
+
+    /// Takes a snapshot where enough was applied since the last one.
+    fn compact(&mut self, id: NodeId) {
+        let Some(pause) = self.weather.snapshot_entries else {
+            return;
+        };
+        let node = self.node(id);
+        let state = node.state.encode();
+        if let Some(raft) = &mut node.raft
+            && raft.applied() >= raft.snapshot_index() + pause
+        {
+            raft.compact(state);
         }
     }
 
@@ -124,8 +219,7 @@ impl World {
             send_now,
             send_durable,
             barrier,
-            // Applying from the beginning again is what the invariants below object to.
-            rebuild: _,
+            rebuild,
             committed,
             reads,
             events,
@@ -155,12 +249,16 @@ impl World {
         }
         self.take_events(id, &events)?;
         self.check(id)?;
+        if rebuild {
+            self.restore(id)?;
+        }
         for entry in &committed {
             self.apply(id, entry)?;
         }
         for read in reads {
             self.answer_read(id, read)?;
         }
+        self.compact(id);
         Ok(())
     }
 
@@ -168,13 +266,49 @@ impl World {
         let disks = self
             .nodes
             .values()
-            .map(|node| &*node.disk.synced().entries)
+            .map(|node| node.disk.synced())
             .collect::<Vec<_>>();
         let raft = self.nodes[&id]
             .raft
             .as_ref()
             .expect("only a running node is checked");
         self.invariants.check_node(raft, &disks)
+    }
+
+    /// A message of this term has just been taken in.
+    pub(super) fn note_heard(&mut self, id: NodeId, from: NodeId, term: Term) {
+        let node = self.node(id);
+        if node.raft.as_ref().is_some_and(|raft| raft.term() == term) {
+            node.heard.insert(from, (term, node.ticks));
+        }
+    }
+
+    /// A leader that checks its quorum has heard a majority within two election timeouts, or has
+    /// not led for so long yet.
+    pub(super) fn check_contact(&self, id: NodeId) -> Result<(), Broken> {
+        let node = &self.nodes[&id];
+        let Some(raft) = &node.raft else {
+            return Ok(());
+        };
+        let horizon = 2 * u64::from(Config::new(id, self.network.ids().clone()).election_ticks);
+        let is_fresh = |since: u64| node.ticks.saturating_sub(since) <= horizon;
+        if raft.role() != Role::Leader || !node.check_quorum || is_fresh(node.leads_since) {
+            return Ok(());
+        }
+        let heard = node.heard.values();
+        let heard = heard.filter(|&&(term, tick)| term == raft.term() && is_fresh(tick));
+        let count = 1 + heard.count();
+        if count > self.nodes.len() / 2 {
+            return Ok(());
+        }
+        let detail = format!(
+            "node {id} leads term {} with {count} in contact",
+            raft.term()
+        );
+        Err(Broken {
+            invariant: Invariant::LeaderInContact,
+            detail,
+        })
     }
 
     pub(super) fn send(&mut self, messages: Vec<Message>) -> Result<(), Broken> {
@@ -190,8 +324,16 @@ impl World {
 
     pub(super) fn take_events(&mut self, id: NodeId, events: &[Event]) -> Result<(), Broken> {
         for event in events {
+            match event {
+                Event::LostQuorum { .. } => self.summary.quorums_lost += 1,
+                Event::Compacted { .. } => self.summary.compacted += 1,
+                Event::Installed { .. } => self.summary.installed += 1,
+                _ => {}
+            }
             if let Event::BecameLeader { term, .. } = event {
                 self.summary.leaders += 1;
+                let node = self.node(id);
+                node.leads_since = node.ticks;
                 let raft = self.nodes[&id].raft.as_ref().expect("it just won");
                 self.invariants.became_leader(raft, *term)?;
             }
@@ -200,7 +342,10 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, id: NodeId, entry: &Entry) -> Result<(), Broken> {
-        self.invariants.applied(id, entry)?;
+        let node = self.node(id);
+        node.state.apply(entry);
+        let state = node.state;
+        self.invariants.applied(id, entry, state)?;
         if self.node(id).waiting.remove(&entry.id.index) == Some(entry.id) {
             self.acknowledge(entry.id);
         }

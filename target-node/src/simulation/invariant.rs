@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use super::host::State;
 use super::{Broken, Invariant};
-use crate::raft::{Body, Entry, Index, LogId, Message, NodeId, Payload, Raft, Role, Term};
+use crate::raft::{
+    Body, Entry, Index, LogId, Message, NodeId, Payload, Raft, Recovered, Role, Term,
+};
 
 /// What the whole cluster has shown so far.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub(super) struct Invariants {
     entries: BTreeMap<LogId, (LogId, Payload)>,
     /// Every entry ever committed, with the term of the leader that committed it.
     committed: BTreeMap<Index, (LogId, Term)>,
+    /// The state after each applied entry, and after none.
+    states: BTreeMap<Index, State>,
     /// The last entry of every log that was checked, by node.
     views: BTreeMap<NodeId, View>,
     acknowledged: BTreeMap<Index, LogId>,
@@ -25,12 +30,20 @@ pub(super) struct Invariants {
 #[derive(Clone, Copy, Debug, Default)]
 struct View {
     term: Term,
+    vote: Option<NodeId>,
     commit: Index,
     applied: Index,
     last: LogId,
     was_leader: bool,
     /// Up to where the log was checked, and what stood there.
     checked: LogId,
+}
+
+/// True where a node has the entry, or has dropped it for a snapshot: what was in that is judged
+/// by the state.
+fn holds(raft: &Raft, id: LogId) -> bool {
+    let entry = raft.entries(id.index, id.index).first();
+    id.index <= raft.base().index || entry.is_some_and(|entry| entry.id == id)
 }
 
 fn broken<T>(invariant: Invariant, detail: String) -> Result<T, Broken> {
@@ -45,6 +58,7 @@ impl Invariants {
             votes: BTreeMap::new(),
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
+            states: BTreeMap::from([(0, State::default())]),
             views: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
         }
@@ -82,10 +96,7 @@ impl Invariants {
             return broken(Invariant::ElectionSafety, detail);
         }
         for &(id, committed_in) in self.committed.values() {
-            let has_it = raft
-                .entries(id.index, id.index)
-                .first()
-                .is_some_and(|e| e.id == id);
+            let has_it = holds(raft, id);
             if committed_in < term && !has_it {
                 let detail = format!(
                     "node {leader} leads term {term} without {id}, committed in term {committed_in}"
@@ -96,12 +107,25 @@ impl Invariants {
         Ok(())
     }
 
-    pub(super) fn applied(&mut self, node: NodeId, entry: &Entry) -> Result<(), Broken> {
+    pub(super) fn applied(
+        &mut self,
+        node: NodeId,
+        entry: &Entry,
+        state: State,
+    ) -> Result<(), Broken> {
         let view = self.views.entry(node).or_default();
         let expected = view.applied + 1;
         view.applied = entry.id.index;
         if entry.id.index != expected {
             let detail = format!("node {node} applies {} where {expected} is next", entry.id);
+            return broken(Invariant::StateMachineSafety, detail);
+        }
+        let first = *self.states.entry(entry.id.index).or_insert(state);
+        if first != state {
+            let detail = format!(
+                "node {node} has another state than others after {}",
+                entry.id
+            );
             return broken(Invariant::StateMachineSafety, detail);
         }
         match self.committed.get(&entry.id.index) {
@@ -115,6 +139,27 @@ impl Invariants {
                 broken(Invariant::StateMachineSafety, detail)
             }
         }
+    }
+
+    /// A node's state was replaced by that of a snapshot, or is empty for want of one.
+    pub(super) fn restored(
+        &mut self,
+        node: NodeId,
+        last: LogId,
+        state: Option<State>,
+    ) -> Result<(), Broken> {
+        self.views.entry(node).or_default().applied = last.index;
+        let is_committed = self
+            .committed
+            .get(&last.index)
+            .is_some_and(|&(id, _)| id == last);
+        if state.is_some_and(|state| self.states.get(&last.index) == Some(&state))
+            && (is_committed || last == LogId::ZERO)
+        {
+            return Ok(());
+        }
+        let detail = format!("node {node} has a snapshot at {last} that is not the state there");
+        broken(Invariant::SnapshotEquality, detail)
     }
 
     pub(super) fn acknowledged(&mut self, id: LogId) {
@@ -137,7 +182,7 @@ impl Invariants {
     }
 
     /// Compares a node with what it and others have shown; `disks` are the synced logs of all.
-    pub(super) fn check_node(&mut self, raft: &Raft, disks: &[&[Entry]]) -> Result<(), Broken> {
+    pub(super) fn check_node(&mut self, raft: &Raft, disks: &[&Recovered]) -> Result<(), Broken> {
         let id = raft.id();
         let view = *self.views.entry(id).or_default();
         self.check_order(raft, view)?;
@@ -147,6 +192,7 @@ impl Invariants {
         }
         let view = View {
             term: raft.term(),
+            vote: raft.vote(),
             commit: raft.commit(),
             applied: view.applied,
             last: raft.last(),
@@ -172,12 +218,14 @@ impl Invariants {
             );
             return broken(Invariant::Order, detail);
         }
+        let was = (view.term, view.vote);
+        if raft.role() == Role::PreCandidate && (raft.term(), raft.vote()) != was {
+            let (id, term, vote) = (raft.id(), raft.term(), raft.vote());
+            let detail = format!("node {id} asks, and goes from {was:?} to ({term}, {vote:?})");
+            return broken(Invariant::PreVoteIsFree, detail);
+        }
         let leads_on = view.was_leader && raft.role() == Role::Leader && view.term == raft.term();
-        let still_there = raft
-            .entries(view.last.index, view.last.index)
-            .first()
-            .map(|e| e.id);
-        if leads_on && view.last != LogId::ZERO && still_there != Some(view.last) {
+        if leads_on && !holds(raft, view.last) {
             let detail = format!("leader {} dropped {}", raft.id(), view.last);
             return broken(Invariant::LeaderAppendOnly, detail);
         }
@@ -193,9 +241,12 @@ impl Invariants {
             .entries(unchanged, unchanged)
             .first()
             .is_some_and(|e| e.id == view.checked);
-        let first = if is_prefix_kept { unchanged + 1 } else { 1 };
-        let before = raft.entries(first - 1, first - 1).first();
-        let mut previous = before.map_or(LogId::ZERO, |entry| entry.id);
+        let mut previous = if is_prefix_kept {
+            view.checked
+        } else {
+            raft.base()
+        };
+        let first = previous.index + 1;
         for entry in raft.entries(first, Index::MAX) {
             let seen = (previous, entry.payload.clone());
             let known = self.entries.entry(entry.id).or_insert_with(|| seen.clone());
@@ -218,7 +269,7 @@ impl Invariants {
         &mut self,
         raft: &Raft,
         before: Index,
-        disks: &[&[Entry]],
+        disks: &[&Recovered],
     ) -> Result<(), Broken> {
         let new = raft.entries(before + 1, raft.commit());
         for entry in new {
@@ -240,11 +291,7 @@ impl Invariants {
             let detail = format!("leader {id} of term {term} commits {} by counting", last.id);
             return broken(Invariant::CommitOnQuorum, detail);
         }
-        let place = usize::try_from(last.id.index - 1).expect("a log fits in memory");
-        let holders = disks
-            .iter()
-            .filter(|disk| disk.get(place).is_some_and(|e| e.id == last.id))
-            .count();
+        let holders = disks.iter().filter(|disk| disk.holds(last.id)).count();
         if holders < self.threshold {
             let detail = format!("leader {} commits {} held by {holders}", raft.id(), last.id);
             return broken(Invariant::CommitOnQuorum, detail);
@@ -256,12 +303,7 @@ impl Invariants {
     pub(super) fn check_durability(&self, rafts: &[&Raft]) -> Result<(), Broken> {
         for &id in self.acknowledged.values() {
             for raft in rafts {
-                if raft
-                    .entries(id.index, id.index)
-                    .first()
-                    .map(|entry| entry.id)
-                    != Some(id)
-                {
+                if !holds(raft, id) {
                     let detail = format!("{id} was acknowledged; node {} lost it", raft.id());
                     return broken(Invariant::Durability, detail);
                 }

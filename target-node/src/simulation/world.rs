@@ -10,7 +10,7 @@ use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, LogId, Message, NodeId, Opaque, Raft, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -45,7 +45,32 @@ pub(super) struct Weather {
     pub(super) client_pause: Time,
     pub(super) fault_pause: Time,
     pub(super) crash_share: f64,
+    pub(super) pre_vote: Custom,
+    pub(super) check_quorum: Custom,
+    pub(super) jitter: Jitter,
+    /// How many entries are applied from one snapshot to the next; none: there are no snapshots.
+    pub(super) snapshot_entries: Option<u64>,
 }
+
+/// How the nodes of a world set a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Custom {
+    Off,
+    On,
+    /// Each start draws anew, as while a setting is rolled out.
+    Mixed,
+}
+
+impl Custom {
+    pub(super) fn draw(self, rng: &mut ChaCha8Rng) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Mixed => rng.random(),
+        }
+    }
+}
+
 /// A cluster under trial.
 pub(super) struct World {
     pub(super) plan: Plan,
@@ -74,6 +99,15 @@ impl World {
             client_pause: [5, 20, 60][rng.random_range(0..3)],
             fault_pause: [150, 300, 600][rng.random_range(0..3)],
             crash_share: [0.0, 0.4, 0.8][rng.random_range(0..3)],
+            pre_vote: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            check_quorum: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            // A defect that overwrites what was committed can cut a log below its snapshot.
+            snapshot_entries: match rng.random_range(0..4) {
+                0 => None,
+                _ if !plan.defects.is_empty() => None,
+                place => Some([2, 10, 40][place - 1]),
+            },
+            jitter: [Jitter::Etcd, Jitter::Sofa][rng.random_range(0..2)],
         };
         let mut world = Self {
             plan,
@@ -94,7 +128,9 @@ impl World {
             let tick = world.rng.random_range(8..=12);
             let node = Host::new(tick);
             world.nodes.insert(id, node);
-            world.start(id);
+            world
+                .start(id)
+                .expect("a node without a past breaks nothing");
         }
         world.schedule(TICK * 20, Happening::Client);
         world.schedule(TICK * 20, Happening::Fault);
@@ -103,7 +139,7 @@ impl World {
 
     pub(super) fn live(&mut self) -> Result<(), Broken> {
         self.run_until(self.plan.ticks * TICK)?;
-        self.heal();
+        self.heal()?;
         self.run_until((self.plan.ticks + SERVING_TICKS) * TICK)?;
         self.is_quiet = true;
         let last = self.write_at_leader()?;
@@ -145,15 +181,18 @@ impl World {
                 let pause = node.tick;
                 if let Some(raft) = &mut node.raft {
                     raft.tick();
+                    node.ticks += 1;
                 }
                 self.schedule(pause, Happening::Tick(id));
-                self.carry_out(id)
+                self.carry_out(id)?;
+                self.check_contact(id)
             }
             Happening::Deliver(message) => {
-                let id = message.to;
+                let (id, from, term) = (message.to, message.from, message.term);
                 if let Some(raft) = &mut self.node(id).raft {
                     raft.step(message);
                 }
+                self.note_heard(id, from, term);
                 self.carry_out(id)
             }
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
@@ -162,10 +201,7 @@ impl World {
                 self.fault();
                 Ok(())
             }
-            Happening::Restart(id) => {
-                self.start(id);
-                Ok(())
-            }
+            Happening::Restart(id) => self.start(id),
         }
     }
 
@@ -260,13 +296,14 @@ impl World {
 
     /// From here on the world is as Raft needs it to make progress: a message and a sync take
     /// little time beside an election time-out (Raft paper, section 5.6).
-    pub(super) fn heal(&mut self) {
+    pub(super) fn heal(&mut self) -> Result<(), Broken> {
         self.is_healed = true;
         self.network.heal();
         self.weather.sync_max = self.weather.sync_max.min(TICK / 2);
         for id in self.network.ids().clone() {
-            self.start(id);
+            self.start(id)?;
         }
+        Ok(())
     }
 
     /// One leader, and everyone has and has applied what it has.

@@ -29,6 +29,9 @@ pub(super) enum Record {
     /// Everything before this offset of the file was durable when this was written: what is bad
     /// below is corruption, and not a write that a crash cut short.
     SyncMark(u64),
+    /// The file of the snapshot that ends with this entry is durable. It stands for the whole log
+    /// where the flag is set, and for a beginning of it that may be dropped where it is not.
+    Snapshot(LogId, bool),
 }
 
 /// What stands at an offset.
@@ -49,6 +52,7 @@ impl Record {
             Self::HardState(_) => 2,
             Self::TruncateFrom(_) => 3,
             Self::SyncMark(_) => 4,
+            Self::Snapshot(..) => 5,
         }
     }
 
@@ -85,6 +89,11 @@ impl Record {
                 bytes.extend_from_slice(&term.to_le_bytes());
                 bytes.extend_from_slice(&vote.unwrap_or(0).to_le_bytes());
             }
+            Self::Snapshot(last, drops_log) => {
+                bytes.extend_from_slice(&last.term.to_le_bytes());
+                bytes.extend_from_slice(&last.index.to_le_bytes());
+                bytes.push(u8::from(*drops_log));
+            }
             Self::TruncateFrom(number) | Self::SyncMark(number) => {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }
@@ -115,6 +124,14 @@ impl Record {
             }
             3 => rest.is_empty().then_some(Self::TruncateFrom(number)),
             4 => rest.is_empty().then_some(Self::SyncMark(number)),
+            5 => {
+                let (index, rest) = self::number(rest)?;
+                let last = LogId::new(number, index);
+                match rest {
+                    [flag @ (0 | 1)] => Some(Self::Snapshot(last, *flag == 1)),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -192,6 +209,8 @@ mod tests {
             }),
             Record::TruncateFrom(2),
             Record::SyncMark(48),
+            Record::Snapshot(LogId::new(3, 2), false),
+            Record::Snapshot(LogId::new(4, 9), true),
         ]
     }
 

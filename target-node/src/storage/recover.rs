@@ -15,7 +15,7 @@
 
 use super::record::{self, ALIGNMENT, Found, Record};
 use super::segment::{HEAD, Head};
-use crate::raft::{Entry, HardState, Recovered};
+use crate::raft::{Entry, HardState, Index, LogId, Recovered};
 
 /// What recovery had to leave out, if anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,12 @@ pub(super) struct Corruption {
 /// What the segments say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Replay {
+    /// All but the snapshot itself.
     pub(super) recovered: Recovered,
+    /// The last snapshot that the log names.
+    pub(super) snapshot: Option<LogId>,
+    /// Where the log ended when the first file was begun, and the place of that file.
+    pub(super) files: Vec<(u64, Index)>,
     /// Where the next record belongs in the last file.
     pub(super) end: usize,
     /// Bytes from `end` to the last one that is not zero; to be cleared before anything is
@@ -47,6 +52,8 @@ pub(super) struct Replay {
 pub(super) fn replay(segments: &[(u64, Vec<u8>)], owner: u64) -> Result<Replay, Corruption> {
     let mut replay = Replay {
         recovered: Recovered::default(),
+        snapshot: None,
+        files: Vec::new(),
         end: 0,
         torn_bytes: 0,
     };
@@ -56,12 +63,17 @@ pub(super) fn replay(segments: &[(u64, Vec<u8>)], owner: u64) -> Result<Replay, 
             offset: offset as u64,
             reason: reason.to_owned(),
         };
-        let head = check_head(*sequence, place, bytes, owner).map_err(|why| corrupt(0, why))?;
+        let first = segments[0].0;
+        let expected = first + place as u64;
+        let head = check_head(*sequence, expected, bytes, owner).map_err(|why| corrupt(0, why))?;
+        if place == 0 {
+            replay.recovered.base.index = head.base;
+        }
+        replay.files.push((*sequence, head.base));
         if place > 0 && head.previous_end != replay.end as u64 {
             return Err(corrupt(0, "the file before it does not end where it ended"));
         }
         let (end, damage) = replay
-            .recovered
             .take_records(bytes, head.salt())
             .map_err(|(offset, why)| corrupt(offset, why))?;
         let used = used(bytes);
@@ -73,15 +85,25 @@ pub(super) fn replay(segments: &[(u64, Vec<u8>)], owner: u64) -> Result<Replay, 
         replay.end = end;
         replay.torn_bytes = used.saturating_sub(end);
     }
+    replay.check_snapshot().map_err(|reason| Corruption {
+        sequence: segments.first().map_or(1, |&(sequence, _)| sequence),
+        offset: 0,
+        reason: reason.to_owned(),
+    })?;
     Ok(replay)
 }
 
-fn check_head(sequence: u64, place: usize, bytes: &[u8], owner: u64) -> Result<Head, &'static str> {
+fn check_head(
+    sequence: u64,
+    expected: u64,
+    bytes: &[u8],
+    owner: u64,
+) -> Result<Head, &'static str> {
     let head = Head::decode(bytes).ok_or("the head of the file is damaged")?;
     if head.owner != owner {
         return Err("the file belongs to another node");
     }
-    if head.sequence != sequence || sequence != place as u64 + 1 {
+    if head.sequence != sequence || sequence != expected {
         return Err("a file is missing before this one");
     }
     if head.capacity != bytes.len() as u64 {
@@ -119,16 +141,7 @@ fn used(bytes: &[u8]) -> usize {
 
 type Refusal = (usize, &'static str);
 
-trait Take {
-    fn take_records(
-        &mut self,
-        bytes: &[u8],
-        salt: u64,
-    ) -> Result<(usize, Option<&'static str>), Refusal>;
-    fn take(&mut self, record: Record, offset: usize) -> Result<(), &'static str>;
-}
-
-impl Take for Recovered {
+impl Replay {
     /// Takes all records up to the first place that has none: that place, and what is wrong there
     /// if it is not simply empty.
     fn take_records(
@@ -152,21 +165,14 @@ impl Take for Recovered {
     /// A valid record that contradicts those before it was not written by this code: refused.
     fn take(&mut self, record: Record, offset: usize) -> Result<(), &'static str> {
         match record {
-            Record::Entry(entry) => take_entry(self, entry),
+            Record::Entry(entry) => take_entry(&mut self.recovered, entry),
             Record::HardState(new) => {
-                let is_successor = is_successor(self.hard_state, new);
-                self.hard_state = new;
+                let is_successor = is_successor(self.recovered.hard_state, new);
+                self.recovered.hard_state = new;
                 is_successor.then_some(()).ok_or("term or vote went back")
             }
-            Record::TruncateFrom(first) => {
-                let kept = first
-                    .checked_sub(1)
-                    .and_then(|kept| usize::try_from(kept).ok());
-                let kept = kept.filter(|&kept| kept < self.entries.len());
-                self.entries
-                    .truncate(kept.ok_or("a cut beyond the end of the log")?);
-                Ok(())
-            }
+            Record::TruncateFrom(first) => self.take_cut(first),
+            Record::Snapshot(last, drops_log) => self.take_mark(last, drops_log),
             Record::SyncMark(durable) => (durable <= offset as u64)
                 .then_some(())
                 .ok_or("a sync mark speaks of the future"),
@@ -174,11 +180,67 @@ impl Take for Recovered {
     }
 }
 
+impl Replay {
+    /// The log was cut before `first`. Where it begins in the middle, because earlier files are
+    /// gone, the cut may reach back behind that: what was there was replaced by what follows.
+    fn take_cut(&mut self, first: Index) -> Result<(), &'static str> {
+        let log = &mut self.recovered;
+        let begins_in_the_middle = log.base.index > 0 && log.base.term == 0;
+        if begins_in_the_middle && (1..=log.base.index).contains(&first) {
+            log.base.index = first - 1;
+            log.entries.clear();
+            return Ok(());
+        }
+        let kept = first.checked_sub(log.base.index + 1);
+        let kept = kept.and_then(|kept| usize::try_from(kept).ok());
+        let kept = kept.filter(|&kept| kept < log.entries.len());
+        let kept = kept.ok_or("a cut beyond the end of the log, or before it")?;
+        log.entries.truncate(kept);
+        Ok(())
+    }
+
+    /// A snapshot became durable. What it is about stands in the log, or it takes the log's place.
+    fn take_mark(&mut self, last: LogId, drops_log: bool) -> Result<(), &'static str> {
+        let log = &mut self.recovered;
+        if self.snapshot.is_some_and(|older| last.index <= older.index) {
+            return Err("a snapshot is older than the one before it");
+        }
+        if drops_log {
+            log.base = last;
+            log.entries.clear();
+        } else if !log.holds(last) {
+            return Err("a snapshot ends with an entry that is not in the log");
+        }
+        self.snapshot = Some(last);
+        Ok(())
+    }
+
+    /// What was dropped with earlier files must be in the snapshot, and the snapshot must not
+    /// speak of more than the log. Then the entry before the first one is known by name.
+    fn check_snapshot(&mut self) -> Result<(), &'static str> {
+        let log = &mut self.recovered;
+        let snapshot = self.snapshot.unwrap_or_default();
+        if log.base.index > snapshot.index {
+            return Err("a file is missing before this one: no snapshot reaches so far");
+        }
+        if log.last().index < snapshot.index {
+            return Err("entries are missing that the snapshot was made of");
+        }
+        if log.base.index == snapshot.index {
+            log.base = snapshot;
+        } else if log.base.term == 0 && log.base.index > 0 {
+            // The first file begins in the middle: its first entry is the new base.
+            log.base = log.entries.remove(0).id;
+        }
+        Ok(())
+    }
+}
+
 fn take_entry(recovered: &mut Recovered, entry: Entry) -> Result<(), &'static str> {
-    if entry.id.index != recovered.entries.len() as u64 + 1 {
+    if entry.id.index != recovered.last().index + 1 {
         return Err("an entry does not follow the one before it");
     }
-    let term_before = recovered.entries.last().map_or(0, |last| last.id.term);
+    let term_before = recovered.last().term;
     if !(term_before..=recovered.hard_state.term).contains(&entry.id.term) {
         return Err("an entry's term is below its predecessor's or above the node's");
     }

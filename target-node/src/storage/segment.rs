@@ -1,14 +1,16 @@
 //! The head of a log file.
 //!
 //! ```text
-//! 0          8       16      24             32         40          56    60
-//! │ magic    │ owner │ seq   │ previous end │ capacity │ zeros     │ crc │ 0 │ records …
+//! 0          8       16      24             32         40      48      56    60
+//! │ magic    │ owner │ seq   │ previous end │ capacity │ base  │ zeros │ crc │ 0 │ records …
 //! ```
 //!
 //! A file is laid out at full capacity before it gets its name, and never changes its size: one
 //! that is shorter has lost something, and a sync need not wait for the file system's own books.
 
 use std::path::{Path, PathBuf};
+
+use crate::raft::Index;
 
 /// Length of the head; the first record begins here.
 pub(super) const HEAD: usize = 64;
@@ -29,6 +31,9 @@ pub(super) struct Head {
     pub(super) previous_end: u64,
     /// The size of this file.
     pub(super) capacity: u64,
+    /// Where the log ended when this file was begun: the files before it are needed no more once
+    /// a snapshot reaches as far.
+    pub(super) base: Index,
 }
 
 impl Head {
@@ -40,7 +45,13 @@ impl Head {
     pub(super) fn encode(&self) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
         bytes[..8].copy_from_slice(MAGIC);
-        let numbers = [self.owner, self.sequence, self.previous_end, self.capacity];
+        let numbers = [
+            self.owner,
+            self.sequence,
+            self.previous_end,
+            self.capacity,
+            self.base,
+        ];
         for (number, place) in numbers.into_iter().zip(bytes[8..].chunks_exact_mut(8)) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -61,6 +72,7 @@ impl Head {
             sequence: number(16),
             previous_end: number(24),
             capacity: number(32),
+            base: number(40),
         };
         (head.encode() == *bytes).then_some(head)
     }
@@ -89,6 +101,7 @@ mod tests {
             sequence: 2,
             previous_end: 4096,
             capacity: CAPACITY,
+            base: 17,
         };
         let bytes = head.encode();
         assert_eq!(Head::decode(&bytes), Some(head));

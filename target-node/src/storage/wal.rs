@@ -1,5 +1,6 @@
 //! The files of the log: append, sync, rotate.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -10,8 +11,9 @@ use nix::fcntl::posix_fallocate;
 use super::record::Record;
 use super::recover::{self, Repair};
 use super::segment::{self, CAPACITY, HEAD, Head};
+use super::snapshot::Shelf;
 use super::{StorageError, make_dir, sync_dir};
-use crate::raft::{Batch, BatchId, HardState, Recovered};
+use crate::raft::{Batch, BatchId, HardState, Index, LogId, Recovered};
 
 /// Room for the mark that closes every write.
 const MARK_ROOM: u64 = 64;
@@ -30,20 +32,27 @@ pub(super) struct Wal {
     buffer: Vec<u8>,
     /// The size of files to come.
     capacity: u64,
+    /// Where the log ends.
+    last: Index,
+    /// Every file with the end of the log when it was begun, oldest first.
+    files: VecDeque<(u64, Index)>,
+    shelf: Shelf,
 }
 
 impl Wal {
     /// Opens the log in `dir`, with what is in it; begins one where there may be none yet.
     pub(super) fn open(
         dir: &Path,
+        shelf: Shelf,
         owner: u64,
         is_new: bool,
     ) -> Result<(Self, Recovered, Repair), StorageError> {
-        Self::open_sized(dir, owner, is_new, CAPACITY)
+        Self::open_sized(dir, shelf, owner, is_new, CAPACITY)
     }
 
     fn open_sized(
         dir: &Path,
+        shelf: Shelf,
         owner: u64,
         is_new: bool,
         capacity: u64,
@@ -51,18 +60,62 @@ impl Wal {
         make_dir(dir)?;
         let sequences = list(dir)?;
         if sequences.is_empty() {
-            let wal = Self::begin(dir, owner, is_new, capacity)?;
+            if !is_new {
+                let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
+                return Err(StorageError::Corrupt {
+                    path,
+                    offset: 0,
+                    reason,
+                });
+            }
+            let wal = Self::begin(dir, shelf, owner, capacity)?;
             return Ok((wal, Recovered::default(), Repair::default()));
         }
+        Self::reopen(dir, shelf, owner, capacity, &sequences)
+    }
+
+    /// The first log in this directory.
+    fn begin(dir: &Path, shelf: Shelf, owner: u64, capacity: u64) -> Result<Self, StorageError> {
+        let head = Head {
+            owner,
+            sequence: 1,
+            previous_end: 0,
+            capacity,
+            base: 0,
+        };
+        shelf.keep_only(None)?;
+        let (path, file, end) = lay_out(dir, head, HardState::default())?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            head,
+            path,
+            file,
+            end,
+            hard_state: HardState::default(),
+            buffer: Vec::new(),
+            capacity,
+            last: 0,
+            files: VecDeque::from([(1, 0)]),
+            shelf,
+        })
+    }
+
+    fn reopen(
+        dir: &Path,
+        shelf: Shelf,
+        owner: u64,
+        capacity: u64,
+        sequences: &[u64],
+    ) -> Result<(Self, Recovered, Repair), StorageError> {
         let mut segments = Vec::new();
-        for sequence in sequences {
+        for &sequence in sequences {
             let path = segment::path(dir, sequence);
             segments.push((
                 sequence,
                 fs::read(&path).map_err(StorageError::io("read", &path))?,
             ));
         }
-        let replay = recover::replay(&segments, owner).map_err(|corruption| {
+        let mut replay = recover::replay(&segments, owner).map_err(|corruption| {
             let path = segment::path(dir, corruption.sequence);
             let recover::Corruption { offset, reason, .. } = corruption;
             StorageError::Corrupt {
@@ -71,6 +124,10 @@ impl Wal {
                 reason,
             }
         })?;
+        if let Some(last) = replay.snapshot {
+            replay.recovered.snapshot = Some(shelf.read(last)?);
+        }
+        shelf.keep_only(replay.snapshot)?;
         let (sequence, bytes) = segments.pop().expect("there is a segment");
         let head = Head::decode(&bytes).expect("recovery has read this head");
         let path = segment::path(dir, sequence);
@@ -91,6 +148,9 @@ impl Wal {
             hard_state: replay.recovered.hard_state,
             buffer: Vec::new(),
             capacity,
+            last: replay.recovered.last().index,
+            files: replay.files.into(),
+            shelf,
         };
         wal.settle()?;
         Ok((
@@ -100,25 +160,6 @@ impl Wal {
                 torn_bytes: replay.torn_bytes as u64,
             },
         ))
-    }
-
-    /// The first file of a log, where there may be none yet.
-    fn begin(dir: &Path, owner: u64, is_new: bool, capacity: u64) -> Result<Self, StorageError> {
-        if !is_new {
-            let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
-            return Err(StorageError::Corrupt {
-                path,
-                offset: 0,
-                reason,
-            });
-        }
-        let head = Head {
-            owner,
-            sequence: 1,
-            previous_end: 0,
-            capacity,
-        };
-        Self::create(dir, head, HardState::default(), capacity)
     }
 
     /// What was read may still be only in the page cache: the process that wrote it may have died
@@ -135,9 +176,15 @@ impl Wal {
 
     /// Makes the batches durable, all with one write and one sync. Returns the last one's number.
     ///
+    /// Snapshots come first: a mark in the log is a promise that its snapshot can be read. What a
+    /// snapshot makes superfluous goes last, when its mark is durable.
+    ///
     /// # Errors
     /// Whatever the operating system refuses; the log must not be used afterwards.
     pub(super) fn write(&mut self, batches: &[Batch]) -> Result<BatchId, StorageError> {
+        for snapshot in batches.iter().filter_map(|batch| batch.snapshot.as_ref()) {
+            self.shelf.write(snapshot)?;
+        }
         let records: Vec<Record> = batches.iter().flat_map(records).collect();
         self.encode(&records);
         let needed = self.buffer.len() as u64 + MARK_ROOM;
@@ -155,7 +202,45 @@ impl Wal {
             self.hard_state = state;
         }
         self.mark()?;
+        batches.iter().for_each(|batch| self.note_end(batch));
+        let snapshots = batches
+            .iter()
+            .rev()
+            .filter_map(|batch| batch.snapshot.as_ref());
+        if let Some(snapshot) = snapshots.into_iter().next() {
+            self.purge(snapshot.last)?;
+        }
         Ok(batches.last().map_or(0, |batch| batch.id))
+    }
+
+    fn note_end(&mut self, batch: &Batch) {
+        if let Some(first) = batch.truncate_from {
+            self.last = first - 1;
+        }
+        if let Some(snapshot) = batch.snapshot.as_ref().filter(|_| batch.drops_log) {
+            self.last = snapshot.last.index;
+        }
+        self.last = batch
+            .append
+            .last()
+            .map_or(self.last, |entry| entry.id.index);
+    }
+
+    /// Removes older snapshots, and the files whose entries are all in this one. Oldest first, so
+    /// that a crash in between leaves no gap.
+    fn purge(&mut self, snapshot: LogId) -> Result<(), StorageError> {
+        self.shelf.keep_only(Some(snapshot))?;
+        while self
+            .files
+            .get(1)
+            .is_some_and(|&(_, base)| base <= snapshot.index)
+        {
+            let (sequence, _) = self.files.pop_front().expect("a second was just seen");
+            let path = segment::path(&self.dir, sequence);
+            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+            sync_dir(&self.dir)?;
+        }
+        Ok(())
     }
 
     /// Makes the last mark durable too: the log is being closed in order.
@@ -193,59 +278,57 @@ impl Wal {
             sequence: self.head.sequence + 1,
             previous_end: self.end,
             capacity: self.capacity.max((needed + room).next_multiple_of(4096)),
+            base: self.last,
         };
-        *self = Self::create(&self.dir, head, self.hard_state, self.capacity)?;
+        (self.path, self.file, self.end) = lay_out(&self.dir, head, self.hard_state)?;
+        self.head = head;
+        self.files.push_back((head.sequence, head.base));
         Ok(())
     }
+}
 
-    /// Lays out a file under a temporary name, and gives it its own once it is durable.
-    fn create(
-        dir: &Path,
-        head: Head,
-        hard_state: HardState,
-        capacity: u64,
-    ) -> Result<Self, StorageError> {
-        let draft = dir.join("next.tmp");
-        let path = segment::path(dir, head.sequence);
-        let mut bytes = head.encode().to_vec();
-        Record::HardState(hard_state).encode(head.salt(), 0, &mut bytes);
-        let end = bytes.len() as u64;
-        Record::SyncMark(end).encode(head.salt(), 0, &mut bytes);
-        let lay_out = || -> io::Result<File> {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .open(&draft)?;
-            let size = i64::try_from(head.capacity).map_err(io::Error::other)?;
-            posix_fallocate(&file, 0, size)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)?;
-            Ok(file)
-        };
-        let file = lay_out().map_err(StorageError::io("lay out", &path))?;
-        sync_dir(dir)?;
-        let end = bytes.len() as u64;
-        let (dir, buffer) = (dir.to_owned(), Vec::new());
-        Ok(Self {
-            dir,
-            head,
-            path,
-            file,
-            end,
-            hard_state,
-            buffer,
-            capacity,
-        })
-    }
+/// Lays out a file under a temporary name, and gives it its own once it is durable. Returns its
+/// path, the file, and where the next record belongs.
+fn lay_out(
+    dir: &Path,
+    head: Head,
+    hard_state: HardState,
+) -> Result<(PathBuf, File, u64), StorageError> {
+    let draft = dir.join("next.tmp");
+    let path = segment::path(dir, head.sequence);
+    let mut bytes = head.encode().to_vec();
+    Record::HardState(hard_state).encode(head.salt(), 0, &mut bytes);
+    let end = bytes.len() as u64;
+    Record::SyncMark(end).encode(head.salt(), 0, &mut bytes);
+    let lay_out = || -> io::Result<File> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&draft)?;
+        let size = i64::try_from(head.capacity).map_err(io::Error::other)?;
+        posix_fallocate(&file, 0, size)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        Ok(file)
+    };
+    let file = lay_out().map_err(StorageError::io("lay out", &path))?;
+    sync_dir(dir)?;
+    Ok((path, file, bytes.len() as u64))
 }
 
 fn records(batch: &Batch) -> impl Iterator<Item = Record> {
     let hard_state = batch.hard_state.map(Record::HardState);
     let truncate = batch.truncate_from.map(Record::TruncateFrom);
+    let snapshot = batch.snapshot.as_ref();
+    let mark = snapshot.map(|snapshot| Record::Snapshot(snapshot.last, batch.drops_log));
     let entries = batch.append.iter().cloned().map(Record::Entry);
-    hard_state.into_iter().chain(truncate).chain(entries)
+    hard_state
+        .into_iter()
+        .chain(truncate)
+        .chain(mark)
+        .chain(entries)
 }
 
 /// The places of all segments in a directory, in order; drafts of an interrupted start are removed.

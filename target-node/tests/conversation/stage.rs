@@ -6,14 +6,24 @@ use std::fmt::Write;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use target_node::raft::{
-    Batch, BatchId, Config, Entry, Event, HardState, LogId, Message, NodeId, Opaque, Output,
-    Payload, Raft, Recovered, Term,
+    Batch, BatchId, Config, Entry, HardState, Jitter, LogId, Message, NodeId, Opaque, Output,
+    Payload, Raft, Recovered,
 };
+
+use super::telling::{Mute, kind, list, named, shown, told};
+use super::words::Words;
 
 #[derive(Default)]
 pub(crate) struct Stage {
     election_ticks: u32,
+    pre_vote: bool,
+    check_quorum: bool,
+    jitter: Jitter,
+    /// What is lost as soon as a node says it: as if the node did not say it.
+    mute: Vec<Mute>,
     append_bytes_max: usize,
+    chunk_bytes_max: usize,
+    trailing_entries: u64,
     ids: BTreeSet<NodeId>,
     nodes: BTreeMap<NodeId, Actor>,
     flight: Vec<Message>,
@@ -29,33 +39,6 @@ struct Actor {
     held: Vec<(BatchId, Message)>,
     durable: BatchId,
     life: u64,
-}
-
-/// A command's words: a name, places, and `key=value` pairs.
-struct Words<'a> {
-    places: Vec<&'a str>,
-    options: BTreeMap<&'a str, &'a str>,
-}
-
-impl<'a> Words<'a> {
-    fn new(words: impl Iterator<Item = &'a str>) -> Self {
-        let (options, places) = words.partition::<Vec<_>, _>(|word| word.contains('='));
-        let options = options
-            .into_iter()
-            .map(|word| word.split_once('=').unwrap())
-            .collect();
-        Self { places, options }
-    }
-
-    fn node(&self) -> NodeId {
-        self.places[0].parse().unwrap()
-    }
-
-    fn number(&self, key: &str, default: u64) -> u64 {
-        self.options
-            .get(key)
-            .map_or(default, |value| value.parse().unwrap())
-    }
 }
 
 impl Stage {
@@ -74,6 +57,11 @@ impl Stage {
             }
             "campaign" => self.input(words.node(), Raft::campaign),
             "propose" => self.propose(&words),
+            "compact" => {
+                let state = words.options.get("state").copied().unwrap_or("");
+                let state = Opaque::from(state.as_bytes());
+                self.input(words.node(), |raft| raft.compact(state));
+            }
             "read" => self.read(words.node()),
             "persist" => self.persist(words.node()),
             "deliver" => self.deliver(&words),
@@ -87,6 +75,13 @@ impl Stage {
             "heal" => {
                 self.cut.remove(&words.node());
             }
+            "mute" => self.mute.push(Mute::new(
+                words.places[0],
+                words.options.get("kind").copied(),
+            )),
+            "unmute" => self.mute.retain(|mute| mute.from != words.node()),
+            "set" => self.set(&words),
+            "quiet" => self.quiet(&words),
             "crash" => self.crash(words.node()),
             "restart" => self.start(words.node()),
             "flight" => self.show_flight(),
@@ -103,7 +98,11 @@ impl Stage {
     fn begin(&mut self, words: &Words<'_>) {
         self.election_ticks = u32::try_from(words.number("election", 10)).unwrap();
         let bytes = words.number("append-bytes", 1 << 20);
+        self.chunk_bytes_max = usize::try_from(words.number("chunk-bytes", 4)).unwrap();
+        self.trailing_entries = words.number("trailing", 0);
         self.append_bytes_max = usize::try_from(bytes).unwrap();
+        self.set(words);
+        self.mute.clear();
         self.ids = (1..=words.number("nodes", 3)).collect();
         self.flight.clear();
         self.cut.clear();
@@ -111,6 +110,38 @@ impl Stage {
         for id in self.ids.clone() {
             self.nodes.insert(id, Actor::new(Recovered::default()));
             self.start(id);
+        }
+    }
+
+    /// Switches for the nodes that start from now on; off where they are not named.
+    fn set(&mut self, words: &Words<'_>) {
+        let is_on = |name| words.options.get(name) == Some(&"on");
+        (self.pre_vote, self.check_quorum) = (is_on("pre-vote"), is_on("check-quorum"));
+        self.jitter = match words.options.get("jitter").copied() {
+            None | Some("etcd") => Jitter::Etcd,
+            Some("sofa") => Jitter::Sofa,
+            Some("none") => Jitter::None,
+            Some(other) => panic!("no jitter is called {other:?}"),
+        };
+    }
+
+    /// Lets time pass for all nodes, delivering and persisting all that there is; tells only what
+    /// is asked for: elections and steps down.
+    fn quiet(&mut self, words: &Words<'_>) {
+        for _ in 0..words.number("ticks", 1) {
+            for id in self.ids.clone() {
+                self.input(id, Raft::tick);
+            }
+            self.settle();
+        }
+        let told = std::mem::take(&mut self.told);
+        let is_news = |line: &&str| {
+            ["asks", "campaigns", "leads", "steps down", "has not heard"]
+                .iter()
+                .any(|word| line.starts_with('n') && line.contains(word))
+        };
+        for line in told.lines().filter(is_news) {
+            self.tell(line);
         }
     }
 
@@ -129,6 +160,7 @@ impl Stage {
         let disk = Recovered {
             hard_state,
             entries: entries.collect(),
+            ..Recovered::default()
         };
         self.nodes.insert(words.node(), Actor::new(disk));
         self.start(words.node());
@@ -140,6 +172,11 @@ impl Stage {
         let config = Config {
             election_ticks: self.election_ticks,
             append_bytes_max: self.append_bytes_max,
+            chunk_bytes_max: self.chunk_bytes_max,
+            trailing_entries: self.trailing_entries,
+            pre_vote: self.pre_vote,
+            check_quorum: self.check_quorum,
+            jitter: self.jitter,
             first_read: actor.life * 100,
             ..Config::new(id, self.ids.clone())
         };
@@ -208,6 +245,16 @@ impl Stage {
                     .push((output.barrier, message));
             }
         }
+        if output.rebuild {
+            let raft = self.nodes[&id].raft.as_ref().unwrap();
+            let state = raft
+                .snapshot()
+                .map(|snapshot| format!("{:?}", snapshot.state));
+            self.tell(&format!(
+                "n{id}: its state is {}",
+                state.unwrap_or("empty".to_owned())
+            ));
+        }
         for entry in output.committed {
             self.tell(&format!("n{id}: applies {entry}"));
         }
@@ -217,7 +264,8 @@ impl Stage {
     }
 
     fn send(&mut self, message: Message) {
-        if self.cut.contains(&message.from) || self.cut.contains(&message.to) {
+        let is_mute = self.mute.iter().any(|mute| mute.covers(&message));
+        if is_mute || self.cut.contains(&message.from) || self.cut.contains(&message.to) {
             return self.tell(&format!("  lost: {message}"));
         }
         self.tell(&format!("  {message}"));
@@ -250,10 +298,10 @@ impl Stage {
             .first()
             .map(|pair| pair.split_once("->").unwrap());
         let pair = pair.map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap()));
-        let kind = words.options.get("kind").copied();
+        let kinds = words.options.get("kind").copied();
         let is_meant = |message: &Message| {
             pair.is_none_or(|pair| pair == (message.from, message.to))
-                && kind.is_none_or(|kind| message.body.to_string().split(' ').next() == Some(kind))
+                && kinds.is_none_or(|meant| kind(message) == meant)
         };
         let (taken, rest) = std::mem::take(&mut self.flight)
             .into_iter()
@@ -321,6 +369,12 @@ impl Actor {
         if let Some(first) = batch.truncate_from {
             self.disk.entries.retain(|entry| entry.id.index < first);
         }
+        if let Some(snapshot) = batch.snapshot {
+            if batch.drops_log {
+                (self.disk.base, self.disk.entries) = (snapshot.last, Vec::new());
+            }
+            self.disk.snapshot = Some(snapshot);
+        }
         self.disk.entries.extend(batch.append);
     }
 
@@ -328,51 +382,17 @@ impl Actor {
         let Some(raft) = &self.raft else {
             return "down".to_owned();
         };
+        let snapshot = raft.snapshot();
+        let snapshot = snapshot.map(|snapshot| format!(" snapshot={}", snapshot.last));
         format!(
-            "{:?} term={}{} commit={} durable={} log={}",
+            "{:?} term={}{}{} commit={} durable={} log={}",
             raft.role(),
             raft.term(),
             named("vote", raft.vote()) + &named("leader", raft.leader()),
+            snapshot.unwrap_or_default(),
             raft.commit(),
             raft.durable(),
             list(raft.entries(1, u64::MAX)),
         )
-    }
-}
-
-fn named(name: &str, id: Option<NodeId>) -> String {
-    id.map(|id| format!(" {name}={id}")).unwrap_or_default()
-}
-
-fn list(entries: &[Entry]) -> String {
-    let entries: Vec<String> = entries.iter().map(Entry::to_string).collect();
-    format!("[{}]", entries.join(" "))
-}
-
-fn shown(batch: &Batch) -> String {
-    let mut text = format!("#{}", batch.id);
-    if let Some(HardState { term, vote }) = batch.hard_state {
-        text += &format!(" term={term}{}", named("vote", vote));
-    }
-    if let Some(first) = batch.truncate_from {
-        text += &format!(" cut-from={first}");
-    }
-    if !batch.append.is_empty() {
-        text += &format!(" append={}", list(&batch.append));
-    }
-    text
-}
-
-fn told(event: &Event) -> String {
-    let in_term = |what: &str, term: Term| format!("{what} term {term}");
-    match event {
-        Event::Campaigned { term, last } => {
-            in_term("campaigns in", *term) + &format!(", log ends at {last}")
-        }
-        Event::Voted { term, candidate } => in_term(&format!("votes for n{candidate} in"), *term),
-        Event::BecameLeader { term, .. } => in_term("leads", *term),
-        Event::BecameFollower { term } => in_term("steps down in", *term),
-        Event::Follows { term, leader } => in_term(&format!("follows n{leader} in"), *term),
-        Event::Truncated { from, last } => format!("drops {from} to {last}"),
     }
 }

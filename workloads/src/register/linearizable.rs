@@ -21,7 +21,11 @@ impl Check for Linearizable {
         let asked = reading::operations(events)?;
         let history = reading::history(&asked, register_op, register_ret)?;
         let registers = PerKey::<Key, CasRegister>::default();
-        let budget = Budget::states(effort.states_max);
+        let budget = Budget {
+            states_max: effort.states_max,
+            wall_max: effort.wall_max,
+            ..Budget::default()
+        };
         let mut finding = linearizability::check(&registers, &history, &budget).finding();
         // The checker names operations by their place; a report names them by their event.
         for place in finding

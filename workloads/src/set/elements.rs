@@ -101,6 +101,7 @@ fn read(asked: &Asked<'_>) -> SetRead {
         node: asked.invocation.node.clone(),
         process: asked.invocation.process,
         invoked: asked.invocation.time,
+        returned: asked.completion.map(|completion| completion.time),
         elements,
         is_final: asked.invocation.phase.as_deref() == Some("final"),
         event: asked.invocation.index,

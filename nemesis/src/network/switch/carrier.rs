@@ -1,20 +1,33 @@
 //! The thread that carries packets: never blocks but in epoll.
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
+use nix::sys::{
+    prctl::set_timerslack,
+    time::TimeSpec,
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+};
 use rustix::{
     buffer::spare_capacity,
     event::epoll,
     io::{Errno, read, write},
 };
 
-use super::{Shared, lock, matrix::Matrix, port::Port};
+use super::{
+    Shared,
+    link::{Crossing, Passage},
+    lock,
+    matrix::Matrix,
+    port::Port,
+    waiting::WaitingRoom,
+};
 use crate::network::CLIENT_ADDRESS;
 
 /// Packets by what became of them.
@@ -30,12 +43,20 @@ pub(super) struct Carrier {
     ports: Vec<Port>,
     shared: Arc<Shared>,
     epoll: OwnedFd,
-    /// Kept open for as long as epoll watches it.
-    _quit: Arc<OwnedFd>,
+    /// Ends the wait of whoever wants something of this thread.
+    rouse: Arc<OwnedFd>,
+    /// Ends the wait when the first of the waiting packets is due.
+    alarm: TimerFd,
+    waiting: WaitingRoom,
+    /// What the alarm is set to.
+    alarm_at: Option<Instant>,
+    /// The healed shapings whose packets were released.
+    released: u64,
 }
 
-/// The epoll tag of the request to end; ports are tagged with their index.
-const QUIT: u64 = u64::MAX;
+/// The epoll tags of what is no port; ports are tagged with their index.
+const ROUSE: u64 = u64::MAX;
+const ALARM: u64 = u64::MAX - 1;
 
 /// Packets taken from one device under one lock: long enough to spread its cost, short enough that
 /// a cut waits for some hundred microseconds at most.
@@ -48,32 +69,41 @@ impl Carrier {
     pub(super) fn new(
         ports: Vec<Port>,
         shared: Arc<Shared>,
-        quit: Arc<OwnedFd>,
+        rouse: Arc<OwnedFd>,
     ) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(
-            &epoll,
-            &quit,
-            epoll::EventData::new_u64(QUIT),
-            epoll::EventFlags::IN,
-        )?;
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let alarm = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+        let watch = |of: std::os::fd::BorrowedFd<'_>, tag| {
+            let tag = epoll::EventData::new_u64(tag);
+            epoll::add(&epoll, of, tag, epoll::EventFlags::IN)
+        };
+        watch(rouse.as_fd(), ROUSE)?;
+        watch(alarm.as_fd(), ALARM)?;
         for (index, port) in (0_u64..).zip(&ports) {
-            let tag = epoll::EventData::new_u64(index);
-            epoll::add(&epoll, &port.device, tag, epoll::EventFlags::IN)?;
+            watch(port.device.as_fd(), index)?;
         }
         Ok(Self {
             ports,
             shared,
             epoll,
-            _quit: quit,
+            rouse,
+            alarm,
+            waiting: WaitingRoom::default(),
+            alarm_at: None,
+            released: 0,
         })
     }
 
     /// Runs until asked to quit.
-    pub(super) fn carry(self) {
-        let mut events = Vec::with_capacity(self.ports.len() + 1);
+    pub(super) fn carry(mut self) {
+        // The kernel rounds this thread's waits up by 50 µs otherwise; where it may not be told
+        // so, packets that wait are that much later.
+        let _ = set_timerslack(1);
+        let mut events = Vec::with_capacity(self.ports.len() + 2);
         let mut buffer = vec![0_u8; usize::from(u16::MAX)];
-        loop {
+        while !self.shared.quit.load(Relaxed) {
+            self.set_alarm();
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -81,18 +111,47 @@ impl Carrier {
             }
             for event in &events {
                 match event.data.u64() {
-                    QUIT => return,
+                    // What they ask for is looked at in any case; reading quiets them.
+                    ROUSE => drop(read(&self.rouse, &mut [0; 8])),
+                    ALARM => {
+                        let _ = self.alarm.wait();
+                        self.alarm_at = None;
+                    }
                     port => {
                         let from = usize::try_from(port).expect("ports are few");
                         self.carry_batch(from, &mut buffer);
                     }
                 }
             }
+            self.deliver_due();
         }
     }
 
-    fn carry_batch(&self, from: usize, buffer: &mut [u8]) {
-        let matrix = lock(&self.shared.matrix);
+    /// Sets the alarm to the time at which the first waiting packet is due.
+    fn set_alarm(&mut self) {
+        let due = self.waiting.first_due();
+        if due == self.alarm_at {
+            return;
+        }
+        self.alarm_at = due;
+        let set = match due {
+            None => self.alarm.unset(),
+            Some(due) => {
+                // A timer set to nothing would never go off.
+                let left = due.saturating_duration_since(Instant::now());
+                let left = left.max(std::time::Duration::from_nanos(1));
+                let once = Expiration::OneShot(TimeSpec::from_duration(left));
+                self.alarm.set(once, TimerSetTimeFlags::empty())
+            }
+        };
+        set.expect("a timer of our own can be set to any time from now");
+    }
+
+    fn carry_batch(&mut self, from: usize, buffer: &mut [u8]) {
+        let shared = Arc::clone(&self.shared);
+        let matrix = lock(&shared.matrix);
+        // Those that waited for a shaping which is gone come before those that meet none.
+        self.release_healed(&matrix);
         for _ in 0..BATCH {
             // A non-blocking device has a packet, or says that it has none.
             let Ok(length) = read(&self.ports[from].device, &mut *buffer) else {
@@ -102,16 +161,89 @@ impl Carrier {
         }
     }
 
-    fn carry_packet(&self, matrix: &Matrix, from: usize, packet: &[u8]) {
-        let counters = &self.shared.counters;
+    fn carry_packet(&mut self, matrix: &Matrix, from: usize, packet: &[u8]) {
         // Broadcasts and what else is for nobody here are dropped, as on a router.
         let Some(to) = self.receiver(packet) else {
             return;
         };
         if !matrix.passes(from, to) {
-            counters.cut.fetch_add(1, Relaxed);
+            self.shared.counters.cut.fetch_add(1, Relaxed);
             return;
         }
+        if matrix.links(from, to).is_empty() {
+            self.deliver(to, packet);
+        } else {
+            self.carry_shaped(matrix, from, to, packet);
+        }
+    }
+
+    /// Lets a packet pass the links of its edge, one after the other.
+    fn carry_shaped(&mut self, matrix: &Matrix, from: usize, to: usize, packet: &[u8]) {
+        let due = Instant::now();
+        // Whatever is due comes before it.
+        self.deliver_waiting(matrix, due);
+        let mut crossing = Crossing::default();
+        crossing.onward.push(Passage {
+            due,
+            bytes: packet.to_vec(),
+        });
+        for link in matrix.links(from, to) {
+            let mut link = lock(link);
+            for passage in std::mem::take(&mut crossing.onward) {
+                link.carry(passage, &mut crossing);
+            }
+        }
+        for bytes in crossing.back {
+            self.deliver(from, &bytes);
+        }
+        for passage in crossing.onward {
+            if passage.due <= due {
+                self.deliver(to, &passage.bytes);
+            } else if !self.waiting.enter(passage.due, from, to, passage.bytes) {
+                self.shared.counters.undelivered.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// Delivers what is due by now. A cut that came meanwhile blocks it, and counts it.
+    fn deliver_due(&mut self) {
+        if self.waiting.first_due().is_none() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let matrix = lock(&shared.matrix);
+        self.release_healed(&matrix);
+        self.deliver_waiting(&matrix, Instant::now());
+    }
+
+    fn deliver_waiting(&mut self, matrix: &Matrix, now: Instant) {
+        while let Some(packet) = self.waiting.leave(now) {
+            self.deliver_unless_cut(matrix, packet.from, packet.to, &packet.bytes);
+        }
+    }
+
+    /// Delivers what waited on edges that nothing shapes any more.
+    fn release_healed(&mut self, matrix: &Matrix) {
+        if matrix.healed == self.released {
+            return;
+        }
+        self.released = matrix.healed;
+        let is_shaped = |from, to| !matrix.links(from, to).is_empty();
+        for packet in self.waiting.release(is_shaped) {
+            self.deliver_unless_cut(matrix, packet.from, packet.to, &packet.bytes);
+        }
+    }
+
+    fn deliver_unless_cut(&self, matrix: &Matrix, from: usize, to: usize, packet: &[u8]) {
+        if matrix.passes(from, to) {
+            self.deliver(to, packet);
+        } else {
+            self.shared.counters.cut.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn deliver(&self, to: usize, packet: &[u8]) {
+        let counters = &self.shared.counters;
         match write(&self.ports[to].device, packet) {
             Ok(_) => counters.forwarded.fetch_add(1, Relaxed),
             Err(_) => counters.undelivered.fetch_add(1, Relaxed),

@@ -1,17 +1,20 @@
-//! Which directed edges are cut, and by which cuts: what every packet is looked up in.
+//! What is done to each directed edge, and by which faults: what every packet is looked up in.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
+use super::{link::Link, lock};
 use crate::{
+    fault::Shaping,
     grudge::Grudge,
+    network::FateSeed,
     node::{Edge, Endpoint},
-    proof::Dropped,
+    proof::{Dropped, Shaped},
 };
 
 /// One installed cut: a counter of dropped packets for each of its edges.
@@ -31,38 +34,86 @@ impl Cut {
     }
 }
 
-/// The union of all cuts, by edge. Never changed in place: a new one takes its place whole, so no
-/// packet meets half a partition.
+/// One installed shaping: a link for each of its edges.
+#[derive(Debug)]
+pub(super) struct Links(BTreeMap<Edge, Arc<Mutex<Link>>>);
+
+impl Links {
+    pub(super) fn new(
+        edges: impl IntoIterator<Item = Edge>,
+        shaping: &Shaping,
+        seed: FateSeed,
+    ) -> Self {
+        let link = |edge| Arc::new(Mutex::new(Link::new(edge, shaping, seed)));
+        Self(edges.into_iter().map(|edge| (edge, link(edge))).collect())
+    }
+
+    pub(super) fn shaped(&self) -> Shaped {
+        let fates = |(edge, link): (&Edge, &Arc<Mutex<Link>>)| (*edge, lock(link).fates());
+        Shaped {
+            edges: self.0.iter().map(fates).collect(),
+        }
+    }
+}
+
+/// All faults, by edge. Never changed in place: a new one takes its place whole, so no packet meets
+/// half a partition.
 #[derive(Debug)]
 pub(super) struct Matrix {
     ports: usize,
-    /// `from * ports + to` → the counters of the cuts that block this edge; none: it is open.
-    edges: Vec<Vec<Arc<AtomicU64>>>,
+    /// `from * ports + to` → what is done to this edge.
+    edges: Vec<Faults>,
+    /// How many shapings were removed before it: packets that waited for one may be free to go.
+    pub(super) healed: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Faults {
+    /// The counters of the cuts that block it; none: it is open.
+    cuts: Vec<Arc<AtomicU64>>,
+    /// Its links, which a packet passes one after the other; none: it arrives at once.
+    links: Vec<Arc<Mutex<Link>>>,
 }
 
 impl Matrix {
-    /// Nothing is cut.
+    /// Nothing is done to any edge.
     pub(super) fn open(ports: usize) -> Self {
         Self {
             ports,
-            edges: vec![Vec::new(); ports * ports],
+            edges: vec![Faults::default(); ports * ports],
+            healed: 0,
         }
     }
 
-    /// The union of `cuts`.
-    pub(super) fn of<'a>(ports: usize, cuts: impl IntoIterator<Item = &'a Cut>) -> Self {
+    /// The union of `cuts`, and the `shapings` one after the other.
+    pub(super) fn of<'a>(
+        ports: usize,
+        cuts: impl IntoIterator<Item = &'a Cut>,
+        shapings: impl IntoIterator<Item = &'a Links>,
+    ) -> Self {
         let mut matrix = Self::open(ports);
         for (edge, counter) in cuts.into_iter().flat_map(|cut| &cut.0) {
-            let index = port_of(edge.from) * ports + port_of(edge.to);
-            matrix.edges[index].push(Arc::clone(counter));
+            matrix.edge(*edge).cuts.push(Arc::clone(counter));
+        }
+        for (edge, link) in shapings.into_iter().flat_map(|links| &links.0) {
+            matrix.edge(*edge).links.push(Arc::clone(link));
         }
         matrix
+    }
+
+    fn edge(&mut self, edge: Edge) -> &mut Faults {
+        &mut self.edges[port_of(edge.from) * self.ports + port_of(edge.to)]
+    }
+
+    /// The links on the way from port `from` to port `to`.
+    pub(super) fn links(&self, from: usize, to: usize) -> &[Arc<Mutex<Link>>] {
+        &self.edges[from * self.ports + to].links
     }
 
     /// Whether a packet from port `from` to port `to` passes; if not, every cut that blocks it
     /// counts it.
     pub(super) fn passes(&self, from: usize, to: usize) -> bool {
-        let blocking = &self.edges[from * self.ports + to];
+        let blocking = &self.edges[from * self.ports + to].cuts;
         for counter in blocking {
             counter.fetch_add(1, Relaxed);
         }
@@ -87,7 +138,7 @@ mod tests {
     fn overlapping_cuts_block_the_union_and_each_counts_the_packet() {
         let first = Cut::new(&Grudge::isolate(Node(1), 3));
         let second = Cut::new(&[Edge::new(Node(1), Node(2))].into_iter().collect());
-        let matrix = Matrix::of(4, [&first, &second]);
+        let matrix = Matrix::of(4, [&first, &second], []);
 
         assert!(!matrix.passes(1, 2));
         assert!(!matrix.passes(1, 3));

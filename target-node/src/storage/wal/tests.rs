@@ -1,13 +1,26 @@
 //! The log against crashes and damage: cut and changed at every byte.
 
+mod purge;
+
 use super::*;
-use crate::raft::{Entry, LogId, Opaque, Payload, Term};
+use crate::raft::{Entry, LogId, Opaque, Payload, Snapshot, Term};
 
 const OWNER: u64 = 42;
 const SMALL: u64 = 4096;
 
 fn open(dir: &Path) -> Result<(Wal, Recovered, Repair), StorageError> {
-    Wal::open_sized(dir, OWNER, true, SMALL)
+    Wal::open_sized(dir, shelf(dir, OWNER), OWNER, true, SMALL)
+}
+
+fn shelf(dir: &Path, owner: u64) -> Shelf {
+    Shelf::open(dir.join("snap"), owner).unwrap()
+}
+
+fn snapshot(term: Term, index: u64) -> Snapshot {
+    Snapshot {
+        last: LogId::new(term, index),
+        state: Opaque::from(format!("state at {index}").into_bytes()),
+    }
 }
 
 fn entry(term: Term, index: u64) -> Entry {
@@ -26,6 +39,8 @@ fn batch(id: BatchId, state: Option<(Term, u64)>, cut: Option<u64>, new: &[(Term
             vote: Some(vote),
         }),
         truncate_from: cut,
+        snapshot: None,
+        drops_log: false,
         append: new
             .iter()
             .map(|&(term, index)| entry(term, index))
@@ -33,7 +48,8 @@ fn batch(id: BatchId, state: Option<(Term, u64)>, cut: Option<u64>, new: &[(Term
     }
 }
 
-/// A history with everything in it: elections, entries, a divergent tail replaced.
+/// A history with everything in it: elections, entries, a divergent tail replaced, a snapshot of
+/// the log's beginning, and one that stands for all of it.
 fn history() -> Vec<Batch> {
     vec![
         batch(1, Some((1, 2)), None, &[]),
@@ -41,6 +57,16 @@ fn history() -> Vec<Batch> {
         batch(3, None, None, &[(1, 3)]),
         batch(4, Some((3, 1)), Some(3), &[(3, 3), (3, 4)]),
         batch(5, None, None, &[(3, 5)]),
+        Batch {
+            snapshot: Some(snapshot(3, 4)),
+            ..batch(6, None, None, &[(3, 6)])
+        },
+        Batch {
+            snapshot: Some(snapshot(4, 9)),
+            drops_log: true,
+            ..batch(7, Some((4, 1)), None, &[(4, 10)])
+        },
+        batch(8, None, None, &[(4, 11)]),
     ]
 }
 
@@ -55,6 +81,12 @@ fn after(count: usize) -> Recovered {
             recovered
                 .entries
                 .truncate(usize::try_from(first).unwrap() - 1);
+        }
+        if let Some(snapshot) = &batch.snapshot {
+            if batch.drops_log {
+                (recovered.base, recovered.entries) = (snapshot.last, Vec::new());
+            }
+            recovered.snapshot = Some(snapshot.clone());
         }
         recovered.entries.extend(batch.append.iter().cloned());
     }
@@ -75,7 +107,9 @@ fn write_history(dir: &Path) -> Vec<Vec<u8>> {
 
 /// Reads a log that consists of these bytes.
 fn reread(bytes: &[u8]) -> Result<(Recovered, usize), recover::Corruption> {
-    let replay = recover::replay(&[(1, bytes.to_vec())], OWNER)?;
+    let mut replay = recover::replay(&[(1, bytes.to_vec())], OWNER)?;
+    let named = replay.snapshot.map(|last| snapshot(last.term, last.index));
+    replay.recovered.snapshot = named;
     Ok((replay.recovered, replay.torn_bytes))
 }
 
@@ -121,7 +155,10 @@ fn a_torn_write_is_cut_off_and_all_before_it_is_kept() {
 /// A batch may have been written in part: its records up to some point, nothing else.
 fn is_between(old: &Recovered, found: &Recovered, new: &Recovered) -> bool {
     let is_state_known = [old.hard_state, new.hard_state].contains(&found.hard_state);
-    let is_prefix_of = |whole: &Recovered| whole.entries.starts_with(&found.entries);
+    let is_prefix_of = |whole: &Recovered| {
+        (whole.base, &whole.snapshot) == (found.base, &found.snapshot)
+            && whole.entries.starts_with(&found.entries)
+    };
     is_state_known && (is_prefix_of(new) || is_prefix_of(old))
 }
 
@@ -148,7 +185,7 @@ fn a_changed_byte_in_what_was_durable_is_refused_and_never_read_as_something_els
                 // Damage in the last mark or behind it is as good as a write cut short.
                 Ok((recovered, _)) => {
                     assert!(place >= last_mark, "byte {place} went unnoticed");
-                    assert_eq!(recovered, after(5), "byte {place}");
+                    assert_eq!(recovered, after(history().len()), "byte {place}");
                 }
                 Err(_) => assert!(place <= end, "byte {place} is behind everything"),
             }
@@ -229,6 +266,8 @@ fn a_write_larger_than_a_file_gets_a_file_of_its_size() {
         id: 1,
         hard_state,
         truncate_from: None,
+        snapshot: None,
+        drops_log: false,
         append: vec![large.clone()],
     };
     wal.write(&[batch]).unwrap();
@@ -242,7 +281,7 @@ fn a_draft_of_an_interrupted_rotation_is_removed() {
     write_history(dir.path());
     fs::write(dir.path().join("next.tmp"), "half").unwrap();
     let (_, recovered, _) = open(dir.path()).unwrap();
-    assert_eq!(recovered, after(5));
+    assert_eq!(recovered, after(history().len()));
     assert!(!dir.path().join("next.tmp").exists());
 }
 
@@ -250,13 +289,21 @@ fn a_draft_of_an_interrupted_rotation_is_removed() {
 fn the_log_of_another_node_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_history(dir.path());
-    let refusal = Wal::open_sized(dir.path(), OWNER + 1, true, SMALL).unwrap_err();
+    let refusal = Wal::open_sized(
+        dir.path(),
+        shelf(dir.path(), OWNER + 1),
+        OWNER + 1,
+        true,
+        SMALL,
+    )
+    .unwrap_err();
     assert!(refusal.to_string().contains("another node"), "{refusal}");
 }
 
 #[test]
 fn a_log_that_is_gone_is_not_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let refusal = Wal::open_sized(dir.path(), OWNER, false, SMALL).unwrap_err();
+    let refusal =
+        Wal::open_sized(dir.path(), shelf(dir.path(), OWNER), OWNER, false, SMALL).unwrap_err();
     assert!(matches!(refusal, StorageError::Corrupt { .. }), "{refusal}");
 }

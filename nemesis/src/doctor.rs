@@ -1,0 +1,226 @@
+//! What can be injected here: each class of faults really tried, in a scratch network.
+//!
+//! Nothing is concluded from versions, files or rights. A cut is available when a packet that
+//! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
+//! process were seen to stop.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    fault::FaultClass,
+    network::{CLIENT_ADDRESS, FateSeed, Network, Switch, SwitchOptions, address},
+    node::{Edge, Endpoint, Node},
+    process::{Lifecycle, NodeCommand, ProcessError, Processes},
+    sandbox::Sandbox,
+};
+
+/// What was found out about one class of faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The class.
+    pub fault: FaultClass,
+    /// By which means it is injected.
+    pub mechanism: &'static str,
+    /// How it was tried.
+    pub probe: &'static str,
+    /// What was seen; where it failed, how, and what to install or enable.
+    pub result: Result<String, String>,
+}
+
+impl Row {
+    /// Whether it can be injected here.
+    pub fn is_available(&self) -> bool {
+        self.result.is_ok()
+    }
+}
+
+/// Tries every class of `classes`; rows are in their order. Needs a sandbox without a network, and
+/// leaves it so.
+pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
+    if classes.is_empty() {
+        return Vec::new();
+    }
+    let network = Switch::create(inside, 1, &SwitchOptions::default());
+    let examined = classes.iter().map(|class| {
+        let (mechanism, probe, attempt) = trial(*class);
+        let result = match &network {
+            Ok(switch) => attempt(switch),
+            Err(error) => Err(error.to_string()),
+        };
+        Row {
+            fault: *class,
+            mechanism,
+            probe,
+            result,
+        }
+    });
+    examined.collect()
+}
+
+type Attempt = fn(&Switch) -> Result<String, String>;
+
+/// The means, the words for the probe, and the probe.
+fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
+    const SWITCH: &str = "userspace switch over TUN";
+    match class {
+        FaultClass::Kill => (
+            "SIGKILL, held by pidfd",
+            "kill a process, start another in its place",
+            kill,
+        ),
+        FaultClass::Pause => (
+            "SIGSTOP, held by pidfd",
+            "stop a process, see all its threads in state T",
+            pause,
+        ),
+        FaultClass::Partition => (
+            SWITCH,
+            "cut clients -> n1, see a datagram stopped, heal",
+            cut,
+        ),
+        FaultClass::Packet => (
+            SWITCH,
+            "delay datagrams by 20 ms and double them, heal",
+            shape,
+        ),
+    }
+}
+
+const N1: Node = Node(1);
+
+fn sleeper(switch: &Switch) -> Result<Processes, ProcessError> {
+    let command = NodeCommand {
+        program: "sleep".into(),
+        args: vec!["60".into()],
+        env: Vec::new(),
+        cwd: "/".into(),
+        log: "/dev/null".into(),
+    };
+    let commands = BTreeMap::from([(N1, command)]);
+    let processes = Processes::new(switch, commands, |_| {});
+    processes.start(N1)?;
+    Ok(processes)
+}
+
+fn kill(switch: &Switch) -> Result<String, String> {
+    let killed = || {
+        let processes = sleeper(switch)?;
+        let killed = processes.kill(N1)?;
+        processes.start(N1)?;
+        processes.kill(N1)?;
+        Ok(format!("gone after {} µs", killed.gone_after_us))
+    };
+    killed().map_err(|error: ProcessError| error.to_string())
+}
+
+fn pause(switch: &Switch) -> Result<String, String> {
+    let paused = || {
+        let processes = sleeper(switch)?;
+        let paused = processes.pause(N1)?;
+        processes.resume(N1)?;
+        processes.kill(N1)?;
+        Ok(format!("stopped after {} µs", paused.stopped_after_us))
+    };
+    paused().map_err(|error: ProcessError| error.to_string())
+}
+
+fn cut(switch: &Switch) -> Result<String, String> {
+    let line = Line::open(switch)?;
+    line.expect(b"before", 1)?;
+    let grudge = [line.edge()].into_iter().collect();
+    let cut = switch.cut(&grudge).map_err(|error| error.to_string())?;
+    line.send(b"during")?;
+    let met = || switch.dropped(cut).is_ok_and(|dropped| dropped.total() > 0);
+    let stopped = within_a_second(met);
+    switch.heal(cut).map_err(|error| error.to_string())?;
+    if !stopped {
+        return Err("a datagram did not meet the cut within 1 s".to_owned());
+    }
+    line.expect(b"after", 1)?;
+    Ok("stopped by the cut, and by nothing after it".to_owned())
+}
+
+fn shape(switch: &Switch) -> Result<String, String> {
+    let line = Line::open(switch)?;
+    let edges = BTreeSet::from([line.edge()]);
+    let shaping = "delay 20ms, duplicate 100%";
+    let seed = FateSeed { seed: 0, fault: 0 };
+    let id = switch
+        .shape(&edges, &shaping.parse().expect("well formed"), seed)
+        .map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let shaped = line.expect(b"shaped", 2);
+    let took = began.elapsed();
+    switch.unshape(id).map_err(|error| error.to_string())?;
+    shaped?;
+    line.expect(b"after", 1)?;
+    if took < Duration::from_millis(20) {
+        return Err(format!("a datagram was to be 20 ms late, and was {took:?}"));
+    }
+    Ok(format!(
+        "two of one, {:.1} ms late",
+        took.as_secs_f64() * 1000.0
+    ))
+}
+
+/// A socket at the clients' end, and one at n1's.
+struct Line {
+    clients: UdpSocket,
+    n1: UdpSocket,
+}
+
+impl Line {
+    fn open(switch: &Switch) -> Result<Self, String> {
+        let open = || {
+            let clients = UdpSocket::bind((CLIENT_ADDRESS, 0))?;
+            let bind = || UdpSocket::bind((address(N1), 0));
+            let inside = switch.namespace(N1).spawn("probe", bind)?;
+            let n1 = inside.join().expect("binding does not panic")?;
+            n1.set_read_timeout(Some(Duration::from_secs(1)))?;
+            clients.connect(n1.local_addr()?)?;
+            Ok(Self { clients, n1 })
+        };
+        open().map_err(|error: std::io::Error| format!("no probe sockets: {error}"))
+    }
+
+    fn edge(&self) -> Edge {
+        Edge::new(Endpoint::Clients, N1)
+    }
+
+    fn send(&self, text: &[u8]) -> Result<(), String> {
+        let sent = self.clients.send(text);
+        sent.map(drop)
+            .map_err(|error| format!("a datagram could not be sent: {error}"))
+    }
+
+    /// Sends one datagram; sees it, and nothing else, arrive so many times.
+    fn expect(&self, text: &[u8], times: usize) -> Result<(), String> {
+        self.send(text)?;
+        for _ in 0..times {
+            let mut buffer = [0; 16];
+            let length = self
+                .n1
+                .recv(&mut buffer)
+                .map_err(|error| format!("a datagram did not arrive within 1 s: {error}"))?;
+            if &buffer[..length] != text {
+                return Err("another datagram arrived than was sent".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within_a_second(condition: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + Duration::from_secs(1);
+    while !condition() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}

@@ -1,0 +1,87 @@
+//! What a node tells about itself: lines for people, and its status.
+
+use super::{Driver, Parts};
+use crate::protocol::{self, Status};
+use crate::raft::{Event, Role};
+
+impl Driver {
+    pub(super) fn take_event(&mut self, event: Event) {
+        let console = self.parts.console;
+        match event {
+            Event::PreCampaigned { campaign, last } => {
+                console.say(format_args!(
+                    "asks whether it would win term {campaign}, log ends at {last}"
+                ));
+            }
+            Event::LostQuorum { term } => {
+                console.say(format_args!("has not heard a majority in term {term}"));
+            }
+            Event::Campaigned { term, last } => {
+                console.say(format_args!("campaigns in term {term}, log ends at {last}"));
+            }
+            Event::Voted { term, candidate } => {
+                console.say(format_args!("votes for n{candidate} in term {term}"));
+            }
+            Event::BecameLeader { term, last } => {
+                console.say(format_args!("leads term {term}, log ends at {last}"));
+            }
+            Event::BecameFollower { term } => {
+                console.say(format_args!("steps down in term {term}"));
+                self.lose_leadership();
+            }
+            Event::Follows { term, leader } => {
+                console.say(format_args!("follows n{leader} in term {term}"));
+            }
+            Event::Compacted { last } => {
+                console.say(format_args!("takes a snapshot of its state at {last}"));
+            }
+            Event::Installed { last } => {
+                console.say(format_args!(
+                    "takes the leader's snapshot at {last} for its log"
+                ));
+            }
+            Event::Truncated { from, last } => {
+                console.say(format_args!("drops its entries from {from} to {last}"));
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let Parts {
+            raft,
+            membership,
+            boot,
+            defects,
+            modes,
+            console,
+            ..
+        } = &self.parts;
+        Status {
+            id: membership.id,
+            cluster: membership.cluster.clone(),
+            boot: *boot,
+            pid: std::process::id(),
+            role: match raft.role() {
+                Role::Follower => protocol::Role::Follower,
+                Role::PreCandidate => protocol::Role::PreCandidate,
+                Role::Candidate => protocol::Role::Candidate,
+                Role::Leader => protocol::Role::Leader,
+            },
+            term: raft.term(),
+            vote: raft.vote(),
+            leader: raft.leader(),
+            commit: raft.commit(),
+            applied: raft.applied(),
+            last: raft.last().index,
+            first: raft.base().index + 1,
+            snapshot: raft.snapshot_index(),
+            voters: membership.addresses.keys().copied().collect(),
+            defects: defects
+                .iter()
+                .map(|defect| defect.name().to_owned())
+                .collect(),
+            modes: modes.clone(),
+            uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Snapshot files.
+//!
+//! ```text
+//! snap/{index:016x}-{term:016x}.snap
+//! 0        8       16      24     32       40    44
+//! │ magic  │ owner │ index │ term │ length │ crc │ crc, 64 KiB │ crc, 64 KiB │ … crc, the rest │
+//! ```
+//!
+//! A file is written under a temporary name and gets its own once it is durable; it counts only
+//! when the log has a mark that names it, and it is removed when the log has a later one. Numbers
+//! are little-endian.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::{StorageError, make_dir, sync_dir};
+use crate::raft::{LogId, Opaque, Snapshot};
+
+const MAGIC: &[u8; 8] = b"TNSNAP\0\x01";
+
+/// Length of the head.
+const HEAD: usize = 44;
+
+/// How many bytes of the state one checksum covers.
+const CHUNK: usize = 64 * 1024;
+
+/// The directory with the snapshots.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    dir: PathBuf,
+    owner: u64,
+}
+
+impl Shelf {
+    /// Opens the directory, making it where there is none.
+    pub(super) fn open(dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
+        make_dir(&dir)?;
+        Ok(Self { dir, owner })
+    }
+
+    fn path(&self, last: LogId) -> PathBuf {
+        self.dir
+            .join(format!("{:016x}-{:016x}.snap", last.index, last.term))
+    }
+
+    /// Makes a snapshot durable.
+    pub(super) fn write(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
+        let (draft, path) = (self.dir.join("next.tmp"), self.path(snapshot.last));
+        let lay_out = || {
+            let mut file = File::create(&draft)?;
+            file.write_all(&encode(snapshot, self.owner))?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)
+        };
+        lay_out().map_err(StorageError::io("write", &path))?;
+        sync_dir(&self.dir)
+    }
+
+    /// Reads the snapshot that the log names.
+    pub(super) fn read(&self, last: LogId) -> Result<Snapshot, StorageError> {
+        let path = self.path(last);
+        let bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
+        let corrupt = |(offset, reason): (usize, &str)| StorageError::Corrupt {
+            path: path.clone(),
+            offset: offset as u64,
+            reason: reason.to_owned(),
+        };
+        let snapshot = decode(&bytes, self.owner).map_err(corrupt)?;
+        match snapshot.last == last {
+            true => Ok(snapshot),
+            false => Err(corrupt((
+                0,
+                "the file is another snapshot than its name says",
+            ))),
+        }
+    }
+
+    /// Removes everything but the snapshot that the log names.
+    pub(super) fn keep_only(&self, last: Option<LogId>) -> Result<(), StorageError> {
+        let kept = last.map(|last| self.path(last));
+        for entry in fs::read_dir(&self.dir).map_err(StorageError::io("list", &self.dir))? {
+            let path = entry.map_err(StorageError::io("list", &self.dir))?.path();
+            let is_ours = path
+                .extension()
+                .is_some_and(|end| end == "snap" || end == "tmp");
+            if is_ours && Some(&path) != kept.as_ref() {
+                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
+    let Snapshot { last, state } = snapshot;
+    let state = state.as_bytes();
+    let mut bytes = MAGIC.to_vec();
+    for number in [owner, last.index, last.term, state.len() as u64] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    for chunk in state.chunks(CHUNK) {
+        bytes.extend_from_slice(&crc32fast::hash(chunk).to_le_bytes());
+        bytes.extend_from_slice(chunk);
+    }
+    bytes
+}
+
+/// What is wrong, and where.
+type Damage = (usize, &'static str);
+
+/// Reads a whole file; never panics, whatever the bytes are.
+fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
+    let (head, mut rest) = bytes
+        .split_at_checked(HEAD)
+        .ok_or((0, "the file is too short"))?;
+    let word = |at: usize| {
+        let bytes = head[at..at + 8].try_into().expect("eight bytes");
+        u64::from_le_bytes(bytes)
+    };
+    if head[..8] != MAGIC[..] || head[40..] != crc32fast::hash(&head[..40]).to_le_bytes() {
+        return Err((0, "the head of the file is damaged"));
+    }
+    if word(8) != owner {
+        return Err((8, "the file belongs to another node"));
+    }
+    let length = usize::try_from(word(32)).map_err(|_| (32, "the state cannot be so long"))?;
+    let mut state = Vec::new();
+    while state.len() < length {
+        let offset = bytes.len() - rest.len();
+        let size = (length - state.len()).min(CHUNK);
+        let (sum, behind) = rest
+            .split_first_chunk()
+            .ok_or((offset, "the file ends too early"))?;
+        let chunk = behind
+            .get(..size)
+            .ok_or((offset, "the file ends too early"))?;
+        if crc32fast::hash(chunk).to_le_bytes() != *sum {
+            return Err((offset, "the checksum does not match"));
+        }
+        state.extend_from_slice(chunk);
+        rest = &behind[size..];
+    }
+    match rest.is_empty() {
+        true => Ok(Snapshot {
+            last: LogId::new(word(24), word(16)),
+            state: Opaque::from(state),
+        }),
+        false => Err((
+            bytes.len() - rest.len(),
+            "there is something behind the end",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: u64 = 7;
+
+    fn snapshot(length: usize) -> Snapshot {
+        let state: Vec<u8> = (0..=250).cycle().take(length).collect();
+        Snapshot {
+            last: LogId::new(3, 9),
+            state: Opaque::from(state),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_whatever_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(dir.path().join("snap"), OWNER).unwrap();
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+            shelf.write(&snapshot(length)).unwrap();
+            assert_eq!(shelf.read(LogId::new(3, 9)).unwrap(), snapshot(length));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_or_changed_at_any_byte_is_refused() {
+        let bytes = encode(&snapshot(90), OWNER);
+        assert_eq!(decode(&bytes, OWNER), Ok(snapshot(90)));
+        for place in 0..bytes.len() {
+            assert!(decode(&bytes[..place], OWNER).is_err(), "cut at {place}");
+            for flip in [0x01, 0x80, 0xff] {
+                let mut bad = bytes.clone();
+                bad[place] ^= flip;
+                assert!(decode(&bad, OWNER).is_err(), "changed at {place}");
+            }
+        }
+        assert!(decode(&[&bytes[..], &[0]].concat(), OWNER).is_err());
+        assert!(decode(&bytes, OWNER + 1).is_err());
+    }
+
+    #[test]
+    fn only_the_snapshot_that_the_log_names_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(dir.path().to_owned(), OWNER).unwrap();
+        let older = Snapshot {
+            last: LogId::new(1, 4),
+            ..snapshot(5)
+        };
+        shelf.write(&older).unwrap();
+        shelf.write(&snapshot(5)).unwrap();
+        fs::write(dir.path().join("next.tmp"), "half").unwrap();
+        shelf.keep_only(Some(older.last)).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(shelf.read(older.last).unwrap(), older);
+        assert!(shelf.read(LogId::new(3, 9)).is_err());
+    }
+}
