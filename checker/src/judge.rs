@@ -76,7 +76,11 @@ pub enum JudgeError {
     #[error("{0}: cannot tell the format; say --format jsonl, edn, json or console")]
     UnknownFormat(PathBuf),
     /// Its model cannot be told.
-    #[error("{path}: cannot tell the model from the operations ({operations}); say --model")]
+    #[error(
+        "{path}: cannot tell the model from the operations ({operations}): none has them all, or \
+         several do; say --model with one of {models}",
+        models = Subject::ALL.map(|(name, _)| name).join(", ")
+    )]
     UnknownModel {
         /// Which file.
         path: PathBuf,

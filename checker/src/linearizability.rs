@@ -35,7 +35,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::budget::Budget;
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, Operation, OperationId, Time};
 use crate::model::Model;
 use crate::verdict::Validity;
 use meter::Meter;
@@ -100,6 +100,10 @@ pub struct Prefix {
     pub stuck: Vec<Stuck>,
     /// How many operations that certainly happened are not in the order.
     pub left: usize,
+    /// Everything that returned before then is in the order; `None` where nothing is left.
+    pub until: Option<Time>,
+    /// How many operations are of unknown result, and may or may not have happened.
+    pub open: usize,
 }
 
 /// An operation that cannot follow the longest consistent order.

@@ -7,9 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use ordeal_checker::budget::Budget;
-use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Reason, Time};
+use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::check;
-use ordeal_checker::model::{CasRegister, Model, RegisterOp, RegisterRet};
+use ordeal_checker::model::{CasRegister, Keyed, Model, PerKey, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
 use support::{Random, RegisterHistory};
 
@@ -113,4 +113,55 @@ fn a_key_with_crashed_writes_is_decided() {
         decided(&load, Validity::Valid);
         decided(&Load { lie: true, ..load }, Validity::Invalid);
     }
+}
+
+/// Key 1 is easy. On key 2 twelve writes of three values overlap with reads that want them in an
+/// order of their own, and one write is of unknown result.
+fn one_easy_key_and_a_tangled_one() -> History<Keyed<u8, RegisterOp>, RegisterRet> {
+    let mut builder = HistoryBuilder::new();
+    let write = |value| Keyed::new(2, RegisterOp::Write(value));
+    let easy = Keyed::new(1, RegisterOp::Write(7));
+    builder.invoke(Process(100), Time(0), easy).unwrap();
+    let written = Outcome::Ok(RegisterRet::Written);
+    builder.complete(Process(100), Time(1), written).unwrap();
+    for process in 0..12 {
+        let value = i64::try_from(process % 3).unwrap();
+        builder
+            .invoke(Process(process), Time(2), write(value))
+            .unwrap();
+    }
+    builder.invoke(Process(50), Time(2), write(1)).unwrap();
+    for (at, value) in (3..).zip([2, 0, 1, 2, 1, 0]) {
+        let read = Keyed::new(2, RegisterOp::Read);
+        let second = at * 1_000_000_000;
+        builder
+            .invoke(Process(20 + at), Time(second), read)
+            .unwrap();
+        let seen = Outcome::Ok(RegisterRet::Value(Some(value)));
+        builder
+            .complete(Process(20 + at), Time(second + 1_000), seen)
+            .unwrap();
+    }
+    for process in 0..12 {
+        let written = Outcome::Ok(RegisterRet::Written);
+        builder
+            .complete(Process(process), Time(20_000_000_000), written)
+            .unwrap();
+    }
+    builder.finish()
+}
+
+#[test]
+fn a_spent_budget_says_what_is_known_by_then() {
+    let model = PerKey::<u8, CasRegister>::default();
+    let history = one_easy_key_and_a_tangled_one();
+    let whole = check(&model, &history, &Budget::default());
+    assert_eq!(whole.validity(), Validity::Valid);
+    let finding = check(&model, &history, &Budget::states(1)).finding();
+    assert_eq!(finding.validity, Validity::Unknown);
+    assert_eq!(
+        finding.summary,
+        "1 of 2 keys valid; key 2 undecided, 1 operation open, longest consistent prefix up to \
+         3.000001 s"
+    );
 }

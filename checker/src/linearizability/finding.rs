@@ -35,6 +35,9 @@ pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefi
         .collect();
     left.sort_by_key(|place| problem.returns[*place as usize]);
     let front = left.first().map(|place| problem.returns[*place as usize]);
+    let until = left
+        .first()
+        .and_then(|place| problem.operations[*place as usize].returned());
     let stuck = left
         .iter()
         .filter(|place| front.is_some_and(|front| problem.calls[**place as usize] < front))
@@ -48,6 +51,10 @@ pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefi
         state: problem.model.describe_state(&state),
         stuck,
         left: left.len(),
+        until,
+        open: (0..problem.len())
+            .filter(|place| problem.is_open(*place))
+            .count(),
     }
 }
 
@@ -121,15 +128,42 @@ impl Linearizability {
         match self.validity() {
             Validity::Valid => format!("{operations} operations on {keys} are linearizable"),
             Validity::Unknown => format!(
-                "{} of {keys} valid, {} undecided: the budget was spent",
+                "{} of {keys} valid; {}",
                 count(Validity::Valid),
-                count(Validity::Unknown)
+                self.undecided()
             ),
             Validity::Invalid => format!(
                 "{} of {keys} not linearizable ({operations} operations)",
                 count(Validity::Invalid)
             ),
         }
+    }
+}
+
+impl Linearizability {
+    /// What is known of the first key that the budget did not suffice for.
+    fn undecided(&self) -> String {
+        let mut undecided = self.keys.iter().filter_map(|key| match &key.decision {
+            Decision::Unknown(prefix) => Some((key, prefix)),
+            _ => None,
+        });
+        let Some((key, prefix)) = undecided.next() else {
+            return String::new();
+        };
+        let more = match undecided.count() {
+            0 => String::new(),
+            1 => "; so is 1 more key".to_owned(),
+            more => format!("; so are {more} more keys"),
+        };
+        let open = match prefix.open {
+            1 => "1 operation open".to_owned(),
+            open => format!("{open} operations open"),
+        };
+        let until = match prefix.until {
+            Some(until) => format!("longest consistent prefix up to {until}"),
+            None => "nothing that returned is left over".to_owned(),
+        };
+        format!("{} undecided, {open}, {until}{more}", key.object())
     }
 }
 

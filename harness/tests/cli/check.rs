@@ -173,7 +173,14 @@ fn a_spent_budget_ends_with_2() {
     // Not a compare-and-set at all: refused, not undecided.
     ends(&[&bad], 64, &["line 5", "[expected new]"]);
     let hard = files.put("hard.edn", hard());
-    ends(&["--budget", "1", &hard], 2, &["UNKNOWN", "undecided"]);
+    ends(
+        &["--budget", "1", &hard],
+        2,
+        &[
+            "UNKNOWN",
+            "undecided, 0 operations open, longest consistent prefix up to",
+        ],
+    );
     ends(&[&hard], 0, &["VALID"]);
 }
 
@@ -263,7 +270,8 @@ fn a_runs_own_history_gets_the_checks_of_its_workload() {
 #[test]
 fn files_that_are_no_histories_are_refused_with_the_place() {
     let files = Files::new();
-    let bank = "{:process 1, :type :invoke, :f :transfer, :value 1}\n";
+    let bank = "{:process 1, :type :invoke, :f :transfer, :value 1}\n\
+                {:process 2, :type :invoke, :f :read, :value nil}\n";
     let twice = format!("{}{}", &GOOD[..49], &GOOD[..49]);
     for (name, text, words) in [
         (
@@ -276,7 +284,11 @@ fn files_that_are_no_histories_are_refused_with_the_place() {
         (
             "bank.edn",
             bank.as_bytes(),
-            &["cannot tell the model", "transfer", "--model"],
+            &[
+                "cannot tell the model",
+                "read, transfer",
+                "with one of register, kv, set",
+            ],
         ),
         ("twice.edn", twice.as_bytes(), &["line 2"]),
     ] {
