@@ -107,7 +107,7 @@ fn acknowledged_writes_that_a_defect_loses_are_named() {
 }
 
 #[test]
-fn a_terminal_that_is_gone_costs_neither_the_verdict_nor_ctrl_c() {
+fn a_terminal_that_is_gone_does_not_cost_the_verdict() {
     let _guard = one_cluster_at_a_time();
     let results = Results::new();
     let full = fs::OpenOptions::new()
