@@ -167,6 +167,7 @@ impl Driver {
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DriverError> {
         self.restore()?;
+        self.hurry_first_election();
         let mut next_tick = Instant::now() + self.parts.tick;
         loop {
             tokio::select! {
@@ -189,6 +190,17 @@ impl Driver {
         }
         self.stop();
         Ok(())
+    }
+
+    /// A node that was never in any term begins as if it had waited for half an election time-out
+    /// already: most likely its whole cluster is as new, and nobody leads it. etcd does the like
+    /// (`--initial-election-tick-advance`); how long anybody waits is no matter of safety.
+    fn hurry_first_election(&mut self) {
+        if self.parts.raft.term() == 0 {
+            for _ in 0..self.parts.election_ticks / 2 {
+                self.parts.raft.tick();
+            }
+        }
     }
 
     /// Takes what else waits.

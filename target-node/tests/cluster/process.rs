@@ -51,6 +51,8 @@ impl Cluster {
         let dir = tempfile::tempdir().unwrap();
         let peers = free_addresses(size);
         let clients = free_addresses(size);
+        let is_seeded = extra.contains(&"--seed");
+        let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
         let mut nodes = Vec::new();
         for id in 1..=size {
             let data = dir.path().join(format!("n{id}"));
@@ -58,7 +60,7 @@ impl Cluster {
                 .into_iter()
                 .chain(["--data-dir", data.to_str().unwrap()])
                 .chain(["--listen-client", &clients[id - 1].to_string()])
-                .chain(["--seed", "7"])
+                .chain(seed.iter().copied())
                 .chain(extra.iter().copied())
                 .map(str::to_owned)
                 .collect();
