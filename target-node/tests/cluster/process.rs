@@ -1,9 +1,10 @@
 //! Real node processes on loopback, and a client that speaks just enough HTTP.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,15 +29,15 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
-/// Addresses that were free a moment ago.
+/// Addresses that nobody else uses. Each process has a loopback host of its own (all of 127/8 is
+/// one), made of its pid, and ports below those that the kernel gives to outgoing connections: so
+/// no other test can take them between here and the start of a node.
 pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+    let [_, high, middle, low] = (std::process::id() * 4 + 2).to_be_bytes();
+    let host = Ipv4Addr::new(127, high, middle, low);
+    let address = |_| SocketAddr::from((host, NEXT_PORT.fetch_add(1, Ordering::Relaxed)));
+    (0..count).map(address).collect()
 }
 
 pub(crate) fn node_command() -> Command {
