@@ -5,7 +5,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::{Driver, ReplicatedLog};
 use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Meta};
 
 type Reply = oneshot::Sender<Result<GetResponse, ErrorInfo>>;
@@ -28,7 +28,7 @@ pub(super) struct PendingReads {
     waiting: BTreeMap<u64, Vec<PendingRead>>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn get(&mut self, key: String, consistency: Consistency, reply: Reply) {
         match consistency {
             Consistency::Local => {
@@ -46,7 +46,7 @@ impl Driver {
             return;
         }
         let gathered = mem::take(&mut self.reads.gathered);
-        match self.parts.raft.read() {
+        match self.core.read() {
             Ok(name) => {
                 self.reads.waiting.insert(name, gathered);
             }
@@ -76,9 +76,9 @@ impl Driver {
             version: found.map_or(0, |found| found.version),
             meta: Meta {
                 node: self.parts.membership.id,
-                term: self.parts.raft.term(),
-                index: self.parts.raft.applied(),
-                leader: self.parts.raft.leader(),
+                term: self.core.term(),
+                index: self.core.applied(),
+                leader: self.core.leader(),
             },
         }
     }
@@ -94,7 +94,7 @@ impl Driver {
         };
         let forgotten: Vec<_> = self.reads.waiting.extract_if(.., is_forgotten).collect();
         for (name, _) in forgotten {
-            self.parts.raft.cancel_read(name);
+            self.core.cancel_read(name);
         }
     }
 
