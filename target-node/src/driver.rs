@@ -62,7 +62,7 @@ pub(crate) enum Request {
     /// Read a key.
     Get {
         key: String,
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
     },
     /// Change a key.
@@ -121,6 +121,8 @@ pub(crate) struct Parts {
     pub(crate) election_ticks: u32,
     /// How many entries are applied from one snapshot to the next.
     pub(crate) snapshot_entries: u64,
+    /// How a read is made that does not say how.
+    pub(crate) consistency: Consistency,
     pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) writer: Writer,
@@ -143,6 +145,7 @@ pub(crate) struct Driver {
     durable: BatchId,
     /// Ticks since the start.
     now: u64,
+    started: Instant,
 }
 
 /// How much of each queue one turn takes: enough to share the costs, and little enough that a
@@ -161,6 +164,7 @@ impl Driver {
             held: VecDeque::new(),
             durable: 0,
             now: 0,
+            started: Instant::now(),
         }
     }
 
@@ -177,6 +181,7 @@ impl Driver {
                 Some(request) = self.parts.requests.recv() => self.take_request(request),
                 () = sleep_until(next_tick) => {}
             }
+            self.observe();
             self.take_waiting()?;
             if Instant::now() >= next_tick {
                 self.tick();
@@ -189,6 +194,15 @@ impl Driver {
         }
         self.stop();
         Ok(())
+    }
+
+    /// Tells the core what its clock says: one that is monotonic, and goes on while the process
+    /// does not.
+    fn observe(&mut self) {
+        let ticks = self.started.elapsed().as_micros() * 1000 / self.parts.tick.as_micros();
+        self.parts
+            .raft
+            .observe(u64::try_from(ticks).unwrap_or(u64::MAX));
     }
 
     /// Takes what else waits.
