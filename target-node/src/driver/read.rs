@@ -5,7 +5,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::{Driver, ReplicatedLog};
 use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Meta};
 use crate::raft::ReadMode;
 
@@ -29,7 +29,7 @@ pub(super) struct PendingReads {
     waiting: BTreeMap<u64, Vec<PendingRead>>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// A client's read; one that does not say how it is to be made is made as the flag says.
     pub(super) fn get(&mut self, key: String, consistency: Option<Consistency>, reply: Reply) {
         let mode = match consistency.unwrap_or(self.parts.consistency) {
@@ -61,7 +61,7 @@ impl Driver {
     }
 
     fn begin(&mut self, mode: ReadMode, reads: Vec<PendingRead>) {
-        match self.parts.raft.read(mode) {
+        match self.core.read(mode) {
             Ok(name) => {
                 self.reads.waiting.insert(name, reads);
             }
@@ -91,9 +91,9 @@ impl Driver {
             version: found.map_or(0, |found| found.version),
             meta: Meta {
                 node: self.parts.membership.id,
-                term: self.parts.raft.term(),
-                index: self.parts.raft.applied(),
-                leader: self.parts.raft.leader(),
+                term: self.core.term(),
+                index: self.core.applied(),
+                leader: self.core.leader(),
             },
         }
     }
@@ -109,7 +109,7 @@ impl Driver {
         };
         let forgotten: Vec<_> = self.reads.waiting.extract_if(.., is_forgotten).collect();
         for (name, _) in forgotten {
-            self.parts.raft.cancel_read(name);
+            self.core.cancel_read(name);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What a node tells about itself: lines for people, and its status.
 
-use super::{Driver, Parts};
+use super::{Driver, Parts, ReplicatedLog};
 use crate::protocol::{self, Status};
 use crate::raft::{Event, Role};
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn take_event(&mut self, event: Event) {
         let console = self.parts.console;
         match event {
@@ -56,7 +56,6 @@ impl Driver {
 
     pub(super) fn status(&self) -> Status {
         let Parts {
-            raft,
             membership,
             boot,
             defects,
@@ -64,25 +63,27 @@ impl Driver {
             console,
             ..
         } = &self.parts;
+        let core = &self.core;
+        let view = core.view();
         Status {
             id: membership.id,
             cluster: membership.cluster.clone(),
             boot: *boot,
             pid: std::process::id(),
-            role: match raft.role() {
+            role: match view.role {
                 Role::Follower => protocol::Role::Follower,
                 Role::PreCandidate => protocol::Role::PreCandidate,
                 Role::Candidate => protocol::Role::Candidate,
                 Role::Leader => protocol::Role::Leader,
             },
-            term: raft.term(),
-            vote: raft.vote(),
-            leader: raft.leader(),
-            commit: raft.commit(),
-            applied: raft.applied(),
-            last: raft.last().index,
-            first: raft.base().index + 1,
-            snapshot: raft.snapshot_index(),
+            term: core.term(),
+            vote: view.vote,
+            leader: core.leader(),
+            commit: view.commit,
+            applied: core.applied(),
+            last: view.last,
+            first: view.base + 1,
+            snapshot: core.snapshot_index(),
             voters: membership.addresses.keys().copied().collect(),
             defects: defects
                 .iter()

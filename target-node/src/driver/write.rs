@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::waiter::{Fate, Waiters};
-use super::{Driver, Routing};
+use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
 use crate::kv::{Command, Kv, Outcome};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
@@ -39,7 +39,7 @@ pub(super) struct Writes {
     speculation: Option<Kv>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// A client's write.
     pub(super) fn write(
         &mut self,
@@ -76,7 +76,7 @@ impl Driver {
             let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         };
-        let id = match self.parts.raft.propose(command) {
+        let id = match self.core.propose(command) {
             Ok(id) => id,
             Err(refusal) => {
                 let code = match refusal {
@@ -97,10 +97,10 @@ impl Driver {
 
     /// The defect: what a new entry will come to, if everything before it is committed.
     fn speculate(&mut self, id: LogId, command: Command) -> Outcome {
-        let raft = &self.parts.raft;
+        let core = &self.core;
         let speculation = self.writes.speculation.get_or_insert_with(|| {
             let mut kv = self.kv.clone();
-            for entry in raft.entries(raft.applied() + 1, id.index - 1) {
+            for entry in core.entries(core.applied() + 1, id.index - 1) {
                 apply_to(&mut kv, entry);
             }
             kv
