@@ -61,6 +61,10 @@ pub(crate) struct RunArgs {
     /// How many nodes [default: 5]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
+    /// What carries their packets: auto, iptables (with tc) or switch [default: auto, which is
+    /// iptables where it can do all that is planned]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
     /// How long faults come and go [default: 30s]
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) time: Option<Span>,
@@ -217,6 +221,8 @@ impl RunArgs {
             workload: self.workload.clone(),
             nemesis: self.nemesis.clone(),
             nodes: self.nodes,
+            network: self.network.clone(),
+            _network_used: None,
             time: self.time,
             warm_up: self.warm_up,
             rate: self.rate,

@@ -16,6 +16,7 @@ pub(crate) use attack::attack;
 pub(crate) use draft::{Draft, PlanError, read};
 
 use crate::span::Span;
+use ordeal_nemesis::network::Wanted;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
 use ordeal_workloads::Name as WorkloadName;
@@ -41,6 +42,11 @@ pub(crate) struct Plan {
     pub(crate) nemesis: Nemesis,
     /// How many nodes.
     pub(crate) nodes: u16,
+    /// Which network is to carry their packets.
+    pub(crate) network: Wanted,
+    /// Which one did, and why: known once it was tried what this machine can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) network_used: Option<String>,
     /// How long the main phase lasts, in which faults come and go.
     pub(crate) time: Span,
     /// How long clients work before the first fault may come.
@@ -110,6 +116,12 @@ impl Plan {
                     "{} warm-up, {} of faults, heal, recovery within {}",
                     self.warm_up, self.time, self.recovery_bound
                 ),
+            ),
+            (
+                "network",
+                self.network_used
+                    .clone()
+                    .unwrap_or_else(|| self.network.to_string()),
             ),
             ("seed", self.seed.to_string()),
         ];

@@ -31,6 +31,7 @@ use crate::store::RunFolder;
 use crate::target::Target;
 use ordeal_checker::history::{Event, Time};
 use ordeal_nemesis::injector::FaultRecord;
+use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::process::Death;
 use ordeal_nemesis::sandbox::Sandbox;
 use ordeal_workloads::Workload;
@@ -52,6 +53,8 @@ pub(crate) struct Setting {
     pub(crate) clock: Clock,
     /// Where everything happens.
     pub(crate) sandbox: Sandbox,
+    /// What carries packets.
+    pub(crate) backend: Backend,
     /// Ctrl-C.
     pub(crate) interrupt: CancellationToken,
 }

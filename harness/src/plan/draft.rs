@@ -3,6 +3,7 @@
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
+use ordeal_nemesis::network::{NetworkNameError, Wanted};
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
 use ordeal_nemesis::schedule::ScheduleError;
 use ordeal_nemesis::{PlannedFault, Schedule};
@@ -37,6 +38,10 @@ pub(crate) struct Draft {
     pub(crate) workload: Option<String>,
     pub(crate) nemesis: Option<String>,
     pub(crate) nodes: Option<u32>,
+    pub(crate) network: Option<String>,
+    /// What an earlier run of the plan used: this machine may have something else.
+    #[serde(rename = "network_used")]
+    pub(crate) _network_used: Option<String>,
     pub(crate) time: Option<Span>,
     pub(crate) warm_up: Option<Span>,
     pub(crate) rate: Option<u32>,
@@ -95,6 +100,9 @@ pub(crate) enum PlanError {
     /// There is no such nemesis.
     #[error(transparent)]
     Nemesis(#[from] NemesisNameError),
+    /// There is no such network.
+    #[error(transparent)]
+    Network(#[from] NetworkNameError),
     /// The target has no such defect.
     #[error("target {target} has no defect {name:?}; it has: {known}")]
     Defect {
@@ -175,6 +183,8 @@ impl Draft {
             workload: self.workload.or(other.workload),
             nemesis: self.nemesis.or(other.nemesis),
             nodes: self.nodes.or(other.nodes),
+            network: self.network.or(other.network),
+            _network_used: None,
             time: self.time.or(other.time),
             warm_up: self.warm_up.or(other.warm_up),
             rate: self.rate.or(other.rate),
@@ -223,6 +233,10 @@ impl Draft {
             Some(name) => name.parse()?,
             None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
+        let network = match &self.network {
+            Some(name) => name.parse()?,
+            None => Wanted::default(),
+        };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let node_flags = self.node_flags.unwrap_or_else(|| {
             let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
@@ -235,6 +249,8 @@ impl Draft {
             workload,
             nemesis,
             nodes: u16::try_from(nodes).expect("within its bounds"),
+            network,
+            network_used: None,
             time: within("time", self.time.unwrap_or(Span::from_secs(30)), TIME)?,
             warm_up: within(
                 "warm_up",
@@ -391,6 +407,10 @@ mod tests {
                 "there is no target \"paxos\"; there are: raft",
             ),
             ("nemesis = 'storm'", "`storm` is no nemesis"),
+            (
+                "network = 'token-ring'",
+                "`token-ring` is no network: use auto, iptables or switch",
+            ),
             (
                 "defects = ['fast']",
                 "target raft has no defect \"fast\"; it has: ",

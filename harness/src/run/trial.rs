@@ -12,7 +12,6 @@ use crate::plan::Plan;
 use crate::target::ClientError;
 use ordeal_checker::history::{Process, Time};
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord};
-use ordeal_nemesis::network::Network;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::{Key, Op};
 use std::collections::BTreeSet;
@@ -207,7 +206,7 @@ impl<'a> Trial<'a> {
             () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
         };
         let records = injection.heal().await?;
-        let left = self.rig.switch.cuts().len();
+        let left = self.rig.network.cuts().len();
         if left > 0 {
             return Err(RigError::NotHealed(left));
         }
