@@ -36,15 +36,16 @@ use tokio::time::{Instant, sleep_until};
 use crate::console::Console;
 use crate::defect::Defects;
 use crate::failure::Standing;
-use crate::kv::{Command, Kv};
+use crate::machine::{Command, Machine, StateError};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{Consistency, ErrorInfo, GetResponse, Modes, Status};
-use crate::raft::{BatchId, LogId, Message, Output, Raft};
+use crate::protocol::{Consistency, ErrorInfo, LogResponse, Modes, StateHash, Status};
+use crate::raft::{BatchId, Index, LogId, Message, Output, Raft};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
 use read::PendingReads;
 use write::Writes;
 
+pub(crate) use read::Look;
 pub(crate) use write::Written;
 
 /// What a node that does not lead does with a write.
@@ -59,11 +60,10 @@ pub(crate) enum Routing {
 /// What a client asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Read a key.
-    Get {
-        key: String,
+    /// Look at the state.
+    Read {
         consistency: Consistency,
-        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+        look: Look,
     },
     /// Change a key.
     Write {
@@ -72,6 +72,17 @@ pub(crate) enum Request {
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
+    /// Tell the hashes of the state after an entry, the last one applied if none is named.
+    Hash {
+        index: Option<Index>,
+        reply: oneshot::Sender<Result<StateHash, ErrorInfo>>,
+    },
+    /// Tell a part of the log.
+    Log {
+        from: Index,
+        to: Index,
+        reply: oneshot::Sender<LogResponse>,
+    },
 }
 
 /// The present standing, for those who answer without the driver.
@@ -80,6 +91,7 @@ pub(crate) struct Beacon {
     term: AtomicU64,
     /// 0: not known.
     leader: AtomicU64,
+    applied: AtomicU64,
 }
 
 impl Beacon {
@@ -90,6 +102,11 @@ impl Beacon {
             term,
             leader: (leader != 0).then_some(leader),
         }
+    }
+
+    /// The highest index applied.
+    pub(crate) fn applied(&self) -> Index {
+        self.applied.load(Ordering::Relaxed)
     }
 }
 
@@ -102,12 +119,17 @@ pub(crate) enum DriverError {
     /// The log's thread is gone.
     #[error("the thread that writes the log is gone")]
     WriterGone,
-    /// A snapshot holds no state of this version.
+    /// A snapshot holds no state.
     #[error(
-        "the snapshot up to {0} is no state that this version can read: start the version that \
-         wrote it"
+        "the snapshot up to {last} is no state: {source}; start the version that wrote it, or \
+         remove the node"
     )]
-    State(LogId),
+    State {
+        /// Its last entry.
+        last: LogId,
+        /// What is wrong with it.
+        source: StateError,
+    },
 }
 
 /// What a driver is given.
@@ -134,7 +156,7 @@ pub(crate) struct Parts {
 /// The task that owns the core.
 pub(crate) struct Driver {
     parts: Parts,
-    kv: Kv,
+    machine: Machine,
     writes: Writes,
     reads: PendingReads,
     forwards: Forwards,
@@ -154,7 +176,7 @@ impl Driver {
         let forwards = Forwards::new(parts.boot);
         Self {
             parts,
-            kv: Kv::default(),
+            machine: Machine::default(),
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
@@ -243,14 +265,16 @@ impl Driver {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Get {
-                key,
-                consistency,
-                reply,
-            } => self.get(key, consistency, reply),
+            Request::Read { consistency, look } => self.read(consistency, look),
             Request::Write { command, reply } => self.write(&command, reply),
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
+            }
+            Request::Hash { index, reply } => {
+                let _ = reply.send(self.hash_at(index));
+            }
+            Request::Log { from, to, reply } => {
+                let _ = reply.send(self.log(from, to));
             }
         }
     }
@@ -298,6 +322,8 @@ impl Driver {
         for entry in &committed {
             self.apply(entry);
         }
+        let applied = self.parts.raft.applied();
+        self.parts.beacon.applied.store(applied, Ordering::Relaxed);
         for read in reads {
             self.answer_read(read);
         }

@@ -10,6 +10,7 @@
 //!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
 //! ```
 
+mod client;
 mod disk;
 mod host;
 mod invariant;

@@ -124,6 +124,7 @@ impl Client for RaftClient {
                     let request = PutRequest {
                         key: register(*key),
                         value: json!(value),
+                        prev: false,
                     };
                     let done = |answer: PutResponse| Some((Ret::Written, answer.meta));
                     self.ask("put", &request, done).await
@@ -132,6 +133,7 @@ impl Client for RaftClient {
                     let request = CasRequest {
                         key: register(*key),
                         expect: expect.map(Value::from),
+                        expect_version: None,
                         value: json!(new),
                     };
                     let done =
@@ -142,6 +144,7 @@ impl Client for RaftClient {
                     let request = AppendRequest {
                         key: SET.to_owned(),
                         element: json!(element),
+                        list: false,
                     };
                     let done = |answer: AppendResponse| Some((Ret::Added, answer.meta));
                     self.ask("append", &request, done).await

@@ -1,8 +1,11 @@
 //! What a node tells about itself: lines for people, and its status.
 
 use super::{Driver, Parts};
-use crate::protocol::{self, Status};
-use crate::raft::{Event, Role};
+use crate::protocol::{self, ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
+use crate::raft::{Entry, Event, Index, Payload, Role};
+
+/// How many entries of the log one answer has at most.
+const LOGGED_MAX: u64 = 1000;
 
 impl Driver {
     pub(super) fn take_event(&mut self, event: Event) {
@@ -72,6 +75,7 @@ impl Driver {
             leader: raft.leader(),
             commit: raft.commit(),
             applied: raft.applied(),
+            hash: self.machine.hash(),
             last: raft.last().index,
             first: raft.base().index + 1,
             snapshot: raft.snapshot_index(),
@@ -82,6 +86,43 @@ impl Driver {
                 .collect(),
             modes: modes.clone(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn hash_at(&self, index: Option<Index>) -> Result<StateHash, ErrorInfo> {
+        let applied = self.machine.index();
+        let index = index.unwrap_or(applied);
+        self.machine.hash_at(index).ok_or_else(|| {
+            let message = format!(
+                "the hash at {index} is not known: this node has applied up to {applied}, and \
+                 keeps the hashes of a few thousand entries"
+            );
+            self.standing().read_error(ErrorCode::Invalid, message)
+        })
+    }
+
+    pub(super) fn log(&self, from: Index, to: Index) -> LogResponse {
+        let raft = &self.parts.raft;
+        let to = to.min(from.saturating_add(LOGGED_MAX - 1));
+        let applied = raft.applied();
+        let entries = raft.entries(from.max(raft.base().index + 1), to);
+        let tell = |entry: &Entry| {
+            let (kind, command) = match &entry.payload {
+                Payload::Noop => ("noop", None),
+                Payload::Command(bytes) => {
+                    ("command", serde_json::from_slice(bytes.as_bytes()).ok())
+                }
+            };
+            LoggedEntry {
+                index: entry.id.index,
+                term: entry.id.term,
+                kind: kind.to_owned(),
+                command,
+                applied: entry.id.index <= applied,
+            }
+        };
+        LogResponse {
+            entries: entries.iter().map(tell).collect(),
         }
     }
 }

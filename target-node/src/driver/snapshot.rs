@@ -1,7 +1,7 @@
 //! Snapshots: from the state machine to the core, and back.
 
 use super::{Driver, DriverError};
-use crate::kv::Kv;
+use crate::machine::Machine;
 
 impl Driver {
     /// Takes a snapshot where enough has been applied since the last one. The state is small, and
@@ -14,16 +14,18 @@ impl Driver {
                 .snapshot_index()
                 .saturating_add(self.parts.snapshot_entries)
         {
-            raft.compact(self.kv.encode());
+            raft.compact(self.machine.encode());
         }
     }
 
     /// The state becomes what the newest snapshot says; without one it is empty.
     pub(super) fn restore(&mut self) -> Result<(), DriverError> {
-        self.kv = match self.parts.raft.snapshot() {
-            None => Kv::default(),
+        self.machine = match self.parts.raft.snapshot() {
+            None => Machine::default(),
             Some(snapshot) => {
-                Kv::decode(&snapshot.state).ok_or(DriverError::State(snapshot.last))?
+                let last = snapshot.last;
+                Machine::decode(&snapshot.state)
+                    .map_err(|source| DriverError::State { last, source })?
             }
         };
         Ok(())

@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 use super::waiter::{Fate, Waiters};
 use super::{Driver, Routing};
 use crate::defect::Defect;
-use crate::kv::{Command, Kv, Outcome};
+use crate::machine::{Command, Machine, Outcome};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
-use crate::raft::{Entry, LogId, Opaque, Payload};
+use crate::raft::{Entry, LogId, Opaque};
 
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
@@ -36,7 +36,7 @@ pub(super) enum Asker {
 pub(super) struct Writes {
     waiters: Waiters,
     /// With [`Defect::AckOnAppend`]: the state that the log will lead to if all of it commits.
-    speculation: Option<Kv>,
+    speculation: Option<Machine>,
 }
 
 impl Driver {
@@ -71,18 +71,18 @@ impl Driver {
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let Some(command_of_ours) = Command::decode(&command) else {
+        if Command::decode(&command).is_none() {
             let message = "the command cannot be read";
             let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
-        };
+        }
         let Ok(id) = self.parts.raft.propose(command) else {
             let message = "this node does not lead";
             let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         };
         if self.parts.defects.has(Defect::AckOnAppend) {
-            let outcome = self.speculate(id, command_of_ours);
+            let outcome = self.speculate(id);
             self.complete(asker, Ok(Written { id, outcome }));
         } else if let Some(displaced) = self.writes.waiters.wait(id, asker) {
             self.complete_lost(displaced);
@@ -90,21 +90,23 @@ impl Driver {
     }
 
     /// The defect: what a new entry will come to, if everything before it is committed.
-    fn speculate(&mut self, id: LogId, command: Command) -> Outcome {
+    fn speculate(&mut self, id: LogId) -> Outcome {
         let raft = &self.parts.raft;
-        let speculation = self.writes.speculation.get_or_insert_with(|| {
-            let mut kv = self.kv.clone();
-            for entry in raft.entries(raft.applied() + 1, id.index - 1) {
-                apply_to(&mut kv, entry);
-            }
-            kv
-        });
-        speculation.apply(id.index, command)
+        let mut machine = match self.writes.speculation.take() {
+            Some(machine) => machine,
+            None => self.machine.clone(),
+        };
+        let mut outcome = None;
+        for entry in raft.entries(machine.index() + 1, id.index) {
+            outcome = machine.apply(entry.id, &entry.payload);
+        }
+        self.writes.speculation = Some(machine);
+        outcome.expect("the last entry is the command that was just proposed")
     }
 
     /// Applies a committed entry, and answers whoever waited for its index.
     pub(super) fn apply(&mut self, entry: &Entry) {
-        let outcome = apply_to(&mut self.kv, entry);
+        let outcome = self.machine.apply(entry.id, &entry.payload);
         match (self.writes.waiters.committed(entry.id), outcome) {
             (Some(Fate::Committed(asker)), Some(outcome)) => {
                 self.complete(
@@ -168,17 +170,4 @@ impl Driver {
             Asker::Peer { node, ticket } => self.answer_forward(node, ticket, &result),
         }
     }
-}
-
-/// What an entry does to a state; none where it carries no command.
-fn apply_to(kv: &mut Kv, entry: &Entry) -> Option<Outcome> {
-    let Payload::Command(command) = &entry.payload else {
-        return None;
-    };
-    Some(match Command::decode(command) {
-        Some(command) => kv.apply(entry.id.index, command),
-        None => Outcome::Refused {
-            reason: "the entry is no command".to_owned(),
-        },
-    })
 }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::client;
 use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -238,7 +239,7 @@ impl World {
 
     pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
         self.next_value += 1;
-        let command = Opaque::from(self.next_value.to_string().into_bytes());
+        let command = client::command(self.next_value, &mut self.rng).encode();
         let is_early = self.plan.defects.has(Defect::AckOnAppend);
         let node = self.node(id);
         let proposed = node.raft.as_mut()?.propose(command).ok()?;

@@ -172,6 +172,11 @@ impl Node {
         .unwrap()
     }
 
+    /// None where the node does not answer.
+    pub(crate) fn fetch(&self, path: &str) -> Option<Answer> {
+        exchange(self.client, "GET", path, b"", PATIENCE).ok()
+    }
+
     pub(crate) fn put(&self, key: &str, value: &Value) -> Answer {
         self.post("/v1/kv/put", &json!({"key": key, "value": value}))
     }

@@ -1,0 +1,189 @@
+//! The way from a request to the driver, and from its answer to a response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::driver::{Beacon, Look, Request, Written};
+use crate::machine::{Command, Outcome};
+use crate::protocol::{Consistency, ErrorBody, ErrorCode, ErrorInfo, Meta, NodeId, Stage};
+
+/// How long a client waits for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest body that is taken.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest key.
+const KEY_BYTES_MAX: usize = 4096;
+
+/// The way from the server to the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) node: NodeId,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) beacon: Arc<Beacon>,
+}
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub(super) struct Failure(pub(super) StatusCode, pub(super) ErrorInfo);
+
+impl From<ErrorInfo> for Failure {
+    fn from(error: ErrorInfo) -> Self {
+        Self(error.code.status(), error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+    }
+}
+
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Body = Result<Bytes, BytesRejection>;
+
+impl Gateway {
+    pub(super) fn parse<T: DeserializeOwned>(&self, body: Body) -> Result<T, Failure> {
+        let bytes = body.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let message = format!("a body has at most {BODY_BYTES_MAX} bytes");
+                self.error(ErrorCode::TooLarge, message)
+            }
+            _ => self.error(ErrorCode::Invalid, rejection.body_text()),
+        })?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.error(ErrorCode::Invalid, format!("the body: {error}")))
+    }
+
+    pub(super) fn check_key(&self, key: &str) -> Result<(), Failure> {
+        if key.len() <= KEY_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("a key has at most {KEY_BYTES_MAX} bytes");
+        Err(self.error(ErrorCode::Invalid, message))
+    }
+
+    /// `null` means that a key is absent; so nothing may be set to it.
+    pub(super) fn check_value(&self, field: &str, value: &Value) -> Result<(), Failure> {
+        match value {
+            Value::Null => Err(self.error(ErrorCode::Invalid, format!("{field} must not be null"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has a command replicated and applied.
+    pub(super) async fn write(&self, command: Command) -> Result<(Meta, Outcome), Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Request::Write { command, reply })?;
+        let standing = || self.beacon.standing();
+        let Written { id, outcome } = match timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(result)) => result?,
+            Ok(Err(_)) => {
+                let message = "the node is stopping";
+                return Err(standing()
+                    .error(ErrorCode::ShuttingDown, Stage::Unknown, message)
+                    .into());
+            }
+            Err(_) => {
+                let message = "the write was not committed in time, and may yet be";
+                return Err(standing()
+                    .error(ErrorCode::Timeout, Stage::Unknown, message)
+                    .into());
+            }
+        };
+        if let Outcome::Refused { reason } = outcome {
+            return Err(standing()
+                .error(ErrorCode::Invalid, Stage::Applied, reason)
+                .into());
+        }
+        let meta = Meta {
+            node: self.node,
+            term: id.term,
+            index: id.index,
+            applied: self.beacon.applied(),
+            leader: standing().leader,
+        };
+        Ok((meta, outcome))
+    }
+
+    /// Has something looked at, as fresh as asked for.
+    pub(super) async fn read<T>(
+        &self,
+        consistency: Consistency,
+        look: impl FnOnce(oneshot::Sender<Result<T, ErrorInfo>>) -> Look,
+    ) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let look = look(reply);
+        self.submit(Request::Read { consistency, look })?;
+        match timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(result)) => Ok(Json(result?)),
+            Ok(Err(_)) => Err(self.read_error(ErrorCode::ShuttingDown, "the node is stopping")),
+            Err(_) => {
+                let message = "no leader confirmed the read in time";
+                Err(self.read_error(ErrorCode::Timeout, message))
+            }
+        }
+    }
+
+    /// Has the driver tell something that it knows.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(question(reply))?;
+        let answer = answer.await;
+        answer.map_err(|_| self.read_error(ErrorCode::ShuttingDown, "the node is stopping"))
+    }
+
+    fn submit(&self, request: Request) -> Result<(), Failure> {
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => {
+                    self.error(ErrorCode::Overloaded, "too many requests wait")
+                }
+                TrySendError::Closed(_) => {
+                    self.error(ErrorCode::ShuttingDown, "the node is stopping")
+                }
+            })
+    }
+
+    pub(super) fn error(&self, code: ErrorCode, message: impl Into<String>) -> Failure {
+        self.beacon
+            .standing()
+            .error(code, Stage::PreAppend, message)
+            .into()
+    }
+
+    fn read_error(&self, code: ErrorCode, message: &str) -> Failure {
+        self.beacon.standing().read_error(code, message).into()
+    }
+
+    pub(super) fn invalid(&self, message: String) -> ErrorInfo {
+        self.beacon
+            .standing()
+            .error(ErrorCode::Invalid, Stage::PreAppend, message)
+    }
+
+    /// The command was applied, and came to something that such a command cannot come to.
+    pub(super) fn unexpected(&self, outcome: &Outcome) -> Failure {
+        let message = format!("the command came to {outcome:?}");
+        self.beacon
+            .standing()
+            .error(ErrorCode::Internal, Stage::Applied, message)
+            .into()
+    }
+}
