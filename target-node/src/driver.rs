@@ -20,6 +20,7 @@
 mod forward;
 mod read;
 mod report;
+mod session;
 mod snapshot;
 mod waiter;
 mod write;
@@ -36,17 +37,17 @@ use tokio::time::{Instant, sleep_until};
 use crate::console::Console;
 use crate::defect::Defects;
 use crate::failure::Standing;
-use crate::machine::{Command, Machine, StateError};
+use crate::machine::{Applied, Machine, Proposal, StateError};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
 use crate::protocol::{Consistency, ErrorInfo, LogResponse, Modes, StateHash, Status};
 use crate::raft::{BatchId, Index, LogId, Message, Output, Raft};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
 use read::PendingReads;
+use session::LogClock;
 use write::Writes;
 
 pub(crate) use read::Look;
-pub(crate) use write::Written;
 
 /// What a node that does not lead does with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -67,8 +68,8 @@ pub(crate) enum Request {
     },
     /// Change a key.
     Write {
-        command: Command,
-        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+        proposal: Proposal,
+        reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
@@ -160,6 +161,7 @@ pub(crate) struct Driver {
     writes: Writes,
     reads: PendingReads,
     forwards: Forwards,
+    log_clock: LogClock,
     /// Promises, each with the batch that must be durable first.
     held: VecDeque<(BatchId, Vec<Message>)>,
     durable: BatchId,
@@ -180,6 +182,7 @@ impl Driver {
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
+            log_clock: LogClock::default(),
             held: VecDeque::new(),
             durable: 0,
             now: 0,
@@ -266,7 +269,7 @@ impl Driver {
     fn take_request(&mut self, request: Request) {
         match request {
             Request::Read { consistency, look } => self.read(consistency, look),
-            Request::Write { command, reply } => self.write(&command, reply),
+            Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }
@@ -283,6 +286,7 @@ impl Driver {
         self.now += 1;
         self.parts.raft.tick();
         self.expire_writes();
+        self.expire_sessions();
         self.forget_reads();
     }
 

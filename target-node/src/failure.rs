@@ -22,7 +22,9 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
-            | Self::Superseded => true,
+            | Self::Superseded
+            | Self::SessionUnknown
+            | Self::SeqTooOld => true,
             Self::Timeout
             | Self::LeadershipLost
             | Self::ShuttingDown
@@ -37,7 +39,8 @@ impl ErrorCode {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
-            Self::Superseded => StatusCode::CONFLICT,
+            Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
+            Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
             Self::NoLeader
             | Self::Overloaded

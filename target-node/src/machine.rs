@@ -11,12 +11,14 @@
 //! |---|---|---|
 //! | `chain` | every entry applied so far, in order | another entry was applied |
 //! | `state` | every key with all that is kept of it | applying came to something else |
+//! | `sessions` | every session with its kept answers, and the time | the same, for sessions |
 //!
 //! They cost as much as the entry, whatever the state holds: see [`digest`].
 
 mod command;
 mod digest;
 mod kv;
+mod session;
 mod transaction;
 
 use std::borrow::Cow;
@@ -25,12 +27,14 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(crate) use command::{Command, Expect, Outcome};
+pub(crate) use command::{Applied, Command, Expect, Outcome, Proposal};
 pub(crate) use kv::Versioned;
+pub(crate) use session::{LogTime, SessionId, Turn};
 
 use crate::protocol::{Digest, StateHash};
 use crate::raft::{Index, LogId, Opaque, Payload};
 use kv::Kv;
+use session::{Begun, Sessions};
 
 /// For how many indexes back the hashes are kept.
 const RECENT_MAX: usize = 4096;
@@ -39,6 +43,7 @@ const RECENT_MAX: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Machine {
     kv: Kv,
+    sessions: Sessions,
     /// The last entry applied.
     index: Index,
     chain: u64,
@@ -52,7 +57,9 @@ struct Image<'a> {
     index: Index,
     chain: Digest,
     state: Digest,
+    sessions: Digest,
     keys: Cow<'a, BTreeMap<String, Versioned>>,
+    session_table: Cow<'a, Sessions>,
 }
 
 /// Why a snapshot is no state.
@@ -62,22 +69,26 @@ pub(crate) enum StateError {
     #[error("it cannot be read by this version: {0}")]
     Format(#[from] serde_json::Error),
     /// What it holds is not what it says.
-    #[error("it says that its keys hash to {told}, and they hash to {found}")]
-    Hash { told: Digest, found: Digest },
+    #[error("it says that its {what} hash to {told}, and they hash to {found}")]
+    Hash {
+        what: &'static str,
+        told: Digest,
+        found: Digest,
+    },
 }
 
 impl Machine {
-    /// Applies the next entry; what it came to, where it carries a command.
-    pub(crate) fn apply(&mut self, id: LogId, payload: &Payload) -> Option<Outcome> {
+    /// Applies the next entry; what it came to, where it carries a proposal.
+    pub(crate) fn apply(&mut self, id: LogId, payload: &Payload) -> Option<Applied> {
         let LogId { term, index } = id;
         self.index = index;
         let tag = [term, index, u64::from(matches!(payload, Payload::Noop))];
         self.chain = digest::chain_numbers(self.chain, tag);
-        let outcome = if let Payload::Command(bytes) = payload {
+        let applied = if let Payload::Command(bytes) = payload {
             self.chain = digest::chain(self.chain, bytes.as_bytes());
-            Some(match Command::decode(bytes) {
-                Some(command) => self.kv.apply(index, command),
-                None => Outcome::refused("the entry is no command"),
+            Some(match Proposal::decode(bytes) {
+                Some(proposal) => self.take(id, proposal),
+                None => Applied::new(id, Outcome::refused("the entry is no proposal")),
             })
         } else {
             None
@@ -86,7 +97,52 @@ impl Machine {
             self.recent.pop_front();
         }
         self.recent.push_back(self.hash());
-        outcome
+        applied
+    }
+
+    fn take(&mut self, id: LogId, proposal: Proposal) -> Applied {
+        let Proposal { command, turn, at } = proposal;
+        self.sessions.advance(at.unwrap_or(0));
+        let Some(turn) = turn else {
+            return Applied::new(id, self.perform(id.index, command));
+        };
+        match self.sessions.begin(turn) {
+            Begun::New => {
+                let applied = Applied::new(id, self.perform(id.index, command));
+                self.sessions.finish(turn, applied.clone());
+                applied
+            }
+            Begun::Repeat(first) => Applied {
+                is_repeat: true,
+                ..first
+            },
+            Begun::Refused(outcome) => Applied::new(id, outcome),
+        }
+    }
+
+    fn perform(&mut self, index: Index, command: Command) -> Outcome {
+        match command {
+            Command::OpenSession { ttl_ms } => self.sessions.open(index, ttl_ms),
+            Command::KeepSession { session } => self.sessions.keep_alive(session),
+            Command::CloseSession { session } => self.sessions.close(session),
+            Command::ExpireSessions => self.sessions.expire(),
+            Command::Put { .. }
+            | Command::Delete { .. }
+            | Command::Cas { .. }
+            | Command::Append { .. }
+            | Command::Add { .. }
+            | Command::Transaction { .. } => self.kv.apply(index, command),
+        }
+    }
+
+    /// How late it is by the log: the highest stamp applied.
+    pub(crate) fn now(&self) -> LogTime {
+        self.sessions.now()
+    }
+
+    /// True where a session has been silent for too long by then; an entry should end it.
+    pub(crate) fn has_silent_session(&self, now: LogTime) -> bool {
+        self.sessions.is_any_over(now)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Versioned> {
@@ -113,6 +169,7 @@ impl Machine {
             index: self.index,
             chain: Digest(self.chain),
             state: Digest(self.kv.hash()),
+            sessions: Digest(self.sessions.hash()),
         }
     }
 
@@ -132,13 +189,15 @@ impl Machine {
             index,
             chain,
             state,
+            sessions,
         } = self.hash();
-        let keys = Cow::Borrowed(self.kv.keys());
         let image = Image {
             index,
             chain,
             state,
-            keys,
+            sessions,
+            keys: Cow::Borrowed(self.kv.keys()),
+            session_table: Cow::Borrowed(&self.sessions),
         };
         let bytes = serde_json::to_vec(&image).expect("JSON values can be written as JSON");
         Opaque::from(bytes)
@@ -148,16 +207,34 @@ impl Machine {
     pub(crate) fn decode(state: &Opaque) -> Result<Self, StateError> {
         let image: Image<'_> = serde_json::from_slice(state.as_bytes())?;
         let kv = Kv::from_keys(image.keys.into_owned());
-        let (told, found) = (image.state, Digest(kv.hash()));
-        if told != found {
-            return Err(StateError::Hash { told, found });
+        let mut sessions = image.session_table.into_owned();
+        sessions.rehash();
+        for (what, told, found) in [
+            ("keys", image.state, kv.hash()),
+            ("sessions", image.sessions, sessions.hash()),
+        ] {
+            let found = Digest(found);
+            if told != found {
+                return Err(StateError::Hash { what, told, found });
+            }
         }
         Ok(Self {
             kv,
+            sessions,
             index: image.index,
             chain: image.chain.0,
             recent: VecDeque::new(),
         })
+    }
+}
+
+impl Applied {
+    fn new(id: LogId, outcome: Outcome) -> Self {
+        Self {
+            id,
+            outcome,
+            is_repeat: false,
+        }
     }
 }
 
@@ -174,7 +251,45 @@ mod tests {
             value,
             prev: false,
         };
-        Payload::Command(command.encode())
+        Payload::Command(Proposal::from(command).encode())
+    }
+
+    /// A proposal of a session, stamped with the time.
+    fn in_session(command: Command, turn: Option<Turn>, at: LogTime) -> Payload {
+        let at = Some(at);
+        Payload::Command(Proposal { command, turn, at }.encode())
+    }
+
+    #[test]
+    fn a_repeat_in_a_session_changes_nothing_also_after_a_snapshot() {
+        let add = Command::Add {
+            key: "n".to_owned(),
+            delta: 5,
+        };
+        let mut machine = Machine::default();
+        let open = Command::OpenSession { ttl_ms: 100 };
+        let opened = machine.apply(LogId::new(1, 1), &in_session(open, None, 10));
+        assert_eq!(opened.unwrap().outcome, Outcome::Session { id: 1 });
+        let turn = Some(Turn {
+            session: 1,
+            seq: 1,
+            acked_below: 0,
+        });
+        let request = in_session(add, turn, 20);
+        let first = machine.apply(LogId::new(1, 2), &request).unwrap();
+        let mut machine = Machine::decode(&machine.encode()).unwrap();
+        let state = machine.hash().state;
+        let second = machine.apply(LogId::new(2, 3), &request).unwrap();
+        assert!(second.is_repeat && !first.is_repeat);
+        assert_eq!((second.id, second.outcome), (first.id, first.outcome));
+        assert_eq!(machine.hash().state, state);
+        let expire = in_session(Command::ExpireSessions, None, 120);
+        machine.apply(LogId::new(2, 4), &expire);
+        let late = machine.apply(LogId::new(2, 5), &request).unwrap();
+        assert_eq!(
+            (late.outcome, machine.hash().state),
+            (Outcome::NoSession, state)
+        );
     }
 
     #[test]

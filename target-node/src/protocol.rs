@@ -10,6 +10,8 @@
 //! | `POST /v1/kv/add` | [`AddRequest`] | [`AddResponse`] |
 //! | `POST /v1/txn` | [`TransactionRequest`] | [`TransactionResponse`] |
 //! | `POST /v1/dump` | [`DumpRequest`] | [`DumpResponse`] |
+//! | `POST /v1/session/open` | [`OpenSessionRequest`] | [`SessionResponse`] |
+//! | `POST /v1/session/keepalive`, `/close` | [`SessionRequest`] | [`SessionResponse`] |
 //! | `GET /v1/status` | – | [`Status`] |
 //! | `GET /v1/hash?index=N` | – | [`StateHash`], of what this node has applied |
 //! | `GET /v1/log?from=N&to=N` | – | [`LogResponse`], 1000 entries at most |
@@ -18,9 +20,13 @@
 //! *definite* means that the request was not applied and never will be. A compare-and-set that
 //! found another value, or a transaction whose guards did not hold, is not an error but an
 //! observation, and comes with 200.
+//!
+//! Every write takes a `session` ([`SessionTurn`]); without one, a write that is sent twice may be
+//! applied twice.
 
 mod error;
 mod kv;
+mod session;
 mod status;
 mod transaction;
 
@@ -32,6 +38,7 @@ pub use kv::{
     DeleteRequest, DeleteResponse, DumpRequest, DumpResponse, DumpedKey, GetRequest, GetResponse,
     PutRequest, PutResponse,
 };
+pub use session::{OpenSessionRequest, SessionRequest, SessionResponse, SessionTurn};
 pub use status::{Digest, LogResponse, LoggedEntry, Modes, Role, StateHash, Status};
 pub use transaction::{
     Compare, Guard, GuardTarget, MicroOp, TransactionRequest, TransactionResponse,
@@ -55,4 +62,16 @@ pub struct Meta {
     /// The leader as this node knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<NodeId>,
+    /// True where the write had been applied before, in its session, and this is the answer of
+    /// then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub session_dup: bool,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`gateway`] | the way from a request to the driver and back |
 //! | [`keys`] | reads, writes and transactions |
+//! | [`session`] | sessions |
 //! | [`view`] | what the node tells about itself |
 
 #![allow(
@@ -16,6 +17,7 @@
 
 mod gateway;
 mod keys;
+mod session;
 mod view;
 
 use axum::Router;
@@ -49,6 +51,7 @@ pub(crate) async fn serve(
 fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(keys::routes())
+        .merge(session::routes())
         .merge(view::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)

@@ -15,6 +15,8 @@ mod machine;
 mod process;
 #[path = "cluster/refusal.rs"]
 mod refusal;
+#[path = "cluster/session.rs"]
+mod session;
 #[path = "cluster/snapshot.rs"]
 mod snapshot;
 

@@ -124,7 +124,7 @@ impl Client for RaftClient {
                     let request = PutRequest {
                         key: register(*key),
                         value: json!(value),
-                        prev: false,
+                        ..PutRequest::default()
                     };
                     let done = |answer: PutResponse| Some((Ret::Written, answer.meta));
                     self.ask("put", &request, done).await
@@ -133,8 +133,8 @@ impl Client for RaftClient {
                     let request = CasRequest {
                         key: register(*key),
                         expect: expect.map(Value::from),
-                        expect_version: None,
                         value: json!(new),
+                        ..CasRequest::default()
                     };
                     let done =
                         |answer: CasResponse| Some((Ret::Swapped(answer.succeeded), answer.meta));
@@ -144,7 +144,7 @@ impl Client for RaftClient {
                     let request = AppendRequest {
                         key: SET.to_owned(),
                         element: json!(element),
-                        list: false,
+                        ..AppendRequest::default()
                     };
                     let done = |answer: AppendResponse| Some((Ret::Added, answer.meta));
                     self.ask("append", &request, done).await

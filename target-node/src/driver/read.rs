@@ -94,6 +94,7 @@ impl Driver {
             index: self.machine.index(),
             applied: self.machine.index(),
             leader: self.parts.raft.leader(),
+            session_dup: false,
         };
         match look {
             Look::Key { key, reply } => {

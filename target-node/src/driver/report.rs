@@ -27,6 +27,7 @@ impl Driver {
             }
             Event::BecameLeader { term, last } => {
                 console.say(format_args!("leads term {term}, log ends at {last}"));
+                self.start_log_clock();
             }
             Event::BecameFollower { term } => {
                 console.say(format_args!("steps down in term {term}"));

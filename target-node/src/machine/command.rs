@@ -1,12 +1,52 @@
-//! Commands as they stand in the log, and what they come to.
+//! Proposals as they stand in the log, and what they come to.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::session::{LogTime, SessionId, Turn};
 use crate::protocol::{Guard, MicroOp};
-use crate::raft::Opaque;
+use crate::raft::{LogId, Opaque};
 
-/// One change, as it stands in the log: JSON, so that a person can read a log.
+/// What an entry asks for, as it stands in the log: JSON, so that a person can read a log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Proposal {
+    pub(crate) command: Command,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) turn: Option<Turn>,
+    /// How late it is, where that matters: the leader says it when it appends the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<LogTime>,
+}
+
+impl From<Command> for Proposal {
+    fn from(command: Command) -> Self {
+        Self {
+            command,
+            turn: None,
+            at: None,
+        }
+    }
+}
+
+impl Proposal {
+    pub(crate) fn encode(&self) -> Opaque {
+        let bytes = serde_json::to_vec(self).expect("JSON values can be written as JSON");
+        Opaque::from(bytes)
+    }
+
+    /// The proposal; none where the bytes are none of this version.
+    pub(crate) fn decode(bytes: &Opaque) -> Option<Self> {
+        serde_json::from_slice(bytes.as_bytes()).ok()
+    }
+
+    /// True where the leader has to say how late it is.
+    pub(crate) fn needs_time(&self) -> bool {
+        self.turn.is_some() || self.command.is_about_sessions()
+    }
+}
+
+/// One change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Command {
@@ -49,6 +89,14 @@ pub(crate) enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         otherwise: Vec<MicroOp>,
     },
+    /// Open a session, named by the entry's index.
+    OpenSession { ttl_ms: u64 },
+    /// The client of the session lives.
+    KeepSession { session: SessionId },
+    /// The client needs the session no more.
+    CloseSession { session: SessionId },
+    /// End the sessions that have been silent for too long.
+    ExpireSessions,
 }
 
 /// What a compare-and-set expects.
@@ -72,15 +120,32 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Command {
-    pub(crate) fn encode(&self) -> Opaque {
-        let bytes = serde_json::to_vec(self).expect("JSON values can be written as JSON");
-        Opaque::from(bytes)
+    fn is_about_sessions(&self) -> bool {
+        match self {
+            Self::OpenSession { .. }
+            | Self::KeepSession { .. }
+            | Self::CloseSession { .. }
+            | Self::ExpireSessions => true,
+            Self::Put { .. }
+            | Self::Delete { .. }
+            | Self::Cas { .. }
+            | Self::Append { .. }
+            | Self::Add { .. }
+            | Self::Transaction { .. } => false,
+        }
     }
+}
 
-    /// The command; none where the bytes are no command of this version.
-    pub(crate) fn decode(bytes: &Opaque) -> Option<Self> {
-        serde_json::from_slice(bytes.as_bytes()).ok()
-    }
+/// A proposal that was applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Applied {
+    /// The entry: of a repeated one the first that carried it.
+    pub(crate) id: LogId,
+    /// What it came to.
+    pub(crate) outcome: Outcome,
+    /// True where it was applied before, and this is the answer of then.
+    #[serde(default)]
+    pub(crate) is_repeat: bool,
 }
 
 /// What a command came to.
@@ -116,6 +181,14 @@ pub(crate) enum Outcome {
     Add { value: i64 },
     /// Whether the guards held, and what was then done.
     Transaction { succeeded: bool, ops: Vec<MicroOp> },
+    /// The session is there, or was until now.
+    Session { id: SessionId },
+    /// So many sessions have ended.
+    Expired { count: u64 },
+    /// There is no such session, or no more; nothing was done.
+    NoSession,
+    /// The client has said that it has the answer, so it was forgotten; nothing was done.
+    SeqTooOld { acked_below: u64 },
     /// The command could not be applied to this state, on no node, and changed nothing.
     Refused { reason: String },
 }
@@ -135,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_survives_the_log_and_other_bytes_are_no_command() {
+    fn a_proposal_survives_the_log_and_other_bytes_are_none() {
         let commands = [
             Command::Cas {
                 key: "k".to_owned(),
@@ -155,10 +228,19 @@ mod tests {
                 }],
                 otherwise: Vec::new(),
             },
+            Command::ExpireSessions,
         ];
         for command in commands {
-            assert_eq!(Command::decode(&command.encode()), Some(command));
+            let mut proposal = Proposal::from(command);
+            assert_eq!(Proposal::decode(&proposal.encode()), Some(proposal.clone()));
+            proposal.at = Some(9);
+            proposal.turn = Some(Turn {
+                session: 3,
+                seq: 2,
+                acked_below: 1,
+            });
+            assert_eq!(Proposal::decode(&proposal.encode()), Some(proposal));
         }
-        assert_eq!(Command::decode(&Opaque::from(&b"{}"[..])), None);
+        assert_eq!(Proposal::decode(&Opaque::from(&b"{}"[..])), None);
     }
 }

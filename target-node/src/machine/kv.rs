@@ -114,6 +114,12 @@ impl Kv {
                 then,
                 otherwise,
             } => self.transact(index, &guards, then, otherwise),
+            Command::OpenSession { .. }
+            | Command::KeepSession { .. }
+            | Command::CloseSession { .. }
+            | Command::ExpireSessions => {
+                unreachable!("the machine gives sessions what is theirs")
+            }
         }
     }
 

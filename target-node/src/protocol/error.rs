@@ -61,6 +61,10 @@ pub enum ErrorCode {
     Starting,
     /// Another entry was committed at the request's index: it can never be applied. Definite.
     Superseded,
+    /// There is no such session, or no more. Definite for the first attempt only.
+    SessionUnknown,
+    /// The client said that it has the answer to this number. Definite for the first attempt only.
+    SeqTooOld,
     /// No result in time. Indefinite for writes.
     Timeout,
     /// The node lost its leadership with the request in its log. Indefinite.

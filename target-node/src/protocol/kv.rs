@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Meta;
+use super::{Meta, SessionTurn, is_false};
 
 /// How a read is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct PutRequest {
     /// Whether the answer should tell what it held before.
     #[serde(default, skip_serializing_if = "is_false")]
     pub prev: bool,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// A key was set.
@@ -80,6 +83,9 @@ pub struct DeleteRequest {
     /// Whether the answer should tell what it held before.
     #[serde(default, skip_serializing_if = "is_false")]
     pub prev: bool,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// A key is absent now.
@@ -109,6 +115,9 @@ pub struct CasRequest {
     pub expect_version: Option<u64>,
     /// Its new value: any JSON but `null`.
     pub value: Value,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// The outcome of a compare-and-set; finding another value is an outcome too.
@@ -134,6 +143,9 @@ pub struct AppendRequest {
     /// Whether the answer should have the whole list.
     #[serde(default, skip_serializing_if = "is_false")]
     pub list: bool,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// An element was put at the end of a list.
@@ -156,6 +168,9 @@ pub struct AddRequest {
     pub key: String,
     /// How much; less than 0 to take away.
     pub delta: i64,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// A number was added.
@@ -201,12 +216,4 @@ pub struct DumpedKey {
     pub mod_index: u64,
     /// How often it was changed since it came to be.
     pub version: u64,
-}
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

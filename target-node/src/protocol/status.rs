@@ -90,7 +90,11 @@ pub struct StateHash {
     /// Of all entries up to it, in order.
     pub chain: Digest,
     /// Of all keys, with all that is kept of them.
+    #[serde(rename = "state_hash")]
     pub state: Digest,
+    /// Of all sessions, with the answers they keep, and the time of the log.
+    #[serde(rename = "sessions_hash")]
+    pub sessions: Digest,
 }
 
 /// A hash: 16 hexadecimal digits in JSON, whose numbers are not exact everywhere.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Meta;
+use super::{Meta, SessionTurn};
 
 /// Several operations as one: all of them at one place in the log, or none.
 ///
@@ -21,6 +21,9 @@ pub struct TransactionRequest {
     /// What to do otherwise.
     #[serde(default, rename = "else", skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Vec<MicroOp>,
+    /// Its place in a session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTurn>,
 }
 
 /// What a transaction came to. Guards that do not hold are an outcome, not an error.

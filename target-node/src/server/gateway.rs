@@ -14,9 +14,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::driver::{Beacon, Look, Request, Written};
-use crate::machine::{Command, Outcome};
-use crate::protocol::{Consistency, ErrorBody, ErrorCode, ErrorInfo, Meta, NodeId, Stage};
+use crate::driver::{Beacon, Look, Request};
+use crate::machine::{Applied, Command, Outcome, Proposal, Turn};
+use crate::protocol::{
+    Consistency, ErrorBody, ErrorCode, ErrorInfo, Meta, NodeId, SessionTurn, Stage,
+};
 
 /// How long a client waits for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,38 +86,93 @@ impl Gateway {
     }
 
     /// Has a command replicated and applied.
-    pub(super) async fn write(&self, command: Command) -> Result<(Meta, Outcome), Failure> {
+    pub(super) async fn write(
+        &self,
+        command: Command,
+        session: Option<SessionTurn>,
+    ) -> Result<(Meta, Outcome), Failure> {
+        let turn = session.map(|turn| self.turn(turn)).transpose()?;
+        let proposal = Proposal {
+            turn,
+            ..Proposal::from(command)
+        };
         let (reply, answer) = oneshot::channel();
-        self.submit(Request::Write { command, reply })?;
-        let standing = || self.beacon.standing();
-        let Written { id, outcome } = match timeout(REQUEST_TIMEOUT, answer).await {
+        self.submit(Request::Write { proposal, reply })?;
+        let unknown = |code, message: &str| {
+            let standing = self.beacon.standing();
+            Failure::from(standing.error(code, Stage::Unknown, message))
+        };
+        let applied = match timeout(REQUEST_TIMEOUT, answer).await {
             Ok(Ok(result)) => result?,
-            Ok(Err(_)) => {
-                let message = "the node is stopping";
-                return Err(standing()
-                    .error(ErrorCode::ShuttingDown, Stage::Unknown, message)
-                    .into());
-            }
+            Ok(Err(_)) => return Err(unknown(ErrorCode::ShuttingDown, "the node is stopping")),
             Err(_) => {
                 let message = "the write was not committed in time, and may yet be";
-                return Err(standing()
-                    .error(ErrorCode::Timeout, Stage::Unknown, message)
-                    .into());
+                return Err(unknown(ErrorCode::Timeout, message));
             }
         };
-        if let Outcome::Refused { reason } = outcome {
-            return Err(standing()
-                .error(ErrorCode::Invalid, Stage::Applied, reason)
-                .into());
+        self.settle(applied, session)
+    }
+
+    fn turn(&self, turn: SessionTurn) -> Result<Turn, Failure> {
+        let SessionTurn {
+            id,
+            seq,
+            acked_below,
+            ..
+        } = turn;
+        if acked_below > seq {
+            let message = format!("acked_below {acked_below} is above seq {seq}");
+            return Err(self.error(ErrorCode::Invalid, message));
         }
-        let meta = Meta {
-            node: self.node,
-            term: id.term,
-            index: id.index,
-            applied: self.beacon.applied(),
-            leader: standing().leader,
+        Ok(Turn {
+            session: id,
+            seq,
+            acked_below,
+        })
+    }
+
+    /// What an applied command tells its client.
+    fn settle(
+        &self,
+        applied: Applied,
+        session: Option<SessionTurn>,
+    ) -> Result<(Meta, Outcome), Failure> {
+        let Applied {
+            id,
+            outcome,
+            is_repeat,
+        } = applied;
+        let standing = self.beacon.standing();
+        let leader = standing.leader;
+        let refused = |code, message: String| standing.error(code, Stage::Applied, message);
+        // An earlier attempt may have been applied while the session was known.
+        let forgotten = |code, message| ErrorInfo {
+            definite: !session.is_some_and(|turn| turn.retry),
+            ..refused(code, message)
         };
-        Ok((meta, outcome))
+        let error = match outcome {
+            Outcome::Refused { reason } => refused(ErrorCode::Invalid, reason),
+            Outcome::NoSession => {
+                let message = "there is no such session: it ended, or never was; open another";
+                forgotten(ErrorCode::SessionUnknown, message.to_owned())
+            }
+            Outcome::SeqTooOld { acked_below } => {
+                let message = format!("the client has told that it has all below {acked_below}");
+                forgotten(ErrorCode::SeqTooOld, message)
+            }
+            outcome => {
+                let meta = Meta {
+                    node: self.node,
+                    term: id.term,
+                    index: id.index,
+                    applied: self.beacon.applied(),
+                    leader,
+                    session_dup: is_repeat,
+                };
+                return Ok((meta, outcome));
+            }
+        };
+        Err(error.into())
     }
 
     /// Has something looked at, as fresh as asked for.

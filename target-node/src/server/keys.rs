@@ -48,10 +48,18 @@ async fn dump(State(gateway): State<Gateway>, body: Body) -> Answer<DumpResponse
 }
 
 async fn put(State(gateway): State<Gateway>, body: Body) -> Answer<PutResponse> {
-    let PutRequest { key, value, prev } = gateway.parse(body)?;
+    let PutRequest {
+        key,
+        value,
+        prev,
+        session,
+    } = gateway.parse(body)?;
     gateway.check_key(&key)?;
     gateway.check_value("value", &value)?;
-    match gateway.write(Command::Put { key, value, prev }).await? {
+    match gateway
+        .write(Command::Put { key, value, prev }, session)
+        .await?
+    {
         (meta, Outcome::Put { version, prev }) => Ok(Json(PutResponse {
             version,
             prev,
@@ -62,9 +70,12 @@ async fn put(State(gateway): State<Gateway>, body: Body) -> Answer<PutResponse> 
 }
 
 async fn delete(State(gateway): State<Gateway>, body: Body) -> Answer<DeleteResponse> {
-    let DeleteRequest { key, prev } = gateway.parse(body)?;
+    let DeleteRequest { key, prev, session } = gateway.parse(body)?;
     gateway.check_key(&key)?;
-    match gateway.write(Command::Delete { key, prev }).await? {
+    match gateway
+        .write(Command::Delete { key, prev }, session)
+        .await?
+    {
         (meta, Outcome::Delete { deleted, prev }) => Ok(Json(DeleteResponse {
             deleted,
             prev,
@@ -87,8 +98,9 @@ async fn cas(State(gateway): State<Gateway>, body: Body) -> Answer<CasResponse> 
             return Err(gateway.error(ErrorCode::Invalid, message));
         }
     };
-    let (key, value) = (request.key, request.value);
-    match gateway.write(Command::Cas { key, expect, value }).await? {
+    let (key, value, session) = (request.key, request.value, request.session);
+    let command = Command::Cas { key, expect, value };
+    match gateway.write(command, session).await? {
         (meta, Outcome::Cas { succeeded, current }) => Ok(Json(CasResponse {
             succeeded,
             current,
@@ -99,7 +111,12 @@ async fn cas(State(gateway): State<Gateway>, body: Body) -> Answer<CasResponse> 
 }
 
 async fn append(State(gateway): State<Gateway>, body: Body) -> Answer<AppendResponse> {
-    let AppendRequest { key, element, list } = gateway.parse(body)?;
+    let AppendRequest {
+        key,
+        element,
+        list,
+        session,
+    } = gateway.parse(body)?;
     gateway.check_key(&key)?;
     gateway.check_value("element", &element)?;
     match gateway
@@ -112,9 +129,13 @@ async fn append(State(gateway): State<Gateway>, body: Body) -> Answer<AppendResp
 }
 
 async fn add(State(gateway): State<Gateway>, body: Body) -> Answer<AddResponse> {
-    let AddRequest { key, delta } = gateway.parse(body)?;
+    let AddRequest {
+        key,
+        delta,
+        session,
+    } = gateway.parse(body)?;
     gateway.check_key(&key)?;
-    match gateway.write(Command::Add { key, delta }).await? {
+    match gateway.write(Command::Add { key, delta }, session).await? {
         (meta, Outcome::Add { value }) => Ok(Json(AddResponse { value, meta })),
         (_, other) => Err(gateway.unexpected(&other)),
     }
@@ -127,13 +148,14 @@ async fn transact(State(gateway): State<Gateway>, body: Body) -> Answer<Transact
         guards,
         then,
         otherwise,
+        session,
     } = request;
     let command = Command::Transaction {
         guards,
         then,
         otherwise,
     };
-    match gateway.write(command).await? {
+    match gateway.write(command, session).await? {
         (meta, Outcome::Transaction { succeeded, ops }) => Ok(Json(TransactionResponse {
             succeeded,
             ops,

@@ -310,11 +310,15 @@ impl World {
 
     pub(super) fn apply(&mut self, id: NodeId, entry: &Entry) -> Result<(), Broken> {
         let node = self.node(id);
-        node.machine.apply(entry.id, &entry.payload);
+        let applied = node.machine.apply(entry.id, &entry.payload);
         let hash = node.machine.hash();
         self.invariants.applied(id, entry, hash)?;
+        self.check_once(id, entry)?;
         if self.node(id).waiting.remove(&entry.id.index) == Some(entry.id) {
             self.acknowledge(entry.id);
+            if let Some(applied) = applied {
+                self.answered(entry, &applied)?;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::client;
+use super::client::Repeater;
 use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
@@ -86,6 +86,7 @@ pub(super) struct World {
     pub(super) invariants: Invariants,
     pub(super) summary: Summary,
     pub(super) next_value: u64,
+    pub(super) repeater: Repeater,
     pub(super) is_healed: bool,
     pub(super) is_quiet: bool,
 }
@@ -121,6 +122,7 @@ impl World {
             invariants: Invariants::new(ids.len()),
             summary: Summary::default(),
             next_value: 0,
+            repeater: Repeater::default(),
             is_healed: false,
             is_quiet: false,
             rng,
@@ -239,7 +241,7 @@ impl World {
 
     pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
         self.next_value += 1;
-        let command = client::command(self.next_value, &mut self.rng).encode();
+        let command = self.proposal(self.next_value).encode();
         let is_early = self.plan.defects.has(Defect::AckOnAppend);
         let node = self.node(id);
         let proposed = node.raft.as_mut()?.propose(command).ok()?;

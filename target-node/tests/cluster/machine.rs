@@ -131,7 +131,7 @@ fn all_nodes_have_the_same_hashes_after_every_entry_also_after_a_restart() {
         .ok();
     assert_eq!(
         logged["entries"][0]["command"],
-        json!({"delete": {"key": "x"}})
+        json!({"command": {"delete": {"key": "x"}}})
     );
 
     cluster.kill(leader);
