@@ -17,13 +17,13 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Parts};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts};
 use crate::peer::{self, Links, Surroundings};
 use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
@@ -146,30 +146,32 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     };
     let beacon = Arc::new(Beacon::default());
     let parts = Parts {
-        raft,
         membership: membership.clone(),
         boot,
         defects: settings.defects,
         routing: settings.routing,
-        tick: settings.pace.tick,
         election_ticks: settings.pace.election_ticks,
         snapshot_entries: settings.snapshot_entries,
         modes: settings.modes(),
         console,
-        writer,
-        persisted,
-        links: Links::dial(&surroundings),
-        requests: request_queue,
-        peers: event_queue,
+        inbox: Inbox {
+            persisted,
+            peers: event_queue,
+            requests: request_queue,
+            tick: settings.pace.tick,
+        },
         beacon: Arc::clone(&beacon),
     };
+    let links = Links::dial(&surroundings);
     tokio::spawn(peer::listen(peers, surroundings));
     let gateway = Gateway {
         node: membership.id,
         requests,
         beacon,
     };
-    work(Driver::new(parts), clients, gateway, console).await
+    let (stop, stopped) = watch::channel(false);
+    let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
+    work(driver, stop, clients, gateway, console).await
 }
 
 /// Opens the data directory, and makes a core of what is in it.
@@ -213,7 +215,8 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
 
 /// Drives and serves until a signal comes or the driver ends.
 async fn work(
-    driver: Driver,
+    mut driver: JoinHandle<Result<(), DriverError>>,
+    stop: watch::Sender<bool>,
     clients: TcpListener,
     gateway: Gateway,
     console: Console,
@@ -228,9 +231,7 @@ async fn work(
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(server::serve(clients, gateway, stopped.clone()));
-    let mut driver = tokio::spawn(driver.run(stopped));
+    let server = tokio::spawn(server::serve(clients, gateway, stop.subscribe()));
     tokio::select! {
         end = &mut driver => return Ok(end??),
         _ = terminate.recv() => console.say(format_args!("stopping: SIGTERM")),

@@ -43,6 +43,34 @@ pub(crate) enum Parcel {
     Proposed { ticket: u64, result: Opaque },
 }
 
+impl Parcel {
+    /// Who claims to speak, where the parcel tells it.
+    fn speaker(&self) -> Option<NodeId> {
+        match self {
+            Self::Raft(message) => Some(message.from),
+            Self::Hello { .. } | Self::Propose { .. } | Self::Proposed { .. } => None,
+        }
+    }
+}
+
+/// A word between two cores, as a parcel.
+pub(crate) trait Envelope {
+    /// To whom.
+    fn to(&self) -> NodeId;
+    /// The parcel.
+    fn into_parcel(self) -> Parcel;
+}
+
+impl Envelope for Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::Raft(self)
+    }
+}
+
 /// What happened on the links, told to the driver.
 #[derive(Debug)]
 pub(crate) enum PeerEvent {

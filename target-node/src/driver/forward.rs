@@ -9,7 +9,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::{Driver, ReplicatedLog};
 use crate::machine::Applied;
 use crate::peer::Parcel;
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
@@ -37,14 +37,13 @@ impl Forwards {
     }
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// Sends a client's write to the leader.
     pub(super) fn forward(&mut self, leader: NodeId, command: Opaque, reply: Reply) {
         let ticket = self.forwards.next_ticket;
         if self
-            .parts
-            .links
-            .send(leader, Parcel::Propose { ticket, command })
+            .outbox
+            .post(leader, Parcel::Propose { ticket, command })
         {
             self.forwards.next_ticket += 1;
             self.forwards.waiting.insert(ticket, (leader, reply));
@@ -70,7 +69,7 @@ impl Driver {
         result: &Result<Applied, ErrorInfo>,
     ) {
         let json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
-        self.parts.links.send(
+        self.outbox.post(
             node,
             Parcel::Proposed {
                 ticket,

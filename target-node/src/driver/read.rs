@@ -5,7 +5,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::{Driver, ReplicatedLog};
 use crate::protocol::{
     Consistency, DumpResponse, DumpedKey, ErrorCode, ErrorInfo, GetResponse, Meta,
 };
@@ -53,7 +53,7 @@ pub(super) struct PendingReads {
     waiting: BTreeMap<u64, Vec<Look>>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn read(&mut self, consistency: Consistency, look: Look) {
         match consistency {
             Consistency::Local => self.look_up(look),
@@ -67,7 +67,7 @@ impl Driver {
             return;
         }
         let gathered = mem::take(&mut self.reads.gathered);
-        match self.parts.raft.read() {
+        match self.core.read() {
             Ok(name) => {
                 self.reads.waiting.insert(name, gathered);
             }
@@ -90,10 +90,10 @@ impl Driver {
     fn look_up(&self, look: Look) {
         let meta = Meta {
             node: self.parts.membership.id,
-            term: self.parts.raft.term(),
+            term: self.core.term(),
             index: self.machine.index(),
             applied: self.machine.index(),
-            leader: self.parts.raft.leader(),
+            leader: self.core.leader(),
             session_dup: false,
         };
         match look {
@@ -133,7 +133,7 @@ impl Driver {
         };
         let forgotten: Vec<_> = self.reads.waiting.extract_if(.., is_forgotten).collect();
         for (name, _) in forgotten {
-            self.parts.raft.cancel_read(name);
+            self.core.cancel_read(name);
         }
     }
 

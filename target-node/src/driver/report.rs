@@ -1,13 +1,13 @@
 //! What a node tells about itself: lines for people, and its status.
 
-use super::{Driver, Parts};
+use super::{Driver, Parts, ReplicatedLog};
 use crate::protocol::{self, ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
 use crate::raft::{Entry, Event, Index, Payload, Role};
 
 /// How many entries of the log one answer has at most.
 const LOGGED_MAX: u64 = 1000;
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn take_event(&mut self, event: Event) {
         let console = self.parts.console;
         match event {
@@ -52,7 +52,6 @@ impl Driver {
 
     pub(super) fn status(&self) -> Status {
         let Parts {
-            raft,
             membership,
             boot,
             defects,
@@ -60,26 +59,28 @@ impl Driver {
             console,
             ..
         } = &self.parts;
+        let core = &self.core;
+        let view = core.view();
         Status {
             id: membership.id,
             cluster: membership.cluster.clone(),
             boot: *boot,
             pid: std::process::id(),
-            role: match raft.role() {
+            role: match view.role {
                 Role::Follower => protocol::Role::Follower,
                 Role::PreCandidate => protocol::Role::PreCandidate,
                 Role::Candidate => protocol::Role::Candidate,
                 Role::Leader => protocol::Role::Leader,
             },
-            term: raft.term(),
-            vote: raft.vote(),
-            leader: raft.leader(),
-            commit: raft.commit(),
-            applied: raft.applied(),
+            term: core.term(),
+            vote: view.vote,
+            leader: core.leader(),
+            commit: view.commit,
+            applied: core.applied(),
             hash: self.machine.hash(),
-            last: raft.last().index,
-            first: raft.base().index + 1,
-            snapshot: raft.snapshot_index(),
+            last: view.last,
+            first: view.base + 1,
+            snapshot: core.snapshot_index(),
             voters: membership.addresses.keys().copied().collect(),
             defects: defects
                 .iter()
@@ -103,10 +104,9 @@ impl Driver {
     }
 
     pub(super) fn log(&self, from: Index, to: Index) -> LogResponse {
-        let raft = &self.parts.raft;
         let to = to.min(from.saturating_add(LOGGED_MAX - 1));
-        let applied = raft.applied();
-        let entries = raft.entries(from.max(raft.base().index + 1), to);
+        let applied = self.core.applied();
+        let entries = self.core.entries(from.max(self.core.view().base + 1), to);
         let tell = |entry: &Entry| {
             let (kind, command) = match &entry.payload {
                 Payload::Noop => ("noop", None),

@@ -5,7 +5,7 @@
 //! of wall clocks, never goes back, and stands still while nobody leads (Raft thesis, section
 //! 6.3, calls it a synchronised clock, and asks of it no more than this).
 
-use super::Driver;
+use super::{Driver, ReplicatedLog};
 use crate::machine::{Command, LogTime, Proposal};
 use crate::raft::{Index, Role};
 
@@ -21,7 +21,7 @@ pub(super) struct LogClock {
     expiry: Option<Index>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// This node begins to lead.
     pub(super) fn start_log_clock(&mut self) {
         self.log_clock = LogClock {
@@ -33,7 +33,7 @@ impl Driver {
     /// How late it is, as a leader says it.
     pub(super) fn log_time(&self) -> LogTime {
         let (time, tick) = self.log_clock.begin;
-        let tick_ms = u64::try_from(self.parts.tick.as_millis()).unwrap_or(u64::MAX);
+        let tick_ms = u64::try_from(self.parts.inbox.tick.as_millis()).unwrap_or(u64::MAX);
         let led = (self.now - tick).saturating_mul(tick_ms);
         // Time 0 is before the first session.
         time.saturating_add(led).max(self.machine.now()).max(1)
@@ -42,7 +42,7 @@ impl Driver {
     /// Ends sessions that were silent for too long, by an entry.
     pub(super) fn expire_sessions(&mut self) {
         let is_due = self.now.is_multiple_of(SWEEP_TICKS);
-        if !is_due || self.parts.raft.role() != Role::Leader {
+        if !is_due || self.core.view().role != Role::Leader {
             return;
         }
         let applied = self.machine.index();
@@ -55,7 +55,7 @@ impl Driver {
             at: Some(at),
             ..Proposal::from(Command::ExpireSessions)
         };
-        let proposed = self.parts.raft.propose(proposal.encode());
+        let proposed = self.core.propose(proposal.encode());
         self.log_clock.expiry = proposed.ok().map(|id| id.index);
     }
 }

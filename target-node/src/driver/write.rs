@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::waiter::{Fate, Waiters};
-use super::{Driver, Routing};
+use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
 use crate::machine::{Applied, Machine, Proposal};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
@@ -30,7 +30,7 @@ pub(super) struct Writes {
     speculation: Option<Machine>,
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// A client's write.
     pub(super) fn write(
         &mut self,
@@ -82,7 +82,7 @@ impl Driver {
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let Ok(id) = self.parts.raft.propose(proposal) else {
+        let Ok(id) = self.core.propose(proposal) else {
             let message = "this node does not lead";
             let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
@@ -97,13 +97,13 @@ impl Driver {
 
     /// The defect: what a new entry will come to, if everything before it is committed.
     fn speculate(&mut self, id: LogId) -> Applied {
-        let raft = &self.parts.raft;
+        let core = &self.core;
         let mut machine = match self.writes.speculation.take() {
             Some(machine) => machine,
             None => self.machine.clone(),
         };
         let mut applied = None;
-        for entry in raft.entries(machine.index() + 1, id.index) {
+        for entry in core.entries(machine.index() + 1, id.index) {
             applied = machine.apply(entry.id, &entry.payload);
         }
         self.writes.speculation = Some(machine);

@@ -136,9 +136,7 @@ impl Connection {
             if route != expected {
                 return Err(Refusal::Changed);
             }
-            if let Parcel::Raft(message) = &parcel
-                && message.from != peer
-            {
+            if parcel.speaker().is_some_and(|speaker| speaker != peer) {
                 return Err(Refusal::Changed);
             }
             let _ = self
