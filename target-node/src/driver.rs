@@ -40,6 +40,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::console::Console;
 use crate::defect::Defects;
@@ -74,7 +75,7 @@ pub(crate) enum Routing {
 pub(crate) enum Request {
     /// Look at the state.
     Read {
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         look: Look,
     },
     /// Change a key.
@@ -153,6 +154,8 @@ pub(crate) struct Parts {
     pub(crate) election_ticks: u32,
     /// How many entries are applied from one snapshot to the next.
     pub(crate) snapshot_entries: u64,
+    /// How a read is made that does not say how.
+    pub(crate) consistency: Consistency,
     pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) inbox: Inbox,
@@ -171,6 +174,7 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     log_clock: LogClock,
     /// Ticks since the start.
     now: u64,
+    started: Instant,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
@@ -186,6 +190,7 @@ impl<C: ReplicatedLog> Driver<C> {
             forwards,
             log_clock: LogClock::default(),
             now: 0,
+            started: Instant::now(),
         }
     }
 
@@ -195,6 +200,14 @@ impl<C: ReplicatedLog> Driver<C> {
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())
+    }
+
+    /// Tells the core what its clock says: one that is monotonic, and goes on while the process
+    /// does not.
+    fn observe(&mut self) {
+        let tick = self.parts.inbox.tick.as_micros();
+        let now = self.started.elapsed().as_micros() * 1000 / tick;
+        self.core.observe(u64::try_from(now).unwrap_or(u64::MAX));
     }
 
     fn publish_standing(&self) {
@@ -238,6 +251,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
                 parcel => {
                     if let Some(message) = C::message(parcel) {
+                        self.observe();
                         self.core.step(message);
                     }
                 }
@@ -264,6 +278,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn tick(&mut self) {
         self.now += 1;
+        self.observe();
         self.core.tick();
         self.expire_writes();
         self.expire_sessions();

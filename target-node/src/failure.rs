@@ -22,6 +22,7 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::Superseded
             | Self::SessionUnknown
             | Self::SeqTooOld => true,
@@ -45,6 +46,7 @@ impl ErrorCode {
             Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,

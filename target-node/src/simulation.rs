@@ -33,6 +33,8 @@ pub struct Plan {
     pub defects: Defects,
     /// Whether the client that sends again what it got no answer to says so, in a session.
     pub sessions: bool,
+    /// Clocks differ by more than a lease allows for.
+    pub clocks_drift: bool,
 }
 
 impl Default for Plan {
@@ -41,6 +43,7 @@ impl Default for Plan {
             ticks: 300,
             defects: Defects::NONE,
             sessions: true,
+            clocks_drift: false,
         }
     }
 }
@@ -66,6 +69,8 @@ pub struct Summary {
     pub installed: u64,
     /// Leaders that stepped down because they heard no majority.
     pub quorums_lost: u64,
+    /// Transfers of the leadership that began.
+    pub transfers: u64,
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.

@@ -9,6 +9,7 @@ use super::{Driver, ReplicatedLog};
 use crate::protocol::{
     Consistency, DumpResponse, DumpedKey, ErrorCode, ErrorInfo, GetResponse, Meta,
 };
+use crate::raft::ReadMode;
 
 /// How often reads that nobody waits for any more are looked for, in ticks.
 const SWEEP_TICKS: u64 = 100;
@@ -47,18 +48,22 @@ impl Look {
 /// Reads that wait for the core.
 #[derive(Debug, Default)]
 pub(super) struct PendingReads {
-    /// They came in this turn; the core will be asked once for all of them.
-    gathered: Vec<Look>,
+    /// They came in this turn; the core will be asked once for all of a kind.
+    gathered: Vec<(ReadMode, Look)>,
     /// By the core's name for them.
     waiting: BTreeMap<u64, Vec<Look>>,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
-    pub(super) fn read(&mut self, consistency: Consistency, look: Look) {
-        match consistency {
-            Consistency::Local => self.look_up(look),
-            Consistency::Linearizable => self.reads.gathered.push(look),
-        }
+    /// A client's read; one that does not say how it is to be made is made as the flag says.
+    pub(super) fn read(&mut self, consistency: Option<Consistency>, look: Look) {
+        let mode = match consistency.unwrap_or(self.parts.consistency) {
+            Consistency::Local => return self.look_up(look),
+            Consistency::Linearizable => ReadMode::Index,
+            Consistency::Lease => ReadMode::Lease,
+            Consistency::Log => ReadMode::Log,
+        };
+        self.reads.gathered.push((mode, look));
     }
 
     /// Asks the core about the reads of this turn.
@@ -66,13 +71,24 @@ impl<C: ReplicatedLog> Driver<C> {
         if self.reads.gathered.is_empty() {
             return;
         }
-        let gathered = mem::take(&mut self.reads.gathered);
-        match self.core.read() {
+        self.observe();
+        let mut gathered = mem::take(&mut self.reads.gathered);
+        for mode in [ReadMode::Index, ReadMode::Lease, ReadMode::Log] {
+            let reads = gathered.extract_if(.., |(wanted, _)| *wanted == mode);
+            let reads: Vec<Look> = reads.map(|(_, read)| read).collect();
+            if !reads.is_empty() {
+                self.begin(mode, reads);
+            }
+        }
+    }
+
+    fn begin(&mut self, mode: ReadMode, reads: Vec<Look>) {
+        match self.core.read(mode) {
             Ok(name) => {
-                self.reads.waiting.insert(name, gathered);
+                self.reads.waiting.insert(name, reads);
             }
             Err(no_leader) => {
-                for look in gathered {
+                for look in reads {
                     let message = no_leader.to_string();
                     look.refuse(self.standing().read_error(ErrorCode::NoLeader, message));
                 }
@@ -139,7 +155,8 @@ impl<C: ReplicatedLog> Driver<C> {
 
     pub(super) fn abandon_reads(&mut self) {
         let waiting = mem::take(&mut self.reads.waiting).into_values().flatten();
-        for look in waiting.chain(mem::take(&mut self.reads.gathered)) {
+        let gathered = mem::take(&mut self.reads.gathered).into_iter();
+        for look in waiting.chain(gathered.map(|(_, look)| look)) {
             let message = "the node is stopping";
             look.refuse(self.standing().read_error(ErrorCode::ShuttingDown, message));
         }

@@ -1,6 +1,5 @@
 //! Writes: from a request to an entry, and from a committed entry to its answer.
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::waiter::{Fate, Waiters};
@@ -8,7 +7,7 @@ use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
 use crate::machine::{Applied, Machine, Proposal};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
-use crate::raft::{Entry, LogId, Opaque};
+use crate::raft::{Entry, LogId, Opaque, ProposeError};
 
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
@@ -82,10 +81,16 @@ impl<C: ReplicatedLog> Driver<C> {
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let Ok(id) = self.core.propose(proposal) else {
-            let message = "this node does not lead";
-            let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
-            return self.complete(asker, Err(refusal));
+        let id = match self.core.propose(proposal) {
+            Ok(id) => id,
+            Err(refusal) => {
+                let code = match refusal {
+                    ProposeError::NotLeader { .. } => ErrorCode::NotLeader,
+                    ProposeError::Transferring { .. } => ErrorCode::TransferInProgress,
+                };
+                let refusal = standing.error(code, Stage::PreAppend, refusal.to_string());
+                return self.complete(asker, Err(refusal));
+            }
         };
         if self.parts.defects.has(Defect::AckOnAppend) {
             let applied = self.speculate(id);

@@ -49,6 +49,8 @@ pub enum Stage {
 pub enum ErrorCode {
     /// The request makes no sense: not JSON, an unknown field, a wrong type. Definite.
     Invalid,
+    /// This node is handing its leadership over. Definite.
+    TransferInProgress,
     /// The request is larger than this node takes. Definite.
     TooLarge,
     /// This node does not lead, and does not forward. Definite.

@@ -13,7 +13,12 @@ pub enum Consistency {
     /// that was asked answers from its own state once it has applied that far.
     #[default]
     Linearizable,
-    /// Whatever this node has applied: may be old.
+    /// The leader answers from its lease, if it has one, and confirms its leadership if not.
+    /// Linearizable as long as clocks keep the stated bound.
+    Lease,
+    /// The read waits for an entry of its own in the log.
+    Log,
+    /// Whatever this node has applied: may be old, and is not linearizable.
     Local,
 }
 
@@ -23,9 +28,9 @@ pub enum Consistency {
 pub struct GetRequest {
     /// The key.
     pub key: String,
-    /// How fresh the answer must be.
-    #[serde(default)]
-    pub consistency: Consistency,
+    /// How fresh the answer must be; left out: as the node was told with `--read-mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
 }
 
 /// What a key holds.
@@ -189,9 +194,9 @@ pub struct DumpRequest {
     /// How they begin; empty: all.
     #[serde(default)]
     pub prefix: String,
-    /// How fresh the answer must be.
-    #[serde(default)]
-    pub consistency: Consistency,
+    /// How fresh the answer must be; left out: as the node was told with `--read-mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
 }
 
 /// The keys, and the moment.

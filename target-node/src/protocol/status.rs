@@ -32,6 +32,9 @@ pub struct Modes {
     pub election_jitter: String,
     /// What it does with a write when another node leads: `forward` or `reject`.
     pub client_routing: String,
+    /// How it makes reads that do not say how: `linearizable`, `lease`, `log` or `local`.
+    #[serde(default)]
+    pub read_mode: String,
 }
 
 /// A node's view of itself and its cluster.

@@ -178,7 +178,7 @@ impl Gateway {
     /// Has something looked at, as fresh as asked for.
     pub(super) async fn read<T>(
         &self,
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         look: impl FnOnce(oneshot::Sender<Result<T, ErrorInfo>>) -> Look,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();

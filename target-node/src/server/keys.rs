@@ -119,10 +119,8 @@ async fn append(State(gateway): State<Gateway>, body: Body) -> Answer<AppendResp
     } = gateway.parse(body)?;
     gateway.check_key(&key)?;
     gateway.check_value("element", &element)?;
-    match gateway
-        .write(Command::Append { key, element, list })
-        .await?
-    {
+    let command = Command::Append { key, element, list };
+    match gateway.write(command, session).await? {
         (meta, Outcome::Append { length, list }) => Ok(Json(AppendResponse { length, list, meta })),
         (_, other) => Err(gateway.unexpected(&other)),
     }
