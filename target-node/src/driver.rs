@@ -66,6 +66,8 @@ pub(crate) use turn::Inbox;
 pub(crate) enum Routing {
     /// Sends it to the leader and passes on the answer.
     Forward,
+    /// Refuses it, and sends the client to the leader.
+    Redirect,
     /// Refuses it, and names the leader.
     Reject,
 }

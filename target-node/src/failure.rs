@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
+use crate::protocol::{ErrorCode, ErrorInfo, LeaderHint, NodeId, Stage};
 
 /// What a node knows of the cluster when it answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,7 +70,7 @@ impl Standing {
             definite,
             stage,
             message,
-            leader,
+            leader: leader.map(|id| LeaderHint { id, url: None }),
             term,
         }
     }

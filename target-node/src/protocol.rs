@@ -32,7 +32,7 @@ mod transaction;
 
 use serde::{Deserialize, Serialize};
 
-pub use error::{ErrorBody, ErrorCode, ErrorInfo, Stage};
+pub use error::{ErrorBody, ErrorCode, ErrorInfo, LeaderHint, Stage};
 pub use kv::{
     AddRequest, AddResponse, AppendRequest, AppendResponse, CasRequest, CasResponse, Consistency,
     DeleteRequest, DeleteResponse, DumpRequest, DumpResponse, DumpedKey, GetRequest, GetResponse,

@@ -21,15 +21,19 @@ mod session;
 mod view;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub(crate) use gateway::Gateway;
 
-use gateway::{BODY_BYTES_MAX, Failure};
+use crate::protocol::ErrorCode;
+use gateway::{BODY_BYTES_MAX, Failure, LeaderUrl};
 
 /// Serves until told to stop.
 pub(crate) async fn serve(
@@ -49,22 +53,40 @@ pub(crate) async fn serve(
 }
 
 fn router(gateway: Gateway) -> Router {
-    Router::new()
+    let mut router = Router::new()
         .merge(keys::routes())
         .merge(session::routes())
         .merge(view::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(gateway)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    if gateway.redirects {
+        router = router.layer(middleware::from_fn(redirect));
+    }
+    router.with_state(gateway)
+}
+
+/// Makes a redirection of a refusal that names the leader and where it is. The body stays.
+async fn redirect(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if let Some(LeaderUrl(url)) = response.extensions_mut().remove()
+        && let Ok(location) = HeaderValue::try_from(format!("{url}{path}"))
+    {
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 async fn unknown_route(State(gateway): State<Gateway>, uri: Uri) -> Failure {
     let message = format!("there is nothing at {}", uri.path());
-    Failure(StatusCode::NOT_FOUND, gateway.invalid(message))
+    let Failure(_, error) = gateway.error(ErrorCode::Invalid, message);
+    Failure(StatusCode::NOT_FOUND, error)
 }
 
 async fn unknown_method(State(gateway): State<Gateway>, method: Method, uri: Uri) -> Failure {
     let message = format!("{} does not take {method}", uri.path());
-    Failure(StatusCode::METHOD_NOT_ALLOWED, gateway.invalid(message))
+    let Failure(_, error) = gateway.error(ErrorCode::Invalid, message);
+    Failure(StatusCode::METHOD_NOT_ALLOWED, error)
 }

@@ -17,6 +17,8 @@ mod process;
 mod read;
 #[path = "cluster/refusal.rs"]
 mod refusal;
+#[path = "cluster/routing.rs"]
+mod routing;
 #[path = "cluster/session.rs"]
 mod session;
 #[path = "cluster/snapshot.rs"]
@@ -110,16 +112,6 @@ fn every_node_takes_writes_and_serves_fresh_reads() {
     );
     let absent = cas(3, Value::Null, 102);
     assert_eq!(absent["succeeded"], false);
-}
-
-#[test]
-fn a_node_that_does_not_forward_names_the_leader() {
-    let cluster = Cluster::start(3, &["--client-routing", "reject"]);
-    let (leader, follower) = (cluster.leader(), cluster.follower());
-    let refused = cluster.node(follower).put("x", &json!(1));
-    assert_eq!(refused.error(), (421, "NOT_LEADER", true));
-    assert_eq!(refused.body["error"]["leader"], leader);
-    assert!(cluster.node(follower).get("x").ok().get("value").is_none());
 }
 
 #[test]

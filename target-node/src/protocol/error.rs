@@ -24,9 +24,19 @@ pub struct ErrorInfo {
     pub message: String,
     /// Where to ask instead, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leader: Option<NodeId>,
+    pub leader: Option<LeaderHint>,
     /// The node's current term.
     pub term: u64,
+}
+
+/// Where to ask instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderHint {
+    /// The leader.
+    pub id: NodeId,
+    /// Where clients reach it: `http://HOST:PORT`, where this node has been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// How far a request had come when it failed.
@@ -53,7 +63,8 @@ pub enum ErrorCode {
     TransferInProgress,
     /// The request is larger than this node takes. Definite.
     TooLarge,
-    /// This node does not lead, and does not forward. Definite.
+    /// This node does not lead, and does not forward; with `--client-routing redirect` the answer
+    /// is a 307 with the leader's address. Definite.
     NotLeader,
     /// This node knows no leader. Definite.
     NoLeader,

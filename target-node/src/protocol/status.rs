@@ -30,7 +30,7 @@ pub struct Modes {
     pub check_quorum: bool,
     /// How its election time-outs are drawn: `etcd`, `sofa` or `none`.
     pub election_jitter: String,
-    /// What it does with a write when another node leads: `forward` or `reject`.
+    /// What it does with a write when another node leads: `forward`, `redirect` or `reject`.
     pub client_routing: String,
     /// How it makes reads that do not say how: `linearizable`, `lease`, `log` or `local`.
     #[serde(default)]

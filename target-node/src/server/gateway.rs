@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::driver::{Beacon, Look, Request};
 use crate::machine::{Applied, Command, Outcome, Proposal, Turn};
+use crate::peer::Directory;
 use crate::protocol::{
     Consistency, ErrorBody, ErrorCode, ErrorInfo, Meta, NodeId, SessionTurn, Stage,
 };
@@ -35,21 +36,31 @@ pub(crate) struct Gateway {
     pub(crate) node: NodeId,
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) beacon: Arc<Beacon>,
+    pub(crate) directory: Arc<Directory>,
+    /// Whether clients are sent to the leader.
+    pub(crate) redirects: bool,
 }
 
 /// An error on its way to a client.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) StatusCode, pub(super) ErrorInfo);
 
-impl From<ErrorInfo> for Failure {
-    fn from(error: ErrorInfo) -> Self {
-        Self(error.code.status(), error)
-    }
-}
+/// Where the leader is that a refusal names, for the layer that makes a redirection of it.
+#[derive(Clone, Debug)]
+pub(super) struct LeaderUrl(pub(super) String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+        let Self(status, error) = self;
+        let url = match (&error.code, &error.leader) {
+            (ErrorCode::NotLeader, Some(leader)) => leader.url.clone(),
+            _ => None,
+        };
+        let response = (status, Json(ErrorBody { error })).into_response();
+        match url {
+            Some(url) => (Extension(LeaderUrl(url)), response).into_response(),
+            None => response,
+        }
     }
 }
 
@@ -100,10 +111,10 @@ impl Gateway {
         self.submit(Request::Write { proposal, reply })?;
         let unknown = |code, message: &str| {
             let standing = self.beacon.standing();
-            Failure::from(standing.error(code, Stage::Unknown, message))
+            self.failure(standing.error(code, Stage::Unknown, message))
         };
         let applied = match timeout(REQUEST_TIMEOUT, answer).await {
-            Ok(Ok(result)) => result?,
+            Ok(Ok(result)) => result.map_err(|error| self.failure(error))?,
             Ok(Err(_)) => return Err(unknown(ErrorCode::ShuttingDown, "the node is stopping")),
             Err(_) => {
                 let message = "the write was not committed in time, and may yet be";
@@ -172,7 +183,7 @@ impl Gateway {
                 return Ok((meta, outcome));
             }
         };
-        Err(error.into())
+        Err(self.failure(error))
     }
 
     /// Has something looked at, as fresh as asked for.
@@ -185,7 +196,7 @@ impl Gateway {
         let look = look(reply);
         self.submit(Request::Read { consistency, look })?;
         match timeout(REQUEST_TIMEOUT, answer).await {
-            Ok(Ok(result)) => Ok(Json(result?)),
+            Ok(Ok(result)) => result.map(Json).map_err(|error| self.failure(error)),
             Ok(Err(_)) => Err(self.read_error(ErrorCode::ShuttingDown, "the node is stopping")),
             Err(_) => {
                 let message = "no leader confirmed the read in time";
@@ -218,29 +229,28 @@ impl Gateway {
             })
     }
 
+    /// An error as this node's clients are told of it: with the way to the leader, if known.
+    pub(super) fn failure(&self, mut error: ErrorInfo) -> Failure {
+        if let Some(leader) = &mut error.leader {
+            let client = self.directory.client(leader.id);
+            leader.url = client.map(|client| format!("http://{client}"));
+        }
+        Failure(error.code.status(), error)
+    }
+
     pub(super) fn error(&self, code: ErrorCode, message: impl Into<String>) -> Failure {
-        self.beacon
-            .standing()
-            .error(code, Stage::PreAppend, message)
-            .into()
+        let standing = self.beacon.standing();
+        self.failure(standing.error(code, Stage::PreAppend, message))
     }
 
     fn read_error(&self, code: ErrorCode, message: &str) -> Failure {
-        self.beacon.standing().read_error(code, message).into()
-    }
-
-    pub(super) fn invalid(&self, message: String) -> ErrorInfo {
-        self.beacon
-            .standing()
-            .error(ErrorCode::Invalid, Stage::PreAppend, message)
+        self.failure(self.beacon.standing().read_error(code, message))
     }
 
     /// The command was applied, and came to something that such a command cannot come to.
     pub(super) fn unexpected(&self, outcome: &Outcome) -> Failure {
         let message = format!("the command came to {outcome:?}");
-        self.beacon
-            .standing()
-            .error(ErrorCode::Internal, Stage::Applied, message)
-            .into()
+        let standing = self.beacon.standing();
+        self.failure(standing.error(ErrorCode::Internal, Stage::Applied, message))
     }
 }

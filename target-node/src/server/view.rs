@@ -36,7 +36,7 @@ async fn hash(
 ) -> Answer<StateHash> {
     let HashQuery { index } = gateway.query(query)?;
     let hash = gateway.ask(|reply| Request::Hash { index, reply }).await?;
-    Ok(Json(hash?))
+    hash.map(Json).map_err(|error| gateway.failure(error))
 }
 
 #[derive(Debug, Deserialize)]

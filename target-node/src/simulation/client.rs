@@ -163,9 +163,13 @@ fn transaction(key: String, value: Value) -> Command {
         value: None,
     };
     let (written, list) = ("k0".to_owned(), "list".to_owned());
-    let append = MicroOp::Append {
-        key: list,
-        element: value.clone(),
+    // Begins anew now and then: snapshots are small, and a key comes and goes.
+    let list = match value.as_u64() {
+        Some(number) if number % 8 == 0 => MicroOp::Delete { key: list },
+        _ => MicroOp::Append {
+            key: list,
+            element: value.clone(),
+        },
     };
     let write = MicroOp::Write {
         key: written,
@@ -175,7 +179,7 @@ fn transaction(key: String, value: Value) -> Command {
     let add = MicroOp::Add { key, delta: 1 };
     Command::Transaction {
         guards: Vec::new(),
-        then: vec![append, write, read("k0"), add, read("list")],
+        then: vec![list, write, read("k0"), add, read("list")],
         otherwise: Vec::new(),
     }
 }

@@ -93,7 +93,7 @@ impl World {
             check_quorum,
             leases,
             jitter,
-            chunk_bytes_max: 100,
+            chunk_bytes_max: 700,
             trailing_entries,
             defects,
             ..Config::new(id, voters)
