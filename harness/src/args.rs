@@ -86,6 +86,10 @@ pub(crate) struct RunArgs {
     /// Everything random is derived from it [default: a fresh one]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
+    /// End the faults and the clients as soon as a violation is certain; the rest goes on as if the
+    /// time were up
+    #[arg(long)]
+    pub(crate) stop_on_violation: bool,
     /// Switch a defect on in the target; repeatable. Without --workload and --nemesis it also
     /// chooses those that bring it to light
     #[arg(long = "defect", value_name = "NAME")]
@@ -230,6 +234,7 @@ impl RunArgs {
             op_timeout: self.op_timeout,
             recovery_bound: self.recovery_bound,
             seed: self.seed,
+            stop_on_violation: self.stop_on_violation.then_some(true),
             defects: (!self.defects.is_empty()).then(|| self.defects.clone()),
             node_binary: self.node_binary.clone(),
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),

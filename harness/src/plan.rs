@@ -61,6 +61,9 @@ pub(crate) struct Plan {
     pub(crate) recovery_bound: Span,
     /// Everything random is derived from it.
     pub(crate) seed: u64,
+    /// The main phase ends as soon as a violation is certain.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stop_on_violation: bool,
     /// Defects switched on in the target.
     pub(crate) defects: Vec<String>,
     /// The program to run as a node instead of the bundled one.
@@ -131,6 +134,10 @@ impl Plan {
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));
+        }
+        if self.stop_on_violation {
+            let when = "as soon as a violation is certain".to_owned();
+            lines.push(("stop", when));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

@@ -49,6 +49,7 @@ pub(crate) struct Draft {
     pub(crate) op_timeout: Option<Span>,
     pub(crate) recovery_bound: Option<Span>,
     pub(crate) seed: Option<u64>,
+    pub(crate) stop_on_violation: Option<bool>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
@@ -97,6 +98,12 @@ pub(crate) enum PlanError {
         /// Which workload.
         workload: WorkloadName,
     },
+    /// Nothing tells a violation of the workload before the end.
+    #[error(
+        "workload {0} is judged only at the end, so a run with it cannot stop on a violation; \
+         leave out stop_on_violation"
+    )]
+    Unwatched(WorkloadName),
     /// There is no such nemesis.
     #[error(transparent)]
     Nemesis(#[from] NemesisNameError),
@@ -192,6 +199,7 @@ impl Draft {
             op_timeout: self.op_timeout.or(other.op_timeout),
             recovery_bound: self.recovery_bound.or(other.recovery_bound),
             seed: self.seed.or(other.seed),
+            stop_on_violation: self.stop_on_violation.or(other.stop_on_violation),
             defects: self.defects.or(other.defects),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
@@ -270,6 +278,7 @@ impl Draft {
                 RECOVERY,
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
+            stop_on_violation: watched(self.stop_on_violation.unwrap_or(false), workload)?,
             defects,
             node_binary,
             node_flags,
@@ -277,6 +286,14 @@ impl Draft {
         };
         plan.schedule = schedule(&plan, self.fault)?;
         Ok(plan)
+    }
+}
+
+/// What is asked, if the workload can be judged while it goes on.
+fn watched(is_asked: bool, workload: WorkloadName) -> Result<bool, PlanError> {
+    match ordeal_workloads::workload(workload, 1).watch() {
+        None if is_asked => Err(PlanError::Unwatched(workload)),
+        _ => Ok(is_asked),
     }
 }
 
