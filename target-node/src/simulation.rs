@@ -30,6 +30,19 @@ pub struct Plan {
     pub ticks: u64,
     /// What is deliberately wrong in every node.
     pub defects: Defects,
+    /// What nodes keep their logs on.
+    pub disks: Disks,
+}
+
+/// What nodes keep their logs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// A model of a disk: by far the fastest, and what crashes leave is worse than real.
+    #[default]
+    Model,
+    /// The storage of the node itself, on a file system in memory that loses and tears whatever
+    /// was not synced.
+    Files,
 }
 
 impl Default for Plan {
@@ -37,6 +50,7 @@ impl Default for Plan {
         Self {
             ticks: 300,
             defects: Defects::NONE,
+            disks: Disks::default(),
         }
     }
 }
@@ -114,6 +128,9 @@ pub enum Invariant {
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
     Order,
+    /// After a crash a node's log is what it had synced, and perhaps a beginning of what it had
+    /// not.
+    Recovery,
     /// A read sees every write that was acknowledged before it began.
     FreshReads,
     /// An acknowledged write is in every log in the end.

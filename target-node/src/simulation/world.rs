@@ -198,7 +198,7 @@ impl World {
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
             Happening::Client => self.client(),
             Happening::Fault => {
-                self.fault();
+                self.fault()?;
                 Ok(())
             }
             Happening::Restart(id) => self.start(id),
@@ -272,9 +272,9 @@ impl World {
         self.rng.random_range(1..=size)
     }
 
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Result<(), Broken> {
         if self.is_healed {
-            return;
+            return Ok(());
         }
         let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
         self.schedule(pause, Happening::Fault);
@@ -285,13 +285,14 @@ impl World {
                 false => BTreeSet::from([self.any_node()]),
             };
             for id in victims {
-                self.crash(id);
+                self.crash(id)?;
                 let pause = self.rng.random_range(1..=20 * TICK);
                 self.schedule(pause, Happening::Restart(id));
             }
         } else {
             self.network.change(&mut self.rng);
         }
+        Ok(())
     }
 
     /// From here on the world is as Raft needs it to make progress: a message and a sync take
