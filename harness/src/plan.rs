@@ -60,6 +60,8 @@ pub(crate) struct Plan {
     /// The program to run as a node instead of the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_binary: Option<PathBuf>,
+    /// Further flags for every node, as the target's own command line spells them.
+    pub(crate) node_flags: Vec<String>,
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
@@ -114,6 +116,9 @@ impl Plan {
         if !self.defects.is_empty() {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
+        }
+        if !self.node_flags.is_empty() {
+            lines.push(("flags", self.node_flags.join(" ")));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

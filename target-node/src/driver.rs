@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::console::Console;
 use crate::defect::Defects;
@@ -73,7 +74,7 @@ pub(crate) enum Request {
     /// Read a key.
     Get {
         key: String,
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
     },
     /// Change a key.
@@ -130,6 +131,8 @@ pub(crate) struct Parts {
     pub(crate) election_ticks: u32,
     /// How many entries are applied from one snapshot to the next.
     pub(crate) snapshot_entries: u64,
+    /// How a read is made that does not say how.
+    pub(crate) consistency: Consistency,
     pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) inbox: Inbox,
@@ -147,6 +150,7 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     forwards: Forwards,
     /// Ticks since the start.
     now: u64,
+    started: Instant,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
@@ -161,6 +165,7 @@ impl<C: ReplicatedLog> Driver<C> {
             reads: PendingReads::default(),
             forwards,
             now: 0,
+            started: Instant::now(),
         }
     }
 
@@ -170,6 +175,14 @@ impl<C: ReplicatedLog> Driver<C> {
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())
+    }
+
+    /// Tells the core what its clock says: one that is monotonic, and goes on while the process
+    /// does not.
+    fn observe(&mut self) {
+        let tick = self.parts.inbox.tick.as_micros();
+        let now = self.started.elapsed().as_micros() * 1000 / tick;
+        self.core.observe(u64::try_from(now).unwrap_or(u64::MAX));
     }
 
     fn publish_standing(&self) {
@@ -213,6 +226,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
                 parcel => {
                     if let Some(message) = C::message(parcel) {
+                        self.observe();
                         self.core.step(message);
                     }
                 }
@@ -237,6 +251,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn tick(&mut self) {
         self.now += 1;
+        self.observe();
         self.core.tick();
         self.expire_writes();
         self.forget_reads();

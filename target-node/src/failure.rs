@@ -22,6 +22,7 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::Superseded => true,
             Self::Timeout
             | Self::LeadershipLost
@@ -42,6 +43,7 @@ impl ErrorCode {
             Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,

@@ -159,6 +159,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         routing: settings.routing,
         election_ticks: settings.pace.election_ticks,
         snapshot_entries: settings.snapshot_entries,
+        consistency: settings.consistency,
         modes: settings.modes(),
         console,
         inbox: Inbox {
@@ -274,6 +275,7 @@ fn announce(settings: &Settings, console: Console) {
         pre_vote,
         check_quorum,
         jitter,
+        consistency,
         snapshot_entries,
         snapshot_trailing,
         defects,
@@ -286,7 +288,7 @@ fn announce(settings: &Settings, console: Console) {
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
-         {snapshot_trailing} kept, routing {routing:?}, defects: {defects}",
+         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),

@@ -46,6 +46,7 @@ pub(crate) struct Draft {
     pub(crate) seed: Option<u64>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) node_binary: Option<PathBuf>,
+    pub(crate) node_flags: Option<Vec<String>>,
     /// The schedule, where it is not to be drawn.
     pub(crate) fault: Option<Vec<PlannedFault>>,
 }
@@ -183,6 +184,7 @@ impl Draft {
             seed: self.seed.or(other.seed),
             defects: self.defects.or(other.defects),
             node_binary: self.node_binary.or(other.node_binary),
+            node_flags: self.node_flags.or(other.node_flags),
             fault,
         }
     }
@@ -209,7 +211,7 @@ impl Draft {
         let recipe = defects.first().and_then(|defect| attack(defect));
         let workload = match &self.workload {
             Some(name) => name.parse()?,
-            None => recipe.map_or(WorkloadName::Register, |(workload, _)| workload),
+            None => recipe.map_or(WorkloadName::Register, |recipe| recipe.workload),
         };
         if !target.workloads().contains(&workload) {
             return Err(PlanError::Unserved {
@@ -219,9 +221,13 @@ impl Draft {
         }
         let nemesis = match &self.nemesis {
             Some(name) => name.parse()?,
-            None => recipe.map_or(Nemesis::Mixed, |(_, nemesis)| nemesis),
+            None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
+        let node_flags = self.node_flags.unwrap_or_else(|| {
+            let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
+            flags.iter().map(|&flag| flag.to_owned()).collect()
+        });
         let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
         let mut plan = Plan {
             format: FORMAT,
@@ -250,6 +256,7 @@ impl Draft {
             seed: self.seed.unwrap_or_else(fresh_seed),
             defects,
             node_binary,
+            node_flags,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
@@ -418,6 +425,11 @@ mod tests {
             plan_of("workload = 'register'").workload,
             WorkloadName::Register
         );
+        let hidden = plan("defects = ['no_log_check_in_vote']").unwrap();
+        assert_eq!(hidden.node_flags, ["--pre-vote=off", "--check-quorum=off"]);
+        assert_eq!(plan(&hidden.to_toml()).unwrap(), hidden);
+        let told = plan("defects = ['no_log_check_in_vote']\nnode_flags = []").unwrap();
+        assert!(told.node_flags.is_empty());
     }
 
     #[test]

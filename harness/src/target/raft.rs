@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use target_node::defect::Defect;
 use target_node::protocol::{
-    AppendRequest, AppendResponse, CasRequest, CasResponse, Consistency, ErrorBody, GetRequest,
-    GetResponse, Meta, PutRequest, PutResponse, Role, Status,
+    AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
+    Meta, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
@@ -65,6 +65,7 @@ impl Target for Raft {
                 .iter()
                 .map(|defect| format!("--defect={defect}")),
         );
+        args.extend(node.flags.iter().cloned());
         let program = node
             .binary
             .map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from);
@@ -173,7 +174,7 @@ impl RaftClient {
     async fn read(&self, key: &str, read: fn(Option<Value>) -> Option<Ret>) -> Completion {
         let request = GetRequest {
             key: key.to_owned(),
-            consistency: Consistency::Linearizable,
+            consistency: None,
         };
         let done = |answer: GetResponse| Some((read(answer.value)?, answer.meta));
         self.ask("get", &request, done).await
@@ -290,6 +291,7 @@ mod tests {
             data_dir: Path::new("/d"),
             seed: 7,
             defects: &["ack_on_append".to_owned()],
+            flags: &["--pre-vote=off".to_owned()],
             binary: None,
         };
         let program = Raft.command(&spec);
@@ -300,7 +302,10 @@ mod tests {
             args.contains("--peer=1=10.77.0.1:7000 --peer=2=10.77.0.2:7000"),
             "{args}"
         );
-        assert!(args.ends_with("--defect=ack_on_append"), "{args}");
+        assert!(
+            args.ends_with("--defect=ack_on_append --pre-vote=off"),
+            "{args}"
+        );
     }
 
     #[tokio::test]
