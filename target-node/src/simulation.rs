@@ -35,6 +35,19 @@ pub struct Plan {
     pub sessions: bool,
     /// Clocks differ by more than a lease allows for.
     pub clocks_drift: bool,
+    /// What nodes keep their logs on.
+    pub disks: Disks,
+}
+
+/// What nodes keep their logs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// A model of a disk: by far the fastest, and what crashes leave is worse than real.
+    #[default]
+    Model,
+    /// The storage of the node itself, on a file system in memory that loses and tears whatever
+    /// was not synced.
+    Files,
 }
 
 impl Default for Plan {
@@ -44,6 +57,7 @@ impl Default for Plan {
             defects: Defects::NONE,
             sessions: true,
             clocks_drift: false,
+            disks: Disks::default(),
         }
     }
 }
@@ -125,6 +139,9 @@ pub enum Invariant {
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
     Order,
+    /// After a crash a node's log is what it had synced, and perhaps a beginning of what it had
+    /// not.
+    Recovery,
     /// A read sees every write that was acknowledged before it began.
     FreshReads,
     /// What is sent again in a session is applied once, and answered each time with what it came to.

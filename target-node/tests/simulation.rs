@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe};
 
 use target_node::defect::{Defect, Defects};
-use target_node::simulation::{Invariant, Plan, Summary, Violation, run};
+use target_node::simulation::{Disks, Invariant, Plan, Summary, Violation, run};
 
 /// Runs a seed; a panic of the core names its seed.
 fn simulate(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
@@ -62,10 +62,36 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
 }
 
 #[test]
+fn the_storage_itself_keeps_every_invariant_on_a_disk_that_loses_what_was_not_synced() {
+    let plan = Plan {
+        disks: Disks::Files,
+        ..Plan::default()
+    };
+    let mut total = Summary::default();
+    for seed in seeds().take(150) {
+        match simulate(seed, &plan) {
+            Ok(summary) => {
+                total.crashes += summary.crashes;
+                total.compacted += summary.compacted;
+                total.installed += summary.installed;
+            }
+            Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
+        }
+    }
+    println!("{total:?}");
+    assert!(total.crashes > 0 && total.compacted > 0, "{total:?}");
+}
+
+#[test]
 fn a_seed_gives_the_same_run_twice() {
-    let plan = Plan::default();
-    for seed in 0..20 {
-        assert_eq!(simulate(seed, &plan), simulate(seed, &plan));
+    for disks in [Disks::Model, Disks::Files] {
+        let plan = Plan {
+            disks,
+            ..Plan::default()
+        };
+        for seed in 0..20 {
+            assert_eq!(simulate(seed, &plan), simulate(seed, &plan));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use super::disk::Disk;
 use super::network::Fate;
 use super::world::{Happening, Time, World};
-use super::{Broken, Invariant};
+use super::{Broken, Disks, Invariant};
 use crate::machine::Machine;
 use crate::raft::{
     BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Output, Raft, Role, Term,
@@ -66,6 +66,13 @@ impl Host {
     }
 }
 
+fn broken_recovery(id: NodeId, detail: &str) -> Broken {
+    Broken {
+        invariant: Invariant::Recovery,
+        detail: format!("node {id}: {detail}"),
+    }
+}
+
 impl World {
     /// Starts a node with what its disk holds; nothing where it runs.
     pub(super) fn start(&mut self, id: NodeId) -> Result<(), Broken> {
@@ -78,11 +85,17 @@ impl World {
         let is_purged = self.rng.random();
         let trailing_entries = self.rng.random_range(0..4);
         let defects = self.plan.defects;
+        let disks = self.plan.disks;
         let node = self.node(id);
         if node.raft.is_some() {
             return Ok(());
         }
         node.life += 1;
+        if node.life == 1 && disks == Disks::Files {
+            node.disk
+                .use_files(seed)
+                .map_err(|detail| broken_recovery(id, &detail))?;
+        }
         node.check_quorum = check_quorum;
         node.heard.clear();
         let config = Config {
@@ -142,18 +155,21 @@ impl World {
     }
 
     /// The process is gone, and with it what its disk had not synced, or part of that.
-    pub(super) fn crash(&mut self, id: NodeId) {
+    pub(super) fn crash(&mut self, id: NodeId) -> Result<(), Broken> {
         let kept = self.rng.random();
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         if node.raft.take().is_none() {
-            return;
+            return Ok(());
         }
-        node.disk.crash(kept);
+        node.disk
+            .crash(kept)
+            .map_err(|detail| broken_recovery(id, &detail))?;
         node.held.clear();
         node.waiting.clear();
         node.reads.clear();
         self.invariants.crashed(id);
         self.summary.crashes += 1;
+        Ok(())
     }
 
     pub(super) fn synced(&mut self, id: NodeId, life: u64, batch: BatchId) -> Result<(), Broken> {
@@ -164,7 +180,9 @@ impl World {
         if node.life != life {
             return Ok(());
         }
-        node.disk.sync(batch);
+        node.disk
+            .sync(batch)
+            .map_err(|detail| broken_recovery(id, &detail))?;
         node.durable = batch;
         raft.persisted(batch);
         let mut released = Vec::new();

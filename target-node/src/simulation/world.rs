@@ -227,7 +227,7 @@ impl World {
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
             Happening::Client => self.client(),
             Happening::Fault => {
-                self.fault();
+                self.fault()?;
                 Ok(())
             }
             Happening::Restart(id) => self.start(id),
@@ -310,17 +310,21 @@ impl World {
         self.rng.random_range(1..=size)
     }
 
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Result<(), Broken> {
         if self.is_healed {
-            return;
+            return Ok(());
         }
         let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
         self.schedule(pause, Happening::Fault);
         match self.rng.random_range(0..8) {
-            0 => return self.transfer(),
-            1 => return self.pause(),
-            _ => {}
+            0 => self.transfer(),
+            1 => self.pause(),
+            _ => return self.crash_or_cut(),
         }
+        Ok(())
+    }
+
+    fn crash_or_cut(&mut self) -> Result<(), Broken> {
         if self.rng.random_bool(self.weather.crash_share) {
             let everyone = self.rng.random_bool(0.1);
             let victims = match everyone {
@@ -328,13 +332,14 @@ impl World {
                 false => BTreeSet::from([self.any_node()]),
             };
             for id in victims {
-                self.crash(id);
+                self.crash(id)?;
                 let pause = self.rng.random_range(1..=20 * TICK);
                 self.schedule(pause, Happening::Restart(id));
             }
         } else {
             self.network.change(&mut self.rng);
         }
+        Ok(())
     }
 
     /// A leader is asked to hand over, to whomever.

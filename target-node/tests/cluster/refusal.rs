@@ -154,17 +154,17 @@ fn each_way_to_end_has_its_exit_code() {
     assert_eq!(run(&["--help"]).0, 0);
     assert_eq!(run(&["--id", "one"]).0, 64);
     let (code, message) = start(&taken, "test", data);
-    assert_eq!(code, 70, "{message}");
+    assert_eq!(code, 69, "{message}");
     let (code, message) = start(&client, "test", data);
     assert!(
-        code == 70 && message.contains("another process"),
+        code == 69 && message.contains("another process"),
         "{code} {message}"
     );
 
     assert_eq!(cluster.stop(1).code(), Some(0));
     let (code, message) = start(&client, "other", data);
     assert!(
-        code == 65 && message.contains("belongs to node 1"),
+        code == 66 && message.contains("belongs to node 1"),
         "{code} {message}"
     );
     let wal = cluster.data(1).join("wal/0000000000000001.wal");
