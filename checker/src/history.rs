@@ -146,6 +146,40 @@ impl<O, R> Operation<O, R> {
     }
 }
 
+/// How much of an operation is taken as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recall {
+    /// All that its client knows.
+    Known,
+    /// When it began; not whether or when it happened.
+    Begun,
+    /// Nothing but the question: it may have happened at any time, or never.
+    Forgotten,
+}
+
+impl<O, R> Operation<O, R> {
+    /// The same operation with only as much of it as that.
+    pub(crate) fn recalled(&self, recall: Recall) -> Operation<&O, &R> {
+        let outcome = match (&self.outcome, recall) {
+            (Outcome::Ok(ret), Recall::Known) => Outcome::Ok(ret),
+            (Outcome::Fail(reason), _) => Outcome::Fail(reason.clone()),
+            _ => Outcome::Info(Reason::default()),
+        };
+        let invoked = match recall {
+            Recall::Forgotten => Time(0),
+            Recall::Known | Recall::Begun => self.invoked,
+        };
+        Operation {
+            id: self.id,
+            process: self.process,
+            op: &self.op,
+            invoked,
+            completed: self.completed,
+            outcome,
+        }
+    }
+}
+
 /// Operations in order of invocation, well-formed by construction.
 ///
 /// Every process has at most one operation open at a time, time never runs backwards within a

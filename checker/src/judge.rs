@@ -1,6 +1,7 @@
 //! From a history file to a verdict: format and model are guessed where they are unambiguous.
 
 mod reading;
+mod source;
 mod subject;
 
 use std::collections::BTreeSet;
@@ -77,8 +78,8 @@ pub enum JudgeError {
     UnknownFormat(PathBuf),
     /// Its model cannot be told.
     #[error(
-        "{path}: cannot tell the model from the operations ({operations}): none has them all, or \
-         several do; say --model with one of {models}",
+        "{path}: cannot tell the model from the operations ({operations}): {why}; say --model with \
+         one of {models}",
         models = Subject::ALL.map(|(name, _)| name).join(", ")
     )]
     UnknownModel {
@@ -86,6 +87,8 @@ pub enum JudgeError {
         path: PathBuf,
         /// What operations there are.
         operations: String,
+        /// None fits, or more than one.
+        why: String,
     },
 }
 
@@ -132,6 +135,7 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
                 JudgeError::UnknownModel {
                     path: path.to_owned(),
                     operations: names(&ahead),
+                    why: Subject::no_guess(ahead.iter().map(|(_, event)| event)),
                 }
             })?
         }

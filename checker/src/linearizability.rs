@@ -38,7 +38,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::budget::Budget;
-use crate::history::{History, Operation, OperationId, Time};
+use crate::history::{History, Operation, OperationId, Process, Time};
 use crate::model::Model;
 use crate::verdict::Validity;
 use meter::Meter;
@@ -84,13 +84,52 @@ pub enum Decision {
 /// Why no order explains the operations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contradiction {
-    /// Operations that contradict each other by themselves, and would not if any one were left
-    /// out. Empty where the history is too long to be narrowed down.
-    pub minimal: Vec<OperationId>,
+    /// Operations that no order explains, in order of call; empty where the history is too long to
+    /// be narrowed down.
+    ///
+    /// *Enough*: whatever the other operations did that had begun by then, and whenever, if at all.
+    pub minimal: Vec<Telling>,
+    /// True where it is also *minimal*: forget any one of these too, so that it may have happened
+    /// at any time or never, with any result, and there is an order. False where that would have
+    /// taken too long to find.
+    pub is_minimal: bool,
+    /// False where the others were too many for that: then they are left out, and the operations
+    /// contradict each other by themselves.
+    pub is_whole: bool,
+    /// Nothing that was learned after that is used: what completed later counts as still open.
+    pub until: Time,
+    /// The longest consistent order of those, step by step.
+    pub steps: Vec<Step>,
+    /// The first operation that would have explained it, had it not begun too late.
+    pub late: Option<Telling>,
     /// How far an order of those gets, and what stops it; of all where they are not narrowed down.
     pub prefix: Prefix,
-    /// Those operations, drawn for a terminal.
-    pub drawing: String,
+}
+
+/// An operation as it is told: who, what, when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// Which.
+    pub operation: OperationId,
+    /// Who did it.
+    pub process: Process,
+    /// What it was and what came back, in the words of the model.
+    pub what: String,
+    /// When it was asked.
+    pub invoked: Time,
+    /// When it was answered, if ever.
+    pub returned: Option<Time>,
+}
+
+/// One step of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was done.
+    pub telling: Telling,
+    /// False where it is none of the contradiction's, but was taken to have happened just then.
+    pub is_needed: bool,
+    /// What the object held from then on, where that changed.
+    pub state: Option<String>,
 }
 
 /// As far as the operations could be explained.
@@ -100,7 +139,9 @@ pub struct Prefix {
     pub order: Vec<OperationId>,
     /// What the object holds after it, in words.
     pub state: String,
-    /// Each operation that might have come next, and why it cannot: first to return first.
+    /// The last operation that changed it, if any did.
+    pub writer: Option<Telling>,
+    /// Each operation that might have come next: first to return first.
     pub stuck: Vec<Stuck>,
     /// How many operations that certainly happened are not in the order.
     pub left: usize,
@@ -110,27 +151,19 @@ pub struct Prefix {
     pub open: usize,
 }
 
-/// An operation that cannot follow the longest consistent order.
-#[derive(Clone, Debug, PartialEq)]
+/// An operation at which the longest consistent order ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// Which.
-    pub operation: OperationId,
-    /// Why not, in words with times and processes.
-    pub why: String,
+    pub telling: Telling,
+    /// True where it could follow, and it is the others that then cannot.
+    pub can_follow: bool,
 }
 
 impl Linearizability {
     /// The worst of all keys.
     pub fn validity(&self) -> Validity {
         Validity::worst(self.keys.iter().map(KeyVerdict::validity))
-    }
-}
-
-impl Linearizability {
-    /// Every violation with its drawing and reasons, for a terminal; `None` if there is none.
-    pub fn explain(&self) -> Option<String> {
-        let told: Vec<String> = self.keys.iter().filter_map(KeyVerdict::explain).collect();
-        (!told.is_empty()).then(|| told.join("\n"))
     }
 }
 
@@ -180,10 +213,15 @@ fn check_key<M: Model>(
         Answer::Order(order) => Decision::Valid {
             order: problem.ids(&order),
         },
-        Answer::Spent { deepest } => Decision::Unknown(finding::prefix(&problem, &deepest)),
+        Answer::Spent { deepest } => Decision::Unknown(explain::prefix(&problem, &deepest)),
         Answer::None { core, deepest } => {
             drop(problem);
-            Decision::Invalid(contradiction(model, operations, core.as_deref(), &deepest))
+            Decision::Invalid(explain::contradiction(
+                model,
+                operations,
+                core.as_deref(),
+                &deepest,
+            ))
         }
     };
     KeyVerdict {
@@ -191,27 +229,5 @@ fn check_key<M: Model>(
         operations: operations.len(),
         states,
         decision,
-    }
-}
-
-fn contradiction<M: Model>(
-    model: &M,
-    operations: &[&Operation<M::Op, M::Ret>],
-    core: Option<&[u32]>,
-    deepest: &[u32],
-) -> Contradiction {
-    let Some(minimal) = explain::minimal(model, operations, core) else {
-        let prefix = explain::prefix(model, operations, deepest);
-        return Contradiction {
-            prefix,
-            minimal: Vec::new(),
-            drawing: String::new(),
-        };
-    };
-    let prefix = explain::prefix(model, &minimal, &explain::longest(model, &minimal));
-    Contradiction {
-        drawing: explain::drawing(model, &minimal, &prefix.stuck),
-        minimal: explain::ids(&minimal),
-        prefix,
     }
 }

@@ -96,6 +96,17 @@ pub trait Model: Sync {
         None
     }
 
+    /// `state`, or one state in the place of many that come to the same.
+    ///
+    /// Two states come to the same if no result that is known in `all` can tell them apart, now or
+    /// after whatever operations of `all`. Those of unknown result are in it too. With this,
+    /// violations of objects with very many states can be explained: most of what might have
+    /// happened makes no difference.
+    fn fold(&self, state: Self::State, all: &[(&Self::Op, Option<&Self::Ret>)]) -> Self::State {
+        let _ = all;
+        state
+    }
+
     /// An operation and its result, in words: `read → 3`.
     fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String {
         match ret {

@@ -109,6 +109,7 @@ impl Serializability {
                 .iter()
                 .map(|id| id.0 as u64)
                 .collect(),
+            lines: Vec::new(),
         };
         let transactions = self.transactions;
         let (validity, summary) = match self.violations.first() {

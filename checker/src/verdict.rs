@@ -37,7 +37,7 @@ impl fmt::Display for Validity {
 }
 
 /// One concrete thing that is wrong, or that could not be decided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// What kind: `nonlinearizable`, `lost_write`, `stale_read`, …
     pub kind: String,
@@ -49,6 +49,9 @@ pub struct Anomaly {
     /// The witnesses, as positions in the history (`Event::index` of the invocations).
     #[serde(default)]
     pub events: Vec<u64>,
+    /// The same as lines of the file that was judged, counted from one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<u64>,
 }
 
 /// What one check found.

@@ -25,6 +25,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// What the operations of a file cannot tell.
+fn model_of(path: &Path) -> Option<Subject> {
+    path.ends_with("jepsen/counter.edn")
+        .then_some(Subject::Counter)
+}
+
 fn judge(path: &Path, model: Option<Subject>) -> Validity {
     let report = check_file(
         path,
@@ -84,7 +90,7 @@ fn every_history_with_a_known_verdict_gets_it() {
     };
     let mut wrong = Vec::new();
     for (path, is_valid) in expected(&folder) {
-        let validity = judge(&path, None);
+        let validity = judge(&path, model_of(&path));
         let right = if is_valid {
             Validity::Valid
         } else {
@@ -95,4 +101,41 @@ fn every_history_with_a_known_verdict_gets_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Of an explanation by search: that no operation is too many, and who, what and why.
+#[test]
+fn every_violation_of_a_register_or_a_string_is_explained_with_no_operation_too_many() {
+    let Some(folder) = histories() else {
+        println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
+        return;
+    };
+    let mut told = 0;
+    for (path, is_valid) in expected(&folder) {
+        let is_searched = ["etcd-logs", "kv", "knossos"]
+            .iter()
+            .any(|part| path.to_string_lossy().contains(part));
+        if is_valid || !is_searched {
+            continue;
+        }
+        let report = check_file(&path, &Options::default()).unwrap();
+        let text = report.explanation.expect("a violation is explained");
+        for key in text.split("is not linearizable: ").skip(1) {
+            assert!(key.contains("enough to show it"), "{path:?}: {key}");
+            assert!(!key.contains("Fewer may be enough"), "{path:?}: {key}");
+            let is_one = key.contains("one of its") || key.contains("one operation");
+            assert!(is_one || key.contains("Each is needed"), "{path:?}: {key}");
+            let is_reason = |line: &&str| line.starts_with("  ✗  p") && line.contains("'s ");
+            let why = key.lines().find(is_reason);
+            let why = why.unwrap_or_else(|| panic!("{path:?}: nothing is stuck: {key}"));
+            assert!(why.contains("(line"), "{path:?}: {why}");
+            let reason = ["cannot come", "is impossible", "could come next"];
+            assert!(
+                reason.iter().any(|reason| why.contains(reason)),
+                "{path:?}: {why}"
+            );
+            told += 1;
+        }
+    }
+    assert!(told >= 50, "only {told} keys were told of");
 }

@@ -5,13 +5,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::{Decision, check};
 use ordeal_checker::model::{CasRegister, Keyed, Model, PerKey, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
-use support::{Random, exhaustive};
+use support::{Random, assert_minimal, exhaustive, seeds};
 
 type Op = Keyed<u8, RegisterOp>;
 
@@ -134,8 +135,12 @@ fn agrees(seed: u64) -> Validity {
         "seed {seed}, not split by key: {history:?}"
     );
     for key in &verdict.keys {
-        if let Decision::Valid { order } = &key.decision {
-            replays(&history, order);
+        match &key.decision {
+            Decision::Valid { order } => replays(&history, order),
+            Decision::Invalid(contradiction) if seed.is_multiple_of(16) => {
+                assert_minimal(&model, &history, contradiction, &format!("seed {seed}"));
+            }
+            _ => {}
         }
     }
     expected
@@ -162,15 +167,20 @@ fn replays(history: &History<Op, RegisterRet>, order: &[ordeal_checker::history:
 /// With `ORDEAL_SEEDS=0..10000000` on as many as that (minutes, in release).
 #[test]
 fn verdicts_agree_with_exhaustive_search_on_random_histories() {
-    let asked = std::env::var("ORDEAL_SEEDS").unwrap_or_else(|_| "0..40000".to_owned());
-    let (from, to) = asked.split_once("..").expect("ORDEAL_SEEDS=from..to");
-    let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+    let std::ops::Range {
+        start: from,
+        end: to,
+    } = seeds("ORDEAL_SEEDS", 0..40_000);
+    let started = Instant::now();
     let mut seen = [0_u64; 3];
     for seed in from..to {
         seen[agrees(seed) as usize] += 1;
     }
     let [valid, unknown, invalid] = seen;
-    println!("seeds {asked}: {valid} valid, {invalid} invalid, no disagreement");
+    let rate = u128::from(to - from) * 1000 / started.elapsed().as_millis().max(1);
+    println!(
+        "seeds {from}..{to}: {valid} valid, {invalid} invalid, no disagreement; {rate} a second"
+    );
     assert_eq!(unknown, 0, "so small a history is always decided");
     let few = (to - from) / 8;
     assert!(

@@ -183,6 +183,7 @@ impl<'a> Judged<'a> {
             key: Some(add.element.to_string()),
             message,
             events: witnesses.collect(),
+            lines: Vec::new(),
         };
         if is_lost {
             &mut self.lost
@@ -253,6 +254,7 @@ impl<'a> Judged<'a> {
                         key: Some(element.to_string()),
                         message: format!("{} has {element}, but {why}", seen.name()),
                         events: witnesses.chain([seen.read.event]).collect(),
+                        lines: Vec::new(),
                     });
                 }
             }
@@ -346,6 +348,7 @@ fn duplicates(elements: &BTreeSet<i64>, reads: &[Seen]) -> Option<Anomaly> {
             .filter(of)
             .map(|seen| seen.read.event)
             .collect(),
+        lines: Vec::new(),
     })
 }
 

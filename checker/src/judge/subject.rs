@@ -8,10 +8,11 @@ use super::reading::{
     append_op, append_ret, counter_op, counter_ret, lock_op, register_op, register_ret,
     sequence_op, sequence_ret, set_op, set_ret, unkeyed,
 };
+use super::source::Source;
 use crate::budget::Budget;
 use crate::format::{FormatError, Line};
 use crate::history::{Event, EventKind, History, HistoryBuilder, Outcome, Reason};
-use crate::linearizability::check;
+use crate::linearizability::{Telling, check};
 use crate::model::{
     AppendString, CasRegister, Counter, FifoQueue, LockRet, Model, Mutex, PerKey, Set, Stack,
 };
@@ -40,6 +41,12 @@ pub enum Subject {
     /// Transactions that write registers and read them.
     RwRegister,
 }
+
+/// Every name of an operation that some model has.
+const KNOWN: [&str; 17] = [
+    "acquire", "add", "append", "cas", "contains", "dequeue", "enqueue", "get", "pop", "push",
+    "put", "read", "read-set", "release", "remove", "txn", "write",
+];
 
 /// A judged history.
 pub(crate) struct Judged {
@@ -91,7 +98,11 @@ impl Subject {
         Some(match () {
             () if only(&["txn"]) && steps.contains("append") => Subject::ListAppend,
             () if only(&["txn"]) && steps.contains("w") => Subject::RwRegister,
-            () if only(&["add", "read-set", "remove", "contains"]) && has("add") => Subject::Set,
+            () if only(&["add", "read-set", "remove", "contains"])
+                && ["read-set", "remove", "contains"].into_iter().any(has) =>
+            {
+                Subject::Set
+            }
             () if only(&["add", "read"]) && has("add") && reads_many => Subject::Set,
             () if only(&["add", "read"]) && has("add") && adds_many => Subject::Counter,
             () if only(&["get", "put", "append"]) && !names.is_empty() => Subject::Kv,
@@ -101,6 +112,24 @@ impl Subject {
             () if only(&["read", "write", "cas"]) && !names.is_empty() => Subject::Register,
             () => return None,
         })
+    }
+
+    /// Why [`Subject::guess`] could not tell.
+    pub(crate) fn no_guess<'e>(events: impl Iterator<Item = &'e Event>) -> String {
+        let names: BTreeSet<&str> = events.map(|event| event.f.as_str()).collect();
+        let foreign: Vec<&str> = names
+            .iter()
+            .filter(|name| !KNOWN.contains(name))
+            .copied()
+            .collect();
+        match foreign.as_slice() {
+            _ if names.is_empty() => "there are none".to_owned(),
+            [] if names.iter().all(|name| ["add", "read"].contains(name)) => {
+                "a set and a counter both have them, and no read shows which it is".to_owned()
+            }
+            [] => "no model has all of them".to_owned(),
+            foreign => format!("no model has {}", foreign.join(" or ")),
+        }
     }
 
     pub(crate) fn judge(
@@ -190,12 +219,13 @@ fn linearizable<M: Model>(
 where
     M::Op: Clone,
 {
-    let (history, events) = history(reading, lines)?;
+    let (history, source) = history(reading, lines)?;
     let verdict = check(model, &history, budget);
+    let place = |telling: &Telling| source.place(telling);
     Ok(Judged {
-        events,
-        finding: verdict.finding(),
-        explanation: verdict.explain(),
+        events: source.events(),
+        finding: source.located(verdict.finding_by(&place)),
+        explanation: verdict.explain_by(&place),
     })
 }
 
@@ -207,11 +237,11 @@ fn transactional(
         op: transaction::steps_of,
         ret: |_, event| transaction::steps_of(event),
     };
-    let (history, events) = history(&reading, lines)?;
+    let (history, source) = history(&reading, lines)?;
     let finding = transaction::check(kind, &history).finding();
     Ok(Judged {
-        events,
-        finding,
+        events: source.events(),
+        finding: source.located(finding),
         explanation: None,
     })
 }
@@ -220,10 +250,10 @@ fn transactional(
 fn history<O: Clone, R>(
     reading: &Reading<O, R>,
     lines: impl Iterator<Item = Line>,
-) -> Result<(History<O, R>, usize), Unjudgeable> {
+) -> Result<(History<O, R>, Source), Unjudgeable> {
     let mut builder = HistoryBuilder::new();
     let mut open = std::collections::BTreeMap::new();
-    let mut events = 0;
+    let mut source = Source::default();
     for line in lines {
         let (line, event) = line?;
         let wrong =
@@ -250,7 +280,7 @@ fn history<O: Clone, R>(
             }
         };
         result.map_err(|error| Unjudgeable::Malformed(line, error))?;
-        events += 1;
+        source.read(line, &event);
     }
-    Ok((builder.finish(), events))
+    Ok((builder.finish(), source.finish()))
 }

@@ -1,260 +1,242 @@
-//! The smallest part of a history that is still wrong, and why, in words and as a drawing.
+//! The smallest part of a history that is still wrong, and why: as data, in words, as a drawing.
 //!
 //! ```text
-//!   p1   ├─ write 1 ─┤
-//!   p2                  ├─ write 2 ─┤
-//!   p3                                 ├─ read → 1 ─┤      cannot follow
+//!   1  p1  ├─ write 1 ─┤
+//!   2  p2                  ├─ write 2 ─┤
+//!   ✗  p3                                 ├─ read → 1 ─┤
+//!
+//!   1. p1's write 1: the object holds 1
+//!   2. p2's write 2: the object holds 2
+//!   ✗  p3's read → 1 cannot follow: the object holds 2
 //! ```
 //!
-//! Operations are dropped by bisection (delta debugging: Zeller and Hildebrandt 2002), re-checking
-//! each time: halves first, then single ones, until no operation can be dropped. What is left is
-//! *minimal*: without any one of its operations it would be linearizable, or a value would be read
-//! that nobody wrote any more. That would be a violation too, but of our own making, so that what
-//! wrote a value stays as long as the value is read.
+//! What [`mod@core`] leaves is searched once more, for the order that gets furthest. An operation
+//! that is needed is in that order, or stuck at its end, or comes after one that is stuck.
 
-use rustc_hash::FxHashSet;
+mod core;
+mod drawing;
+mod recall;
+mod words;
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use self::core::{Core, narrow, recalled};
+use self::recall::Recalled;
 use super::class::Classes;
 use super::meter::Meter;
-use super::portfolio::{self, Answer};
 use super::problem::Problem;
 use super::search::{Cuts, Outcome, Search};
-use super::{Prefix, Stuck};
+use super::{Contradiction, Prefix, Step, Stuck, Telling};
 use crate::budget::Budget;
-use crate::history::{Operation, OperationId, Time};
-use crate::model::{Model, QueueStep, RegisterStep, SetStep};
+use crate::history::{Operation, OperationId, Recall, Time};
+use crate::model::Model;
 
-/// Configurations for each re-check; a sub-history that takes more is kept as it is.
+pub(super) use words::{Words, by_time};
+
+/// Configurations for the order that is told.
 const STATES_MAX: u64 = 20_000;
-/// Re-checks in all.
-const CHECKS_MAX: usize = 4_000;
-/// Longer histories are not bisected as a whole: too slow, and nobody would read them.
-const BISECTED_MAX: usize = 5_000;
-/// The widest drawing, in columns.
-const WIDTH: usize = 100;
 
-type Operations<'a, M> = Vec<&'a Operation<<M as Model>::Op, <M as Model>::Ret>>;
-
-/// The operations of `core`, or of all, that remain when none can be dropped; `None` where there
-/// are too many to begin with.
-pub(super) fn minimal<'a, M: Model>(
-    model: &M,
-    operations: &[&'a Operation<M::Op, M::Ret>],
-    core: Option<&[u32]>,
-) -> Option<Operations<'a, M>> {
-    let may_be_orphaned = has_orphan(model, operations);
-    let is_wrong = |operations: &[&Operation<M::Op, M::Ret>]| {
-        (may_be_orphaned || !has_orphan(model, operations)) && is_wrong(model, operations)
-    };
-    let mut checks = 0;
-    let mut kept: Operations<'a, M> = match core {
-        Some(core) => {
-            let mut core = core.to_vec();
-            core.sort_unstable();
-            core.dedup();
-            core.into_iter()
-                .map(|place| operations[place as usize])
-                .collect()
-        }
-        None => operations.to_vec(),
-    };
-    if core.is_some() && !is_wrong(&kept) {
-        kept = operations.to_vec();
-    }
-    if kept.len() > BISECTED_MAX {
-        return None;
-    }
-    let mut size = kept.len().div_ceil(2).max(1);
-    loop {
-        let (mut at, mut dropped) = (0, false);
-        while at < kept.len() && checks < CHECKS_MAX {
-            let end = (at + size).min(kept.len());
-            let rest: Operations<'a, M> = kept[..at].iter().chain(&kept[end..]).copied().collect();
-            checks += 1;
-            if is_wrong(&rest) {
-                (kept, dropped) = (rest, true);
-            } else {
-                at = end;
-            }
-        }
-        if size == 1 && !dropped || checks >= CHECKS_MAX {
-            return Some(kept);
-        }
-        size = size.div_ceil(2);
-    }
-}
-
-/// True where a result is possible in no state that these operations could lead to.
-fn has_orphan<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>]) -> bool {
-    let steps: Option<Vec<RegisterStep>> = operations
-        .iter()
-        .map(|operation| model.as_register(operation.op(), operation.outcome().ok()))
-        .collect();
-    if let Some(steps) = steps {
-        let written: FxHashSet<Option<i64>> = steps
-            .iter()
-            .filter_map(|step| match step {
-                RegisterStep::Write(new) => Some(Some(*new)),
-                RegisterStep::Cas { new, swapped, .. } if *swapped != Some(false) => {
-                    Some(Some(*new))
-                }
-                _ => None,
-            })
-            .chain([None])
-            .collect();
-        return steps.iter().any(|step| match step {
-            RegisterStep::Read(seen) => !written.contains(seen),
-            RegisterStep::Cas {
-                expect,
-                swapped: Some(true),
-                ..
-            } => !written.contains(expect),
-            _ => false,
-        });
-    }
-    let steps: Option<Vec<QueueStep>> = operations
-        .iter()
-        .map(|operation| model.as_queue(operation.op(), operation.outcome().ok()))
-        .collect();
-    if let Some(steps) = steps {
-        let put: FxHashSet<i64> = steps
-            .iter()
-            .filter_map(|step| match step {
-                QueueStep::Put(value) => Some(*value),
-                _ => None,
-            })
-            .collect();
-        return steps
-            .iter()
-            .any(|step| matches!(step, QueueStep::Taken(value) if !put.contains(value)));
-    }
-    let steps: Option<Vec<SetStep<'_>>> = operations
-        .iter()
-        .map(|operation| model.as_set(operation.op(), operation.outcome().ok()))
-        .collect();
-    if let Some(steps) = steps {
-        let added: FxHashSet<i64> = steps
-            .iter()
-            .filter_map(|step| match step {
-                SetStep::Add(element) => Some(*element),
-                _ => None,
-            })
-            .collect();
-        return steps.iter().any(|step| match step {
-            SetStep::Contains(element, true) => !added.contains(element),
-            SetStep::Read(seen) => seen.iter().any(|element| !added.contains(element)),
-            _ => false,
-        });
-    }
-    let problem = Problem::new(model, operations);
-    let mut classes = Classes::new(&problem);
-    let states = portfolio::reachable(&problem, &mut classes);
-    states.is_some_and(|states| portfolio::impossible(&mut classes, &states).is_some())
-}
-
-fn is_wrong<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>]) -> bool {
-    if operations.is_empty() {
-        return false;
-    }
-    let problem = Problem::new(model, operations);
-    let meter = Meter::new(Budget::states(STATES_MAX), std::time::Instant::now());
-    matches!(portfolio::decide(&problem, meter).0, Answer::None { .. })
-}
-
-/// The longest consistent order of these operations, and what stops it.
-pub(super) fn prefix<M: Model>(
+/// What can be said of `operations`, which are a contradiction; `core` alone may be one already,
+/// and `deepest` is how far an order of all got.
+pub(super) fn contradiction<M: Model>(
     model: &M,
     operations: &[&Operation<M::Op, M::Ret>],
+    core: Option<&[u32]>,
     deepest: &[u32],
-) -> Prefix {
-    super::finding::prefix(&Problem::new(model, operations), deepest)
+) -> Contradiction {
+    let Some(core) = narrow(model, operations, core) else {
+        let prefix = prefix(&Problem::new(model, operations), deepest);
+        return Contradiction::not_narrowed(prefix);
+    };
+    let facts = recalled(model, &core.facts);
+    let facts: Vec<_> = facts.iter().collect();
+    let borrowed = Recalled::new(model, &facts);
+    let problem = Problem::new(&borrowed, &facts);
+    let order = needed_only(&problem, &core, longest(&problem));
+    let (steps, state) = steps(model, &core, &problem, &order);
+    let mut contradiction = Contradiction {
+        minimal: core.needed().map(|op| tell(model, op)).collect(),
+        is_minimal: core.is_minimal,
+        is_whole: core.is_whole,
+        until: core.until,
+        steps,
+        late: helpful(model, &core, &problem, &order).map(|late| tell(model, late)),
+        prefix: prefix(&problem, &order),
+    };
+    // What was forgotten of an operation is known to whoever reads of it.
+    let told = |telling: &mut Telling| {
+        if let Some(op) = find(&core, telling.operation) {
+            *telling = tell(model, op);
+        }
+    };
+    let prefix = &mut contradiction.prefix;
+    prefix.state = state;
+    prefix
+        .stuck
+        .iter_mut()
+        .for_each(|stuck| told(&mut stuck.telling));
+    prefix.writer.iter_mut().for_each(told);
+    contradiction
+}
+
+impl Contradiction {
+    /// All that is known is that there is no order of all operations, and how far one gets.
+    pub(super) fn not_narrowed(prefix: Prefix) -> Self {
+        Contradiction {
+            minimal: Vec::new(),
+            is_minimal: false,
+            is_whole: true,
+            until: Time(u64::MAX),
+            steps: Vec::new(),
+            late: None,
+            prefix,
+        }
+    }
+}
+
+fn find<'a, M: Model>(core: &Core<'a, M>, id: OperationId) -> Option<&'a Operation<M::Op, M::Ret>> {
+    let mut facts = core.facts.iter();
+    facts.find(|(op, _)| op.id() == id).map(|(op, _)| *op)
+}
+
+/// Without what is forgotten and makes no difference.
+fn needed_only<M: Model>(
+    problem: &Problem<'_, Recalled<'_, M>>,
+    core: &Core<'_, M>,
+    mut order: Vec<u32>,
+) -> Vec<u32> {
+    let needed: BTreeSet<OperationId> = core.needed().map(Operation::id).collect();
+    for at in (0..order.len()).rev() {
+        if needed.contains(&problem.operations[order[at] as usize].id()) {
+            continue;
+        }
+        let place = order.remove(at);
+        if replay(problem, &order).is_none() {
+            order.insert(at, place);
+        }
+    }
+    order
+}
+
+/// The state after these steps, if all are possible.
+fn replay<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Option<M::State> {
+    let mut places = order.iter();
+    places.try_fold(problem.model.init(), |state, place| {
+        problem.step(&state, *place)
+    })
+}
+
+/// The first operation that came too late, and after which the next one could have followed.
+fn helpful<'a, M: Model>(
+    model: &'a M,
+    core: &Core<'a, M>,
+    problem: &Problem<'_, Recalled<'a, M>>,
+    order: &[u32],
+) -> Option<&'a Operation<M::Op, M::Ret>> {
+    let state = replay(problem, order)?;
+    let left = |place: &u32| !order.contains(place) && !problem.is_open(*place);
+    let stuck = (0..problem.len()).filter(left);
+    let stuck = stuck.min_by_key(|place| problem.returns[*place as usize])?;
+    let mut late = core.late.iter();
+    let helps = late.find(|op| {
+        let after = model.step(&state, op.op(), None);
+        after.is_some_and(|after| problem.step(&after, stuck).is_some())
+    });
+    helps.copied()
+}
+
+/// The order step by step, and what the object holds after it.
+fn steps<M: Model>(
+    model: &M,
+    core: &Core<'_, M>,
+    problem: &Problem<'_, Recalled<'_, M>>,
+    order: &[u32],
+) -> (Vec<Step>, String) {
+    let mut state = model.init();
+    let mut steps = Vec::new();
+    for place in order {
+        let recalled = problem.operations[*place as usize];
+        let next = model
+            .step(&state, recalled.op(), recalled.outcome().ok().copied())
+            .expect("the search only takes possible steps");
+        let fact = core.facts.iter().find(|(op, _)| op.id() == recalled.id());
+        let (op, recall) = fact.expect("the problem is made of these facts");
+        steps.push(Step {
+            telling: tell(model, op),
+            is_needed: *recall != Recall::Forgotten,
+            state: (next != state).then(|| model.describe_state(&next)),
+        });
+        state = next;
+    }
+    (steps, model.describe_state(&state))
 }
 
 /// Depth-first for the longest order that can be had, of few operations.
-pub(super) fn longest<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>]) -> Vec<u32> {
-    let problem = Problem::new(model, operations);
-    let mut classes = Classes::new(&problem);
-    let cuts = Cuts::default();
-    let meter = Meter::new(Budget::states(STATES_MAX), std::time::Instant::now());
-    let search = Search::new(&problem, &mut classes, cuts);
+fn longest<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
+    let mut classes = Classes::new(problem);
+    let meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
+    let search = Search::new(problem, &mut classes, Cuts::default());
     match search.run(&mut meter.slice(STATES_MAX)) {
         Outcome::Order(order) => order,
         Outcome::Exhausted { deepest } | Outcome::Spent { deepest } => deepest,
     }
 }
 
-/// A drawing of few operations: one line each, in order of call, on an axis of their events.
-pub(super) fn drawing<M: Model>(
-    model: &M,
-    operations: &[&Operation<M::Op, M::Ret>],
-    stuck: &[Stuck],
-) -> String {
-    let mut times: Vec<Time> = operations
-        .iter()
-        .flat_map(|operation| [Some(operation.invoked()), operation.returned()])
-        .flatten()
-        .collect();
-    times.sort_unstable();
-    times.dedup();
-    let labels: Vec<String> = operations
-        .iter()
-        .map(|operation| model.describe(operation.op(), operation.outcome().ok()))
-        .collect();
-    let widest = labels
-        .iter()
-        .map(|label| label.chars().count())
-        .max()
-        .unwrap_or(0)
-        + 4;
-    // Every event is as far from the last as the widest label needs, or as fits.
-    let gap = (WIDTH / times.len().max(1)).clamp(3, widest);
-    let column = |time: Time| times.partition_point(|at| *at < time) * gap;
-    let mut drawing = String::new();
-    for (operation, label) in operations.iter().zip(labels) {
-        let from = column(operation.invoked());
-        let to = operation
-            .returned()
-            .map_or(times.len() * gap, column)
-            .max(from + 2);
-        let room = to - from - 1;
-        let name = format!("{:<5}", operation.process().to_string());
-        let is_stuck = stuck.iter().any(|stuck| stuck.operation == operation.id());
-        drawing.push_str(&name);
-        drawing.push_str(&" ".repeat(from));
-        drawing.push('├');
-        let line = if operation.returned().is_some() {
-            '─'
-        } else {
-            '┄'
-        };
-        let fits = label.chars().count() + 2 <= room;
-        let inner = if fits {
-            format!(" {label} ")
-        } else {
-            String::new()
-        };
-        let spare = room - inner.chars().count();
-        drawing.extend(std::iter::repeat_n(line, spare / 2));
-        drawing.push_str(&inner);
-        drawing.extend(std::iter::repeat_n(line, spare - spare / 2));
-        drawing.push(if operation.returned().is_some() {
-            '┤'
-        } else {
-            '▸'
-        });
-        if !fits {
-            drawing.push_str(&format!(" {label}"));
-        }
-        drawing.push_str(if is_stuck {
-            "   ← cannot follow\n"
-        } else {
-            "\n"
-        });
+/// Who, what, when.
+pub(super) fn tell<M: Model>(model: &M, op: &Operation<M::Op, M::Ret>) -> Telling {
+    Telling {
+        operation: op.id(),
+        process: op.process(),
+        what: model.describe(op.op(), op.outcome().ok()),
+        invoked: op.invoked(),
+        returned: op.returned(),
     }
-    drawing
 }
 
-/// Which operations those are.
-pub(super) fn ids<O, R>(operations: &[&Operation<O, R>]) -> Vec<OperationId> {
-    operations.iter().map(|operation| operation.id()).collect()
+/// Replays `order`, and names what might come next.
+pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefix {
+    let tell = |place: u32| tell(problem.model, problem.operations[place as usize]);
+    let mut state = problem.model.init();
+    let mut writer = None;
+    let mut done = vec![false; problem.operations.len()];
+    for place in order {
+        let next = problem
+            .step(&state, *place)
+            .expect("the search only takes possible steps");
+        if next != state {
+            writer = Some(*place);
+        }
+        state = next;
+        done[*place as usize] = true;
+    }
+    let mut left: Vec<u32> = (0..)
+        .zip(&done)
+        .filter(|(place, done)| !**done && !problem.is_open(*place))
+        .map(|(place, _)| place)
+        .collect();
+    left.sort_by_key(|place| problem.returns[*place as usize]);
+    let front = left.first().map(|place| problem.returns[*place as usize]);
+    let until = left
+        .first()
+        .and_then(|place| problem.operations[*place as usize].returned());
+    let stuck = left
+        .iter()
+        .filter(|place| front.is_some_and(|front| problem.calls[**place as usize] < front))
+        .map(|place| Stuck {
+            telling: tell(*place),
+            can_follow: problem.step(&state, *place).is_some(),
+        })
+        .collect();
+    Prefix {
+        order: problem.ids(order),
+        state: problem.model.describe_state(&state),
+        writer: writer.map(tell),
+        stuck,
+        left: left.len(),
+        until,
+        open: (0..problem.len())
+            .filter(|place| problem.is_open(*place))
+            .count(),
+    }
 }

@@ -1,97 +1,41 @@
-//! From the search's last word to words: how far an order gets, and what stops it there.
+//! A verdict in the form that every check gives, and in words.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::problem::Problem;
-use super::{Decision, KeyVerdict, Linearizability, Prefix, Stuck};
-use crate::history::Operation;
-use crate::model::Model;
+use super::explain::{Words, by_time};
+use super::{Decision, KeyVerdict, Linearizability, Telling};
 use crate::verdict::{Anomaly, Finding, Validity};
-
-/// How many stuck operations a message names; the rest is in the data.
-const NAMED_MAX: usize = 4;
-
-/// Replays `order` and says of every operation that might come next why it cannot.
-pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefix {
-    let mut state = problem.model.init();
-    let mut writer = None;
-    let mut done = vec![false; problem.operations.len()];
-    for place in order {
-        let next = problem
-            .step(&state, *place)
-            .expect("the search only takes possible steps");
-        if next != state {
-            writer = Some(*place);
-        }
-        state = next;
-        done[*place as usize] = true;
-    }
-    let mut left: Vec<u32> = (0..)
-        .zip(&done)
-        .filter(|(place, done)| !**done && !problem.is_open(*place))
-        .map(|(place, _)| place)
-        .collect();
-    left.sort_by_key(|place| problem.returns[*place as usize]);
-    let front = left.first().map(|place| problem.returns[*place as usize]);
-    let until = left
-        .first()
-        .and_then(|place| problem.operations[*place as usize].returned());
-    let stuck = left
-        .iter()
-        .filter(|place| front.is_some_and(|front| problem.calls[**place as usize] < front))
-        .map(|place| Stuck {
-            operation: problem.operations[*place as usize].id(),
-            why: why(problem, *place, &state, writer),
-        })
-        .collect();
-    Prefix {
-        order: problem.ids(order),
-        state: problem.model.describe_state(&state),
-        stuck,
-        left: left.len(),
-        until,
-        open: (0..problem.len())
-            .filter(|place| problem.is_open(*place))
-            .count(),
-    }
-}
-
-fn why<M: Model>(
-    problem: &Problem<'_, M>,
-    place: u32,
-    state: &M::State,
-    writer: Option<u32>,
-) -> String {
-    let model = problem.model;
-    let operation = sentence(model, problem.operations[place as usize]);
-    if problem.step(state, place).is_some() {
-        return format!("{operation} could follow, but leads to a dead end further on");
-    }
-    let holds = model.describe_state(state);
-    match writer {
-        Some(writer) => {
-            let writer = sentence(model, problem.operations[writer as usize]);
-            format!("{operation} cannot follow: the object holds {holds}, since {writer}")
-        }
-        None => format!("{operation} cannot follow: the object still holds {holds}"),
-    }
-}
-
-/// An operation as one phrase: who, what, when.
-fn sentence<M: Model>(model: &M, operation: &Operation<M::Op, M::Ret>) -> String {
-    let what = model.describe(operation.op(), operation.outcome().ok());
-    let (process, invoked) = (operation.process(), operation.invoked());
-    match operation.returned() {
-        Some(returned) => format!("{process}'s {what} ({invoked} to {returned})"),
-        None => format!("{process}'s {what} (from {invoked}, never returned)"),
-    }
-}
 
 impl Linearizability {
     /// The verdict in the form that every check gives.
     pub fn finding(&self) -> Finding {
+        self.finding_by(&by_time)
+    }
+
+    /// Every violation with its drawing and reasons, for a terminal; `None` if there is none.
+    pub fn explain(&self) -> Option<String> {
+        self.explain_by(&by_time)
+    }
+
+    /// [`Linearizability::explain`], where `place` says when or where an operation was: `lines 3
+    /// to 9`.
+    pub fn explain_by(&self, place: &dyn Fn(&Telling) -> String) -> Option<String> {
+        let told = self
+            .keys
+            .iter()
+            .filter_map(|key| key.explain(Words { place }));
+        let told: Vec<String> = told.collect();
+        (!told.is_empty()).then(|| told.join("\n"))
+    }
+}
+
+impl Linearizability {
+    /// [`Linearizability::finding`], where `place` says when or where an operation was: `lines 3
+    /// to 9`.
+    pub fn finding_by(&self, place: &dyn Fn(&Telling) -> String) -> Finding {
+        let words = Words { place };
         let count = |validity| {
             let of = |key: &&KeyVerdict| key.validity() == validity;
             self.keys.iter().filter(of).count()
@@ -101,7 +45,7 @@ impl Linearizability {
         let mut anomalies: Vec<(Validity, Anomaly)> = self
             .keys
             .iter()
-            .filter_map(|key| Some((key.validity(), key.anomaly()?)))
+            .filter_map(|key| Some((key.validity(), key.anomaly(words)?)))
             .collect();
         anomalies.sort_by_key(|(validity, _)| std::cmp::Reverse(*validity));
         Finding {
@@ -121,23 +65,36 @@ impl Linearizability {
     }
 
     fn summary(&self, operations: usize, count: impl Fn(Validity) -> usize) -> String {
-        let keys = match self.keys.len() {
-            1 => "1 key".to_owned(),
-            keys => format!("{keys} keys"),
+        let keys = self.keys.len();
+        let valid = count(Validity::Valid);
+        let of_keys = |these: usize| match (these, keys) {
+            (1, 1) => "the history".to_owned(),
+            _ => format!("{these} of {}", counted(keys, "key")),
         };
+        let operations = counted(operations, "operation");
         match self.validity() {
-            Validity::Valid => format!("{operations} operations on {keys} are linearizable"),
-            Validity::Unknown => format!(
-                "{} of {keys} valid; {}",
-                count(Validity::Valid),
-                self.undecided()
-            ),
-            Validity::Invalid => format!(
-                "{} of {keys} not linearizable ({operations} operations)",
-                count(Validity::Invalid)
-            ),
+            Validity::Valid if keys == 1 => format!("{operations} are linearizable"),
+            Validity::Valid => {
+                format!("{operations} on {} are linearizable", counted(keys, "key"))
+            }
+            Validity::Unknown if keys == 1 => self.undecided(),
+            Validity::Unknown => format!("{} valid; {}", of_keys(valid), self.undecided()),
+            Validity::Invalid => {
+                let invalid = count(Validity::Invalid);
+                let verb = if invalid == 1 { "is" } else { "are" };
+                format!(
+                    "{} {verb} not linearizable ({operations})",
+                    of_keys(invalid)
+                )
+            }
         }
     }
+}
+
+/// `1 key`, `2 keys`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 impl Linearizability {
@@ -155,50 +112,31 @@ impl Linearizability {
             1 => "; so is 1 more key".to_owned(),
             more => format!("; so are {more} more keys"),
         };
-        let open = match prefix.open {
-            1 => "1 operation open".to_owned(),
-            open => format!("{open} operations open"),
-        };
+        let open = counted(prefix.open, "operation");
         let until = match prefix.until {
             Some(until) => format!("longest consistent prefix up to {until}"),
             None => "nothing that returned is left over".to_owned(),
         };
-        format!("{} undecided, {open}, {until}{more}", key.object())
+        format!("{} undecided, {open} open, {until}{more}", key.object())
     }
 }
 
 impl KeyVerdict {
     fn object(&self) -> String {
-        self.key
-            .as_ref()
-            .map_or_else(|| "the history".to_owned(), |key| format!("key {key}"))
+        match self.key.as_deref() {
+            None | Some("") => "the history".to_owned(),
+            Some(key) => format!("key {key}"),
+        }
     }
 
-    /// The violation with its drawing and reasons, for a terminal.
-    pub(super) fn explain(&self) -> Option<String> {
+    fn explain(&self, words: Words<'_>) -> Option<String> {
         let Decision::Invalid(contradiction) = &self.decision else {
             return None;
         };
-        let mut text = format!("{} is not linearizable.", self.object());
-        if contradiction.minimal.is_empty() {
-            text.push_str(" It is too long to be narrowed down.\n");
-        } else {
-            text.push_str(&format!(
-                " These {} of its {} operations already contradict each other, and would not if \
-                 any one of them were left out:\n\n{}\n",
-                contradiction.minimal.len(),
-                self.operations,
-                contradiction.drawing
-            ));
-        }
-        for reason in reasons(&contradiction.prefix) {
-            text.push_str(&reason);
-            text.push('\n');
-        }
-        Some(text)
+        Some(words.tell(&self.object(), self.operations, contradiction))
     }
 
-    fn anomaly(&self) -> Option<Anomaly> {
+    fn anomaly(&self, words: Words<'_>) -> Option<Anomaly> {
         let (kind, opening, prefix, minimal) = match &self.decision {
             Decision::Valid { .. } => return None,
             Decision::Unknown(prefix) => {
@@ -222,14 +160,17 @@ impl KeyVerdict {
             }
         };
         let mut message = opening;
-        for reason in reasons(prefix) {
+        for reason in words.reasons(prefix) {
             message.push(' ');
             message.push_str(&reason);
         }
-        let stuck = prefix.stuck.iter().map(|stuck| stuck.operation);
+        let stuck = prefix.stuck.iter().map(|stuck| stuck.telling.operation);
         let last = prefix.order.last().copied();
         let mut events: Vec<u64> = Vec::new();
-        for id in stuck.chain(last).chain(minimal.iter().copied()) {
+        for id in stuck
+            .chain(last)
+            .chain(minimal.iter().map(|telling| telling.operation))
+        {
             let event = id.0 as u64;
             if !events.contains(&event) {
                 events.push(event);
@@ -240,23 +181,7 @@ impl KeyVerdict {
             key: self.key.clone(),
             message,
             events,
+            lines: Vec::new(),
         })
     }
-}
-
-/// What is so after the longest consistent order, and why nothing can follow.
-fn reasons(prefix: &Prefix) -> Vec<String> {
-    let mut reasons: Vec<String> = prefix
-        .stuck
-        .iter()
-        .take(NAMED_MAX)
-        .map(|stuck| format!("{}.", stuck.why))
-        .collect();
-    if prefix.stuck.len() > NAMED_MAX {
-        reasons.push(format!(
-            "{} more are stuck there.",
-            prefix.stuck.len() - NAMED_MAX
-        ));
-    }
-    reasons
 }

@@ -287,11 +287,7 @@ impl<M: Model> Monitor<M> {
             "what a part shows to be wrong is wrong as a whole"
         );
         if let Decision::Unknown(prefix) = verdict.decision {
-            verdict.decision = Decision::Invalid(Contradiction {
-                minimal: Vec::new(),
-                prefix,
-                drawing: String::new(),
-            });
+            verdict.decision = Decision::Invalid(Contradiction::not_narrowed(prefix));
         }
         self.violation = Some(Linearizability {
             keys: vec![verdict],

@@ -56,12 +56,29 @@ impl Model for AppendString {
         }
     }
 
+    /// What begins no string that was seen never will again, whatever is appended to it.
+    fn fold(&self, state: String, all: &[(&AppendOp, Option<&AppendRet>)]) -> String {
+        let values = || {
+            all.iter().filter_map(|(_, ret)| match ret {
+                Some(AppendRet::Value(value)) => Some(value),
+                _ => None,
+            })
+        };
+        if values().any(|value| value.starts_with(&state)) {
+            return state;
+        }
+        let longest = values().max_by_key(|value| value.len());
+        longest.map_or_else(String::new, |longest| format!("{longest}…"))
+    }
+
     fn describe(&self, op: &AppendOp, ret: Option<&AppendRet>) -> String {
         match (op, ret) {
             (AppendOp::Get, Some(AppendRet::Value(seen))) => format!("get → {seen:?}"),
             (AppendOp::Get, _) => "get".to_owned(),
-            (AppendOp::Put(new), _) => format!("put {new:?}"),
-            (AppendOp::Append(end), _) => format!("append {end:?}"),
+            (AppendOp::Put(new), Some(_)) => format!("put {new:?}"),
+            (AppendOp::Put(new), None) => format!("put {new:?} (result unknown)"),
+            (AppendOp::Append(end), Some(_)) => format!("append {end:?}"),
+            (AppendOp::Append(end), None) => format!("append {end:?} (result unknown)"),
         }
     }
 }

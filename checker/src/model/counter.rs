@@ -48,4 +48,13 @@ impl Model for Counter {
     fn is_read(&self, op: &CounterOp, _: Option<&CounterRet>) -> bool {
         matches!(op, CounterOp::Read | CounterOp::Add(0))
     }
+
+    fn describe(&self, op: &CounterOp, ret: Option<&CounterRet>) -> String {
+        match (op, ret) {
+            (CounterOp::Add(by), Some(_)) => format!("add {by}"),
+            (CounterOp::Add(by), None) => format!("add {by} (result unknown)"),
+            (CounterOp::Read, Some(CounterRet::Value(seen))) => format!("read → {seen}"),
+            (CounterOp::Read, _) => "read".to_owned(),
+        }
+    }
 }

@@ -82,6 +82,11 @@ where
         self.object.as_set(&op.op, ret)
     }
 
+    fn fold(&self, state: M::State, all: &[(&Self::Op, Option<&M::Ret>)]) -> M::State {
+        let all: Vec<_> = all.iter().map(|(op, ret)| (&op.op, *ret)).collect();
+        self.object.fold(state, &all)
+    }
+
     fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {
         self.object.describe(&op.op, ret)
     }

@@ -26,6 +26,25 @@ pub enum LockRet {
     Done(Option<u64>),
 }
 
+fn in_words(op: LockOp, ret: Option<&LockRet>) -> String {
+    let asked = match op {
+        LockOp::Acquire(who) => format!("acquire by {who}"),
+        LockOp::Release(who) => format!("release by {who}"),
+    };
+    match ret {
+        Some(LockRet::Done(None)) => asked,
+        Some(LockRet::Done(Some(token))) => format!("{asked} → token {token}"),
+        None => format!("{asked} (result unknown)"),
+    }
+}
+
+fn held_by(holder: Option<u64>) -> String {
+    holder.map_or_else(
+        || "no client".to_owned(),
+        |who| format!("client {who} as its holder"),
+    )
+}
+
 impl Model for Mutex {
     type Op = LockOp;
     type Ret = LockRet;
@@ -52,6 +71,14 @@ impl Model for Mutex {
     }
 
     fn key(&self, _: &LockOp) {}
+
+    fn describe(&self, op: &LockOp, ret: Option<&LockRet>) -> String {
+        in_words(*op, ret)
+    }
+
+    fn describe_state(&self, holder: &Option<u64>) -> String {
+        held_by(*holder)
+    }
 }
 
 impl Model for FencedLock {
@@ -84,4 +111,12 @@ impl Model for FencedLock {
     }
 
     fn key(&self, _: &LockOp) {}
+
+    fn describe(&self, op: &LockOp, ret: Option<&LockRet>) -> String {
+        in_words(*op, ret)
+    }
+
+    fn describe_state(&self, (holder, largest): &(Option<u64>, u64)) -> String {
+        format!("{}, and {largest} as its largest token", held_by(*holder))
+    }
 }

@@ -26,6 +26,14 @@ pub trait Nondeterministic: Sync {
 
     /// Where the operation goes.
     fn key(&self, op: &Self::Op) -> Self::Key;
+
+    /// An operation and its result, in words: `read → 3`.
+    fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String {
+        match ret {
+            Some(ret) => format!("{op:?} → {ret:?}"),
+            None => format!("{op:?} → ?"),
+        }
+    }
 }
 
 /// A nondeterministic object as a deterministic one: its state is the set of all that may be true.
@@ -53,5 +61,14 @@ impl<N: Nondeterministic> Model for AnyOf<N> {
 
     fn key(&self, op: &N::Op) -> N::Key {
         self.0.key(op)
+    }
+
+    fn describe(&self, op: &N::Op, ret: Option<&N::Ret>) -> String {
+        self.0.describe(op, ret)
+    }
+
+    fn describe_state(&self, state: &Self::State) -> String {
+        let states: Vec<String> = state.iter().map(|state| format!("{state:?}")).collect();
+        states.join(" or ")
     }
 }

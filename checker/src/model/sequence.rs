@@ -45,7 +45,7 @@ fn step(
     state: &VecDeque<i64>,
     op: SequenceOp,
     ret: Option<&SequenceRet>,
-    take: impl Fn(&mut VecDeque<i64>) -> Option<i64>,
+    take: fn(&mut VecDeque<i64>) -> Option<i64>,
 ) -> Option<VecDeque<i64>> {
     let mut next = state.clone();
     match (op, ret) {
@@ -53,11 +53,7 @@ fn step(
         (SequenceOp::Take, None) => {
             take(&mut next);
         }
-        (SequenceOp::Take, Some(SequenceRet::Taken(taken))) => {
-            if take(&mut next) != *taken {
-                return None;
-            }
-        }
+        (SequenceOp::Take, Some(SequenceRet::Taken(taken))) if take(&mut next) == *taken => {}
         _ => return None,
     }
     Some(next)
@@ -65,86 +61,78 @@ fn step(
 
 fn in_words(op: SequenceOp, ret: Option<&SequenceRet>, [put, take]: [&str; 2]) -> String {
     match (op, ret) {
-        (SequenceOp::Put(value), _) => format!("{put} {value}"),
+        (SequenceOp::Put(value), Some(_)) => format!("{put} {value}"),
+        (SequenceOp::Put(value), None) => format!("{put} {value} (result unknown)"),
         (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => format!("{take} → {value}"),
         (SequenceOp::Take, Some(SequenceRet::Taken(None))) => format!("{take} → nothing"),
-        (SequenceOp::Take, _) => format!("{take} → ?"),
+        (SequenceOp::Take, _) => format!("{take} (result unknown)"),
     }
 }
 
-fn takes_nothing(op: SequenceOp, ret: Option<&SequenceRet>) -> bool {
-    op == SequenceOp::Take && ret == Some(&SequenceRet::Taken(None))
+fn state_in_words(state: &VecDeque<i64>) -> String {
+    let values: Vec<String> = state.iter().map(i64::to_string).collect();
+    match values.is_empty() {
+        true => "nothing".to_owned(),
+        false => format!("[{}]", values.join(" ")),
+    }
 }
 
-impl Model for FifoQueue {
-    type Op = SequenceOp;
-    type Ret = SequenceRet;
-    type State = VecDeque<i64>;
-    type Key = ();
-
-    fn init(&self) -> VecDeque<i64> {
-        VecDeque::new()
+fn as_queue(op: SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
+    match (op, ret) {
+        (SequenceOp::Put(value), None | Some(SequenceRet::Done)) => Some(QueueStep::Put(value)),
+        (SequenceOp::Take, Some(SequenceRet::Taken(None))) => Some(QueueStep::Empty),
+        (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => Some(QueueStep::Taken(*value)),
+        _ => None,
     }
+}
 
-    fn step(
-        &self,
-        state: &VecDeque<i64>,
-        op: &SequenceOp,
-        ret: Option<&SequenceRet>,
-    ) -> Option<VecDeque<i64>> {
-        step(state, *op, ret, VecDeque::pop_front)
-    }
+/// Queue and stack differ in the end that is taken from, and in their words.
+macro_rules! sequence {
+    ($object:ty, $take:expr, $words:expr, $as_queue:expr) => {
+        impl Model for $object {
+            type Op = SequenceOp;
+            type Ret = SequenceRet;
+            type State = VecDeque<i64>;
+            type Key = ();
 
-    fn key(&self, _: &SequenceOp) {}
-
-    fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {
-        in_words(*op, ret, ["enqueue", "dequeue"])
-    }
-
-    fn is_read(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> bool {
-        takes_nothing(*op, ret)
-    }
-
-    fn as_queue(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
-        match (op, ret) {
-            (SequenceOp::Put(value), None | Some(SequenceRet::Done)) => {
-                Some(QueueStep::Put(*value))
+            fn init(&self) -> VecDeque<i64> {
+                VecDeque::new()
             }
-            (SequenceOp::Take, Some(SequenceRet::Taken(None))) => Some(QueueStep::Empty),
-            (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => {
-                Some(QueueStep::Taken(*value))
+
+            fn step(
+                &self,
+                state: &VecDeque<i64>,
+                op: &SequenceOp,
+                ret: Option<&SequenceRet>,
+            ) -> Option<VecDeque<i64>> {
+                step(state, *op, ret, $take)
             }
-            _ => None,
+
+            fn key(&self, _: &SequenceOp) {}
+
+            fn is_read(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> bool {
+                *op == SequenceOp::Take && ret == Some(&SequenceRet::Taken(None))
+            }
+
+            fn as_queue(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
+                $as_queue(*op, ret)
+            }
+
+            fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {
+                in_words(*op, ret, $words)
+            }
+
+            fn describe_state(&self, state: &VecDeque<i64>) -> String {
+                state_in_words(state)
+            }
         }
-    }
+    };
 }
 
-impl Model for Stack {
-    type Op = SequenceOp;
-    type Ret = SequenceRet;
-    type State = VecDeque<i64>;
-    type Key = ();
-
-    fn init(&self) -> VecDeque<i64> {
-        VecDeque::new()
-    }
-
-    fn step(
-        &self,
-        state: &VecDeque<i64>,
-        op: &SequenceOp,
-        ret: Option<&SequenceRet>,
-    ) -> Option<VecDeque<i64>> {
-        step(state, *op, ret, VecDeque::pop_back)
-    }
-
-    fn key(&self, _: &SequenceOp) {}
-
-    fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {
-        in_words(*op, ret, ["push", "pop"])
-    }
-
-    fn is_read(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> bool {
-        takes_nothing(*op, ret)
-    }
-}
+sequence!(
+    FifoQueue,
+    VecDeque::pop_front,
+    ["enqueue", "dequeue"],
+    as_queue
+);
+sequence!(Stack, VecDeque::pop_back, ["push", "pop"], |_, _| None);

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Model;
 
+/// How many elements a description names.
+const SHOWN_MAX: usize = 12;
+
 /// A set, empty at first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Set;
@@ -94,6 +97,50 @@ impl Model for Set {
             }
             (SetOp::Read, Some(SetRet::Elements(seen))) => Some(SetStep::Read(seen)),
             _ => None,
+        }
+    }
+
+    /// Where nothing is ever taken out, what has more in it than any read saw never fits again.
+    fn fold(&self, state: BTreeSet<i64>, all: &[(&SetOp, Option<&SetRet>)]) -> BTreeSet<i64> {
+        let mut ops = all.iter().map(|(op, _)| op);
+        let only_grows = ops.all(|op| matches!(op, SetOp::Add(_) | SetOp::Read));
+        let reads = || {
+            all.iter().filter_map(|(_, ret)| match ret {
+                Some(SetRet::Elements(seen)) => Some(seen),
+                _ => None,
+            })
+        };
+        if !only_grows || reads().any(|seen| state.is_subset(seen)) {
+            return state;
+        }
+        let most = reads().flatten().max().copied().unwrap_or_default();
+        match most.checked_add(1) {
+            Some(beyond) => BTreeSet::from([beyond]),
+            None => state,
+        }
+    }
+
+    fn describe(&self, op: &SetOp, ret: Option<&SetRet>) -> String {
+        let asked = match op {
+            SetOp::Add(element) => format!("add {element}"),
+            SetOp::Remove(element) => format!("remove {element}"),
+            SetOp::Contains(element) => format!("contains {element}"),
+            SetOp::Read => "read".to_owned(),
+        };
+        match ret {
+            None => format!("{asked} (result unknown)"),
+            Some(SetRet::Done) => asked,
+            Some(SetRet::Is(true)) => format!("{asked} → yes"),
+            Some(SetRet::Is(false)) => format!("{asked} → no"),
+            Some(SetRet::Elements(seen)) => format!("{asked} → {}", self.describe_state(seen)),
+        }
+    }
+
+    fn describe_state(&self, state: &BTreeSet<i64>) -> String {
+        let words: Vec<String> = state.iter().take(SHOWN_MAX).map(i64::to_string).collect();
+        match state.len().saturating_sub(SHOWN_MAX) {
+            0 => format!("{{{}}}", words.join(" ")),
+            more => format!("{{{} … and {more} more}}", words.join(" ")),
         }
     }
 }

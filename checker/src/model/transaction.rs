@@ -59,4 +59,30 @@ impl Model for Registers {
     fn is_read(&self, op: &Vec<RegistersOp>, _: Option<&Vec<Option<i64>>>) -> bool {
         op.iter().all(|step| matches!(step, RegistersOp::Read(_)))
     }
+
+    fn describe(&self, op: &Vec<RegistersOp>, ret: Option<&Vec<Option<i64>>>) -> String {
+        let mut seen = ret.into_iter().flatten();
+        let steps = op.iter().map(|step| match step {
+            RegistersOp::Write(register, value) => format!("r{register}={value}"),
+            RegistersOp::Read(register) if ret.is_none() => format!("r{register}?"),
+            RegistersOp::Read(register) => match seen.next().copied().flatten() {
+                Some(value) => format!("r{register}→{value}"),
+                None => format!("r{register}→nil"),
+            },
+        });
+        let steps = steps.collect::<Vec<_>>().join(" ");
+        let unknown = if ret.is_none() {
+            " (result unknown)"
+        } else {
+            ""
+        };
+        format!("[{steps}]{unknown}")
+    }
+
+    fn describe_state(&self, state: &BTreeMap<i64, i64>) -> String {
+        let registers = state
+            .iter()
+            .map(|(register, value)| format!("r{register}={value}"));
+        format!("[{}]", registers.collect::<Vec<_>>().join(" "))
+    }
 }

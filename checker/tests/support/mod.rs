@@ -1,18 +1,32 @@
 //! What several test files share: drawings as histories, and exhaustive search.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod play;
+
 use ordeal_checker::history::{
     History, HistoryBuilder, Operation, OperationId, Outcome, Process, Reason, Time,
 };
-use ordeal_checker::model::{Model, RegisterOp, RegisterRet};
+use ordeal_checker::linearizability::Contradiction;
+use ordeal_checker::model::{
+    CounterOp, CounterRet, Model, Nondeterministic, RegisterOp, RegisterRet,
+};
 
 pub(crate) type RegisterHistory = History<RegisterOp, RegisterRet>;
 
+/// How the words of a drawn operation are read, and by whom it is done.
+pub(crate) type Reader<O, R> = fn(&str, u64) -> (O, R);
+
+/// Reads a drawing of a register: `read → 1`, `read → nil`, `write 1`, `cas 1→2` swapped,
+/// `cas 1→2 no` found another value.
+pub(crate) fn drawn(text: &str) -> RegisterHistory {
+    drawn_as(text, register)
+}
+
 /// Reads a drawing: one line a process, time from left to right, one column a tick.
 ///
-/// `├── write 1 ──┤` returned, `├── write 1 ─ ─ ▸` never did. Results: `read → 1`, `read → nil`,
-/// `cas 1→2` swapped, `cas 1→2 no` found another value, `write 1 failed` certainly did not happen.
-pub(crate) fn drawn(text: &str) -> RegisterHistory {
+/// `├── write 1 ──┤` returned, `├── write 1 ─ ─ ▸` never did, `├── write 1 failed ──┤` certainly
+/// did not happen.
+pub(crate) fn drawn_as<O, R>(text: &str, read: Reader<O, R>) -> History<O, R> {
     let mut history = HistoryBuilder::new();
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -27,7 +41,12 @@ pub(crate) fn drawn(text: &str) -> RegisterHistory {
                 '┤' | '▸' => {
                     let words = label.replace('─', " ");
                     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-                    let (op, outcome) = operation(&words);
+                    let (words, outcome) = match words.strip_suffix(" failed") {
+                        Some(words) => (words, Some(Outcome::Fail(Reason("drawn so".into())))),
+                        None => (words.as_str(), None),
+                    };
+                    let (op, ret) = read(words, process.0);
+                    let outcome = outcome.unwrap_or(Outcome::Ok(ret));
                     history.invoke(process, begun, op).unwrap();
                     if sign == '┤' {
                         history.complete(process, Time(column), outcome).unwrap();
@@ -40,19 +59,16 @@ pub(crate) fn drawn(text: &str) -> RegisterHistory {
     history.finish()
 }
 
-fn operation(words: &str) -> (RegisterOp, Outcome<RegisterRet>) {
-    let value = |word: &str| match word {
-        "nil" => None,
-        word => Some(
-            word.parse::<i64>()
-                .unwrap_or_else(|_| panic!("no value: {word}")),
-        ),
-    };
+/// A number, or nil.
+pub(crate) fn value(word: &str) -> Option<i64> {
+    (word != "nil").then(|| word.parse().unwrap_or_else(|_| panic!("no value: {word}")))
+}
+
+pub(crate) fn register(words: &str, _: u64) -> (RegisterOp, RegisterRet) {
     let words: Vec<&str> = words.split(' ').collect();
-    let (op, ret) = match words[..] {
-        ["read", "→", seen, ..] => (RegisterOp::Read, RegisterRet::Value(value(seen))),
-        ["read", ..] => (RegisterOp::Read, RegisterRet::Value(None)),
-        ["write", new, ..] => (RegisterOp::Write(value(new).unwrap()), RegisterRet::Written),
+    match words[..] {
+        ["read", "→", seen] => (RegisterOp::Read, RegisterRet::Value(value(seen))),
+        ["write", new] => (RegisterOp::Write(value(new).unwrap()), RegisterRet::Written),
         ["cas", pair, ..] => {
             let (expect, new) = pair.split_once('→').expect("cas 1→2");
             let (expect, new) = (value(expect), value(new).unwrap());
@@ -60,10 +76,6 @@ fn operation(words: &str) -> (RegisterOp, Outcome<RegisterRet>) {
             (RegisterOp::Cas { expect, new }, swapped)
         }
         _ => panic!("not an operation: {words:?}"),
-    };
-    match words.last() {
-        Some(&"failed") => (op, Outcome::Fail(Reason("drawn so".into()))),
-        _ => (op, Outcome::Ok(ret)),
     }
 }
 
@@ -98,20 +110,72 @@ pub(crate) fn exhaustive<M: Model>(model: &M, history: &History<M::Op, M::Ret>) 
     extend(model, history, &model.init(), 0)
 }
 
-/// The same history with only those operations.
-pub(crate) fn redrawn(
-    history: &RegisterHistory,
-    kept: impl Iterator<Item = OperationId>,
-) -> RegisterHistory {
-    let mut builder = HistoryBuilder::new();
-    for id in kept {
+/// Replays a witness through the model: every result as it was seen, every known operation in it,
+/// nothing before what preceded it.
+pub(crate) fn replays<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    order: &[OperationId],
+) -> bool {
+    let mut state = model.init();
+    for (rank, id) in order.iter().enumerate() {
+        let operation = history.get(*id);
+        let later = &order[rank + 1..];
+        let next = model.step(&state, operation.op(), operation.outcome().ok());
+        let Some(next) = next else { return false };
+        if matches!(operation.outcome(), Outcome::Fail(_))
+            || later.contains(id)
+            || later
+                .iter()
+                .any(|other| history.get(*other).precedes(operation))
+        {
+            return false;
+        }
+        state = next;
+    }
+    let known = history
+        .operations()
+        .iter()
+        .filter(|op| op.returned().is_some());
+    known.map(Operation::id).all(|id| {
         let operation = history.get(id);
-        // Each under a process of its own, so that any order of them is well-formed.
-        let process = Process(id.0 as u64);
+        // Another key's operations are another witness's.
+        order.contains(&id)
+            || order.first().is_some_and(|first| {
+                model.key(history.get(*first).op()) != model.key(operation.op())
+            })
+    })
+}
+
+/// The history as it is told when only `needed` is known, and that only until then: everything
+/// else that had begun may have happened at any time or never.
+pub(crate) fn forgetful<O: Clone, R: Clone>(
+    history: &History<O, R>,
+    concerns: impl Fn(&O) -> bool,
+    needed: &[OperationId],
+    until: Time,
+) -> History<O, R> {
+    let mut builder = HistoryBuilder::new();
+    for operation in history.operations() {
+        let is_out = operation.invoked() > until
+            || matches!(operation.outcome(), Outcome::Fail(_))
+            || !concerns(operation.op());
+        if is_out {
+            continue;
+        }
+        // Each under a process of its own, so that any of them may be forgotten.
+        let process = Process(operation.id().0 as u64);
+        let is_needed = needed.contains(&operation.id());
+        let invoked = if is_needed {
+            operation.invoked()
+        } else {
+            Time(0)
+        };
         builder
-            .invoke(process, operation.invoked(), *operation.op())
+            .invoke(process, invoked, operation.op().clone())
             .unwrap();
-        if let Some(at) = operation.completed() {
+        let returned = operation.returned().filter(|at| is_needed && *at <= until);
+        if let Some(at) = returned {
             builder
                 .complete(process, at, operation.outcome().clone())
                 .unwrap();
@@ -120,21 +184,43 @@ pub(crate) fn redrawn(
     builder.finish()
 }
 
-/// True where a value was seen that nobody in the history wrote.
-pub(crate) fn has_orphan(history: &RegisterHistory) -> bool {
-    let writes = |operation: &Operation<RegisterOp, RegisterRet>| match operation.op() {
-        RegisterOp::Write(new) | RegisterOp::Cas { new, .. } => Some(*new),
-        RegisterOp::Read => None,
+/// Checks what [`Contradiction`] promises, by exhaustive search: enough, and minimal.
+///
+/// # Panics
+/// If it does not hold.
+pub(crate) fn assert_minimal<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    contradiction: &Contradiction,
+    told_of: &str,
+) where
+    M::Op: Clone,
+    M::Ret: Clone,
+{
+    let needed: Vec<OperationId> = contradiction.minimal.iter().map(|t| t.operation).collect();
+    let key = model.key(history.get(needed[0]).op());
+    let concerns = |op: &M::Op| model.key(op) == key;
+    let is_explained = |needed: &[OperationId]| {
+        exhaustive(
+            model,
+            &forgetful(history, concerns, needed, contradiction.until),
+        )
     };
-    let written: Vec<i64> = history.operations().iter().filter_map(writes).collect();
-    history.operations().iter().any(|operation| {
-        let needs = match (operation.op(), operation.outcome().ok()) {
-            (RegisterOp::Read, Some(RegisterRet::Value(seen))) => *seen,
-            (RegisterOp::Cas { expect, .. }, Some(RegisterRet::Swapped(true))) => *expect,
-            _ => None,
-        };
-        needs.is_some_and(|needs| !written.contains(&needs))
-    })
+    assert!(
+        !is_explained(&needed),
+        "{told_of}: not enough: {contradiction:?}"
+    );
+    assert!(
+        contradiction.is_minimal,
+        "{told_of}: not minimal: {contradiction:?}"
+    );
+    for left in &needed {
+        let fewer: Vec<_> = needed.iter().filter(|id| *id != left).copied().collect();
+        assert!(
+            is_explained(&fewer),
+            "{told_of}: {left:?} is not needed: {contradiction:?}"
+        );
+    }
 }
 
 /// A small reproducible generator (SplitMix64: Steele, Lea and Flood 2014).
@@ -154,5 +240,45 @@ impl Random {
 
     pub(crate) fn chance(&mut self, of: u64) -> bool {
         self.below(of) == 0
+    }
+}
+
+/// A counter that sometimes counts double.
+#[derive(Default)]
+pub(crate) struct Stutter;
+
+impl Nondeterministic for Stutter {
+    type Op = CounterOp;
+    type Ret = CounterRet;
+    type State = i64;
+    type Key = ();
+
+    fn init(&self) -> Vec<i64> {
+        vec![0]
+    }
+
+    fn step(&self, state: &i64, op: &CounterOp, ret: Option<&CounterRet>) -> Vec<i64> {
+        match (op, ret) {
+            (CounterOp::Add(by), _) => vec![state + by, state + 2 * by],
+            (CounterOp::Read, Some(CounterRet::Value(seen))) if seen != state => Vec::new(),
+            (CounterOp::Read, _) => vec![*state],
+        }
+    }
+
+    fn key(&self, _: &CounterOp) {}
+}
+
+/// The seeds that the environment asks for (`0..100`, or how many), or else these.
+pub(crate) fn seeds(variable: &str, otherwise: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var(variable) else {
+        return otherwise;
+    };
+    let number = |text: &str| -> u64 {
+        let number = text.parse();
+        number.unwrap_or_else(|_| panic!("{variable}={asked}: from..to, or how many"))
+    };
+    match asked.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&asked),
     }
 }

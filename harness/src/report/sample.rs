@@ -95,6 +95,7 @@ impl Sample {
                       by 4.010 s; no order of these operations explains that answer"
                 .into(),
             events: vec![0, 2, 4],
+            lines: Vec::new(),
         };
         sample.verdict.defects = vec!["read_leader_local".into()];
         sample.verdict.consistency = AxisVerdict {

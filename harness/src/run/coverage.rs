@@ -107,6 +107,7 @@ fn unproven(record: &FaultRecord) -> Anomaly {
         key: None,
         message: format!("fault {} ({}): {effect}{left}", planned.id, planned.fault),
         events: Vec::new(),
+        lines: Vec::new(),
     }
 }
 

@@ -113,6 +113,7 @@ fn deaths(deaths: &[(Time, Death)]) -> Option<Finding> {
                 death.node, death.status
             ),
             events: Vec::new(),
+            lines: Vec::new(),
         }
     };
     let nodes: Vec<String> = deaths

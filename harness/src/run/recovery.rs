@@ -42,6 +42,7 @@ impl Recovery {
                 place + 1
             ),
             events: Vec::new(),
+            lines: Vec::new(),
         };
         let nodes = self.served_after.len();
         let anomalies: Vec<Anomaly> = self

@@ -169,6 +169,7 @@ fn lost(key: Key, write: &Write<'_>, read: &Asked<'_>, seen: Option<i64>) -> Ano
             read = name(read),
         ),
         events: vec![asked.invocation.index, read.invocation.index],
+        lines: Vec::new(),
     }
 }
 
@@ -181,6 +182,7 @@ fn invented(key: Key, read: &Asked<'_>, value: i64) -> Anomaly {
             name(read)
         ),
         events: vec![read.invocation.index],
+        lines: Vec::new(),
     }
 }
 

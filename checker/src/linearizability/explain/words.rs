@@ -1,0 +1,279 @@
+//! A contradiction in words, for somebody who has never seen this tool.
+
+use super::drawing::{Row, drawing};
+use crate::linearizability::{Contradiction, Prefix, Step, Stuck, Telling};
+
+/// How many stuck operations a message names; the rest is in the data.
+const NAMED_MAX: usize = 4;
+/// How many operations are drawn, and how many steps are told.
+const DRAWN_MAX: usize = 30;
+/// How many pairs are named that time puts in order.
+const PAIRS_MAX: usize = 3;
+/// Longer texts are told without their middle.
+const BRIEF_MAX: usize = 60;
+
+/// How operations are named: by when they were, or where they stand in a file.
+#[derive(Clone, Copy)]
+pub(in crate::linearizability) struct Words<'w> {
+    pub(in crate::linearizability) place: &'w dyn Fn(&Telling) -> String,
+}
+
+/// From when to when.
+pub(in crate::linearizability) fn by_time(telling: &Telling) -> String {
+    let invoked = telling.invoked;
+    match telling.returned {
+        Some(returned) => format!("{invoked} to {returned}"),
+        None => format!("from {invoked}, never returned"),
+    }
+}
+
+impl Words<'_> {
+    /// An operation as one phrase: who, what, when.
+    fn phrase(self, telling: &Telling) -> String {
+        format!("{} ({})", name(telling), (self.place)(telling))
+    }
+
+    /// Why nothing can follow the longest consistent order.
+    pub(in crate::linearizability) fn reasons(self, prefix: &Prefix) -> Vec<String> {
+        let named = prefix.stuck.iter().take(NAMED_MAX);
+        let mut reasons: Vec<String> = named
+            .map(|stuck| {
+                format!(
+                    "{} {}.",
+                    self.phrase(&stuck.telling),
+                    self.why(stuck, prefix)
+                )
+            })
+            .collect();
+        match prefix.stuck.len().saturating_sub(NAMED_MAX) {
+            0 => {}
+            1 => reasons.push("1 more is stuck there.".to_owned()),
+            more => reasons.push(format!("{more} more are stuck there.")),
+        }
+        reasons
+    }
+
+    fn why(self, stuck: &Stuck, prefix: &Prefix) -> String {
+        let holds = &prefix.state;
+        match &prefix.writer {
+            _ if stuck.can_follow => "could follow, but leads to a dead end further on".to_owned(),
+            Some(writer) => {
+                let writer = self.phrase(writer);
+                format!("cannot follow: the object holds {holds}, since {writer}")
+            }
+            None => format!("cannot follow: the object still holds {holds}"),
+        }
+    }
+
+    /// All of it: how much is needed, the drawing, the order, and what contradicts it.
+    pub(in crate::linearizability) fn tell(
+        self,
+        object: &str,
+        operations: usize,
+        contradiction: &Contradiction,
+    ) -> String {
+        let mut text = format!("{object} is not linearizable: ");
+        text[..1].make_ascii_uppercase();
+        text.push_str("no order of its operations explains what the clients saw.\n");
+        if contradiction.minimal.is_empty() {
+            text.push_str("It is too long to be narrowed down.\n");
+            for reason in self.reasons(&contradiction.prefix) {
+                text.push_str(&format!("{reason}\n"));
+            }
+            return text;
+        }
+        text.push_str(&claim(contradiction, operations));
+        text.push_str(&format!("\n\n{}\n", drawn(contradiction)));
+        text.push_str(&self.story(contradiction));
+        text
+    }
+
+    fn story(self, contradiction: &Contradiction) -> String {
+        let mut text = String::new();
+        if !contradiction.steps.is_empty() {
+            text.push_str("The order that gets furthest:\n");
+        }
+        let mut rank = contradiction.steps.len().saturating_sub(DRAWN_MAX);
+        if rank > 0 {
+            text.push_str(&format!("  … after {rank} steps that are not told\n"));
+        }
+        while rank < contradiction.steps.len() {
+            let (line, told) = self.steps(rank, &contradiction.steps[rank..]);
+            text.push_str(&line);
+            rank += told;
+        }
+        for stuck in &contradiction.prefix.stuck {
+            let (phrase, why) = (self.phrase(&stuck.telling), ending(contradiction, stuck));
+            text.push_str(&format!("  ✗  {phrase} {why}.\n"));
+        }
+        if let Some(pairs) = pairs(&contradiction.minimal) {
+            text.push_str(&format!("In time, {pairs}.\n"));
+        }
+        if let Some(late) = &contradiction.late {
+            let last = contradiction.minimal.iter();
+            let last = last.max_by_key(|telling| telling.returned);
+            let ended = last.map_or(String::new(), |last| {
+                format!(" when {} had ended", name(last))
+            });
+            let late = self.phrase(late);
+            text.push_str(&format!(
+                "{late} would explain it, but began only{ended}.\n"
+            ));
+        }
+        text
+    }
+
+    /// The first of these steps, with all that only repeat it; and how many those are.
+    fn steps(self, rank: usize, steps: &[Step]) -> (String, usize) {
+        let (first, rest) = steps.split_first().expect("asked of a step");
+        let phrase = self.phrase(&first.telling);
+        let state = match &first.state {
+            Some(state) => format!(": the object holds {}", brief(state)),
+            None => String::new(),
+        };
+        let number = rank + 1;
+        let mut text = match first.is_needed {
+            true => format!("  {number}. {phrase}{state}\n"),
+            false => format!("  ({number}) allowing {phrase} here{state}\n"),
+        };
+        let repeats = |step: &&Step| {
+            step.is_needed && step.state.is_none() && step.telling.what == first.telling.what
+        };
+        let again: Vec<&Step> = rest.iter().take_while(repeats).collect();
+        if again.len() < 2 {
+            return (text, 1);
+        }
+        let others = again
+            .iter()
+            .map(|step| format!("{} ({})", step.telling.process, (self.place)(&step.telling)));
+        let others = others.collect::<Vec<_>>().join(", ");
+        let last = number + again.len();
+        text.push_str(&format!("  {}–{last}. the same by {others}\n", number + 1));
+        (text, 1 + again.len())
+    }
+}
+
+/// Why an operation cannot be the next one.
+fn ending(contradiction: &Contradiction, stuck: &Stuck) -> String {
+    let state = brief(&contradiction.prefix.state);
+    if stuck.can_follow {
+        "could come next, but then the others cannot".to_owned()
+    } else if contradiction.minimal.len() == 1 {
+        "is impossible: nothing that had begun by then, and did not fail, leads to it".to_owned()
+    } else if contradiction.steps.is_empty() {
+        format!("cannot come first: the object still holds {state}")
+    } else {
+        format!("cannot come next: the object holds {state}")
+    }
+}
+
+/// `p3's read → 1`.
+fn name(telling: &Telling) -> String {
+    format!("{}'s {}", telling.process, brief(&telling.what))
+}
+
+/// The beginning and the end of a long text.
+pub(super) fn brief(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= BRIEF_MAX {
+        return text.to_owned();
+    }
+    let end: String = text.chars().skip(count - BRIEF_MAX / 2).collect();
+    let beginning: String = text.chars().take(BRIEF_MAX / 2).collect();
+    format!("{beginning}…{end}")
+}
+
+fn claim(contradiction: &Contradiction, operations: usize) -> String {
+    let needed = contradiction.minimal.len();
+    let others = operations - needed;
+    let these = match (needed, others) {
+        (1, 0) => "Its one operation is".to_owned(),
+        (2, 0) => "Both of its operations are".to_owned(),
+        (needed, 0) => format!("All {needed} of its operations are"),
+        (1, _) => format!("This one of its {operations} operations is"),
+        (needed, _) => format!("These {needed} of its {operations} operations are"),
+    };
+    let whatever = match others {
+        0 => "",
+        _ if !contradiction.is_whole => ", taken by themselves",
+        1 => ", whatever the other one did and when",
+        _ => ", whatever the others did and when",
+    };
+    let each = match (contradiction.is_minimal, needed) {
+        (_, 1) => "",
+        (true, _) => {
+            " Each is needed: were it only known of any one of them that it was asked, some order \
+             would explain the rest."
+        }
+        (false, _) => " Fewer may be enough: that would have taken too long to find out.",
+    };
+    format!("{these} enough to show it{whatever}.{each}")
+}
+
+fn drawn(contradiction: &Contradiction) -> String {
+    let rank = |telling: &Telling| {
+        let mut steps = (1..).zip(&contradiction.steps);
+        let step = steps.find(|(_, step)| step.telling.operation == telling.operation);
+        step.map(|(rank, step): (usize, _)| (rank, step.is_needed))
+    };
+    let is_stuck = |telling: &Telling| {
+        let mut stuck = contradiction.prefix.stuck.iter();
+        stuck.any(|stuck| stuck.telling.operation == telling.operation)
+    };
+    let helpers = contradiction.steps.iter().filter(|step| !step.is_needed);
+    let mut rows: Vec<Row<'_>> = contradiction
+        .minimal
+        .iter()
+        .chain(helpers.map(|step| &step.telling))
+        .chain(&contradiction.late)
+        .map(|telling| Row {
+            telling,
+            mark: match rank(telling) {
+                Some((rank, true)) => rank.to_string(),
+                Some((rank, false)) => format!("({rank})"),
+                None if is_stuck(telling) => "✗".to_owned(),
+                None => String::new(),
+            },
+            remark: match &contradiction.late {
+                Some(late) if late.operation == telling.operation => "too late",
+                _ => "",
+            },
+        })
+        .collect();
+    rows.sort_by_key(|row| (row.telling.invoked, row.telling.operation));
+    let hidden = rows.len().saturating_sub(DRAWN_MAX);
+    let hint = match hidden {
+        0 => String::new(),
+        1 => "… 1 earlier operation is not drawn\n".to_owned(),
+        more => format!("… {more} earlier operations are not drawn\n"),
+    };
+    let rows = &rows[hidden..];
+    let mut legend = String::from("├──┤ from call to return");
+    if rows.iter().any(|row| row.telling.returned.is_none()) {
+        legend.push_str(", ├┄┄▸ never returned");
+    }
+    legend.push_str("; time goes right, not to scale. ✗ cannot come next");
+    if contradiction.steps.iter().any(|step| step.is_needed) {
+        legend.push_str("; 1, 2, … the order below");
+    }
+    if contradiction.steps.iter().any(|step| !step.is_needed) {
+        legend.push_str("; (1) one of the others, allowed wherever it helps");
+    }
+    format!("{hint}{}\n{legend}.\n", drawing(rows))
+}
+
+/// Which of these ended before which began, those that follow from others left out.
+fn pairs(tellings: &[Telling]) -> Option<String> {
+    let before = |a: &Telling, b: &Telling| a.returned.is_some_and(|ended| ended < b.invoked);
+    let mut pairs = Vec::new();
+    for a in tellings {
+        for b in tellings.iter().filter(|b| before(a, b)) {
+            let is_implied = tellings.iter().any(|mid| before(a, mid) && before(mid, b));
+            if !is_implied {
+                pairs.push(format!("{} ended before {} began", name(a), name(b)));
+            }
+        }
+    }
+    let few = !pairs.is_empty() && pairs.len() <= PAIRS_MAX;
+    few.then(|| pairs.join("; "))
+}
