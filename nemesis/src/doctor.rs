@@ -4,6 +4,8 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod disk;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::UdpSocket,
@@ -48,7 +50,7 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
     let examined = classes.iter().map(|class| {
         let (mechanism, probe, attempt) = trial(*class);
         let result = match &network {
-            Ok(switch) => attempt(switch),
+            Ok(switch) => attempt(inside, switch),
             Err(error) => Err(error.to_string()),
         };
         Row {
@@ -61,11 +63,12 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
     examined.collect()
 }
 
-type Attempt = fn(&Switch) -> Result<String, String>;
+type Attempt = fn(&Sandbox, &Switch) -> Result<String, String>;
 
 /// The means, the words for the probe, and the probe.
 fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
     const SWITCH: &str = "userspace switch over TUN";
+    const FUSE: &str = "a disk in memory, served through FUSE";
     match class {
         FaultClass::Kill => (
             "SIGKILL, held by pidfd",
@@ -87,6 +90,17 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
             "delay datagrams by 20 ms and double them, heal",
             shape,
         ),
+        FaultClass::PowerLoss => (
+            "a disk in memory, served through FUSE; a fresh network namespace",
+            "write, fsync, write, lose power, read what is left",
+            disk::power_loss,
+        ),
+        FaultClass::Disk => (
+            FUSE,
+            "write, see fsync fail with EIO, heal, fsync",
+            disk::ail,
+        ),
+        FaultClass::Damage => (FUSE, "flip a bit, read it, undo it", disk::damage),
     }
 }
 
@@ -106,7 +120,7 @@ fn sleeper(switch: &Switch) -> Result<Processes, ProcessError> {
     Ok(processes)
 }
 
-fn kill(switch: &Switch) -> Result<String, String> {
+fn kill(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let killed = || {
         let processes = sleeper(switch)?;
         let killed = processes.kill(N1)?;
@@ -117,7 +131,7 @@ fn kill(switch: &Switch) -> Result<String, String> {
     killed().map_err(|error: ProcessError| error.to_string())
 }
 
-fn pause(switch: &Switch) -> Result<String, String> {
+fn pause(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let paused = || {
         let processes = sleeper(switch)?;
         let paused = processes.pause(N1)?;
@@ -128,7 +142,7 @@ fn pause(switch: &Switch) -> Result<String, String> {
     paused().map_err(|error: ProcessError| error.to_string())
 }
 
-fn cut(switch: &Switch) -> Result<String, String> {
+fn cut(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let line = Line::open(switch)?;
     line.expect(b"before", 1)?;
     let grudge = [line.edge()].into_iter().collect();
@@ -144,7 +158,7 @@ fn cut(switch: &Switch) -> Result<String, String> {
     Ok("stopped by the cut, and by nothing after it".to_owned())
 }
 
-fn shape(switch: &Switch) -> Result<String, String> {
+fn shape(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let line = Line::open(switch)?;
     let edges = BTreeSet::from([line.edge()]);
     let shaping = "delay 20ms, duplicate 100%";

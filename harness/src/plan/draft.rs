@@ -3,6 +3,8 @@
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
+use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::planner::atlas;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
 use ordeal_nemesis::schedule::ScheduleError;
 use ordeal_nemesis::{PlannedFault, Schedule};
@@ -45,6 +47,8 @@ pub(crate) struct Draft {
     pub(crate) recovery_bound: Option<Span>,
     pub(crate) seed: Option<u64>,
     pub(crate) defects: Option<Vec<String>>,
+    pub(crate) directories: Option<Directories>,
+    pub(crate) unsurvivable: Option<bool>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
     /// The schedule, where it is not to be drawn.
@@ -123,6 +127,20 @@ pub(crate) enum PlanError {
     /// The schedule in the file cannot be run.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// The faults would destroy more disks than a cluster can be expected to survive.
+    #[error(
+        "the faults may destroy {destroyed} of {nodes} disks, and a cluster of this size can be \
+         expected to survive the loss of {most}; add --unsurvivable (in a plan: `unsurvivable = \
+         true`) to do it all the same"
+    )]
+    Unsurvivable {
+        /// How many.
+        destroyed: usize,
+        /// Of how many.
+        nodes: u16,
+        /// How many it may be.
+        most: usize,
+    },
     /// The program is not one that can be run.
     #[error("cannot run {path} as a node: {why}", path = path.display())]
     Binary {
@@ -183,6 +201,8 @@ impl Draft {
             recovery_bound: self.recovery_bound.or(other.recovery_bound),
             seed: self.seed.or(other.seed),
             defects: self.defects.or(other.defects),
+            directories: self.directories.or(other.directories),
+            unsurvivable: self.unsurvivable.or(other.unsurvivable),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
             fault,
@@ -255,6 +275,8 @@ impl Draft {
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
             defects,
+            directories: self.directories.unwrap_or_default(),
+            unsurvivable: self.unsurvivable.unwrap_or(false),
             node_binary,
             node_flags,
             schedule: Schedule::default(),
@@ -271,6 +293,15 @@ fn schedule(plan: &Plan, given: Option<Vec<PlannedFault>>) -> Result<Schedule, P
         None => planner::plan(&PlanSpec::new(plan.nemesis, plan.nodes, time_ms, plan.seed))?,
     };
     schedule.validate(plan.nodes, time_ms)?;
+    let destroyed = atlas::destroyed(&schedule, plan.nodes).len();
+    let most = atlas::expendable_most(plan.nodes);
+    if destroyed > most && !plan.unsurvivable {
+        return Err(PlanError::Unsurvivable {
+            destroyed,
+            nodes: plan.nodes,
+            most,
+        });
+    }
     Ok(schedule)
 }
 
@@ -391,6 +422,11 @@ mod tests {
                 "there is no target \"paxos\"; there are: raft",
             ),
             ("nemesis = 'storm'", "`storm` is no nemesis"),
+            (
+                "nemesis = 'lying-fsync'",
+                "the faults may destroy 5 of 5 disks, and a cluster of this size can be expected \
+                 to survive the loss of 2; add --unsurvivable",
+            ),
             (
                 "defects = ['fast']",
                 "target raft has no defect \"fast\"; it has: ",

@@ -63,6 +63,8 @@ pub(super) fn class_of(fault_class: &str) -> &'static str {
         "kill" => "kill",
         "pause" => "pause",
         "partition" => "partition",
+        "power-loss" => "power-loss",
+        "disk" | "damage" => "disk",
         _ => "other",
     }
 }

@@ -70,6 +70,7 @@ impl Injection {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
             network: Some(rig.switch.clone()),
+            disks: rig.disks.clone().map(|disks| disks as _),
         };
         let (nodes, schedule, stop) = (rig.switch.nodes(), plan.schedule.clone(), Stop::new());
         let seed = plan.seed;

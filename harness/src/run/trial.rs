@@ -12,7 +12,6 @@ use crate::plan::Plan;
 use crate::target::ClientError;
 use ordeal_checker::history::{Process, Time};
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord};
-use ordeal_nemesis::network::Network;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::{Key, Op};
 use std::collections::BTreeSet;
@@ -207,7 +206,7 @@ impl<'a> Trial<'a> {
             () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
         };
         let records = injection.heal().await?;
-        let left = self.rig.switch.cuts().len();
+        let left = self.rig.faults();
         if left > 0 {
             return Err(RigError::NotHealed(left));
         }
@@ -280,8 +279,9 @@ impl<'a> Trial<'a> {
         tokio::task::spawn_blocking(move || {
             watch.stop();
             rig.stop(nodes);
+            rig.unload_disks()
         })
-        .await?;
+        .await??;
         Ok((self.plan, deaths))
     }
 }
