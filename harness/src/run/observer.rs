@@ -11,7 +11,7 @@ use crate::target::{Probe, View};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
 use ordeal_nemesis::lever::Observer;
-use ordeal_nemesis::network::{Namespace, Network};
+use ordeal_nemesis::network::Namespace;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -131,7 +131,7 @@ impl Watch {
         setting: &Setting,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
-        let nodes = rig.switch.nodes();
+        let nodes = rig.network.nodes();
         let mut watch = Watch {
             cluster: Arc::new(Cluster::new(nodes)),
             stop: CancellationToken::new(),
@@ -154,13 +154,13 @@ impl Watch {
                 .enable_all()
                 .build()
                 .map_err(fails)?;
-            let inside = rig.switch.namespace(node).clone();
+            let inside = rig.network.namespace(node).clone();
             let look = move || {
                 let enter = Entrance::of(inside);
                 runtime.block_on(observe(probe, place, &cluster, clock, &lines, &stop, enter));
             };
             let thread = rig
-                .switch
+                .network
                 .namespace(node)
                 .spawn(&name, look)
                 .map_err(fails)?;

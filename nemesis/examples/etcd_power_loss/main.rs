@@ -8,8 +8,8 @@
 //! Three etcd nodes in a sandbox, their data on disks of ours; three clients write and remember
 //! what was acknowledged, while the power goes from one, two or all nodes at random, twenty times.
 //! Exits with 0 if nothing is lost, 1 if something is. With `--lying-fsync` every fsync from the
-//! first write on does nothing, and all nodes lose power at once: then acknowledged writes are lost,
-//! or the experiment is wrong.
+//! first write on does nothing, and all nodes lose power at once: then acknowledged writes are
+//! lost, or the experiment is wrong.
 //! Needs `etcd` in the path (Debian: `apt install etcd-server`).
 
 mod client;
