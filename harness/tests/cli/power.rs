@@ -20,7 +20,10 @@ fn a_sound_cluster_keeps_what_it_acknowledged_through_power_losses() {
     assert_eq!(verdict["durability"]["validity"], "valid", "{said}");
     assert!(said.contains("unsynced bytes in"), "{said}");
     let page = fs::read_to_string(results.latest("report.html")).unwrap();
-    assert!(page.contains("bar power-loss"), "it has a band of its own");
+    assert!(
+        page.contains("tint power-loss"),
+        "it tints the timeline in a colour of its own"
+    );
 }
 
 #[test]
