@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::format::Format;
 use ordeal_checker::judge::{Options, Subject};
+use ordeal_nemesis::disk::Directories;
 use ordeal_workloads::Name as WorkloadName;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -94,6 +95,13 @@ pub(crate) struct RunArgs {
     /// chooses those that bring it to light
     #[arg(long = "defect", value_name = "NAME")]
     pub(crate) defects: Vec<String>,
+    /// When a name in a directory is durable, on disks that lose power: with any fsync, or strictly
+    /// with one of that directory [default: journalled]
+    #[arg(long, value_parser = ["journalled", "strict"])]
+    pub(crate) directories: Option<String>,
+    /// Allow faults that destroy more disks than the cluster can be expected to survive
+    #[arg(long)]
+    pub(crate) unsurvivable: bool,
     /// Run this program as the node instead of the bundled one
     #[arg(long, value_name = "PATH")]
     pub(crate) node_binary: Option<PathBuf>,
@@ -236,6 +244,11 @@ impl RunArgs {
             seed: self.seed,
             stop_on_violation: self.stop_on_violation.then_some(true),
             defects: (!self.defects.is_empty()).then(|| self.defects.clone()),
+            directories: self.directories.as_deref().map(|name| match name {
+                "strict" => Directories::Strict,
+                _ => Directories::Journalled,
+            }),
+            unsurvivable: self.unsurvivable.then_some(true),
             node_binary: self.node_binary.clone(),
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
             fault: None,

@@ -16,6 +16,7 @@ pub(crate) use attack::attack;
 pub(crate) use draft::{Draft, PlanError, read};
 
 use crate::span::Span;
+use ordeal_nemesis::disk::Directories;
 use ordeal_nemesis::network::Wanted;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
@@ -66,6 +67,12 @@ pub(crate) struct Plan {
     pub(crate) stop_on_violation: bool,
     /// Defects switched on in the target.
     pub(crate) defects: Vec<String>,
+    /// When names in the nodes' directories are durable, where faults need disks of ours.
+    #[serde(skip_serializing_if = "is_journalled")]
+    pub(crate) directories: Directories,
+    /// Whether faults may destroy more disks than a cluster of this size is to survive.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unsurvivable: bool,
     /// The program to run as a node instead of the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_binary: Option<PathBuf>,
@@ -74,6 +81,10 @@ pub(crate) struct Plan {
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
+}
+
+fn is_journalled(directories: &Directories) -> bool {
+    *directories == Directories::Journalled
 }
 
 impl Plan {

@@ -91,7 +91,9 @@ mod tests {
     use super::sample::{Sample, completion};
     use ordeal_checker::history::EventKind;
     use ordeal_nemesis::injector::{FaultEvent, Step};
-    use ordeal_nemesis::proof::{Dropped, Killed, Paused, Successor};
+    use ordeal_nemesis::proof::{
+        Damaged, DamagedNode, DiskMet, Dropped, Killed, Lost, Paused, PowerLost, Successor,
+    };
     use ordeal_nemesis::{Edge, FaultClass, Node, Proof};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
@@ -109,6 +111,31 @@ mod tests {
             Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
             _ => {}
         }
+    }
+
+    fn disk_events(killed: Killed) -> [FaultEvent; 3] {
+        let lost = PowerLost {
+            killed: killed.clone(),
+            lost: Lost::default(),
+        };
+        let met = DiskMet {
+            node: Node(1),
+            requests: 1,
+            successor: killed.successor.clone(),
+        };
+        let damaged = DamagedNode {
+            killed,
+            damaged: Damaged::default(),
+            refused: true,
+        };
+        [
+            Proof::PowerLost { nodes: vec![lost] },
+            Proof::DiskMet { nodes: vec![met] },
+            Proof::Damaged {
+                nodes: vec![damaged],
+            },
+        ]
+        .map(fault_event)
     }
 
     fn fault_event(proof: Proof) -> FaultEvent {
@@ -151,6 +178,7 @@ mod tests {
             event,
             sample.verdict,
             sample.observations,
+            disk_events(killed.clone()),
             fault_event(Proof::Killed {
                 processes: vec![killed]
             }),

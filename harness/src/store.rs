@@ -75,6 +75,16 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Where a node keeps its data; made if need be.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn node_data(&self, node: &str) -> Result<PathBuf, StoreError> {
+        let path = self.node(node)?.join("data");
+        fs::create_dir_all(&path).map_err(fails("make the folder", &path))?;
+        Ok(path)
+    }
+
     /// Writes a whole file and has it on disk when it returns.
     ///
     /// # Errors

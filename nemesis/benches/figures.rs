@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write,
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
@@ -13,7 +14,8 @@ use std::{
 };
 
 use ordeal_nemesis::{
-    Edge, Grudge, Node, Scope, Targets,
+    Edge, Grudge, Keep, Node, Scope, Targets,
+    disk::{Directories, Disks, FuseDisks},
     network::{FateSeed, Network, Switch, SwitchOptions, address},
     process::{Lifecycle, NodeCommand, Processes},
     sandbox::{self, Sandbox},
@@ -31,6 +33,7 @@ fn main() {
     processes(&sandbox);
     round_trips(&sandbox);
     load(&sandbox);
+    disks(&sandbox);
 }
 
 fn row(what: &str, mut times: Vec<Duration>) {
@@ -156,6 +159,46 @@ fn ping_pong(socket: &UdpSocket, at: SocketAddr, count: usize) -> Vec<Duration> 
         })
     };
     (0..count).map(trip).collect()
+}
+
+/// A log with an fsync an entry on a disk of ours and on the machine's own, and a power loss.
+fn disks(sandbox: &Sandbox) {
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
+    fs::create_dir(&ours).unwrap();
+    fs::create_dir(&theirs).unwrap();
+    let paths = BTreeMap::from([(Node(1), ours.clone())]);
+    let mut disks = None;
+    let mount = || disks = FuseDisks::mount(sandbox, paths, Directories::Journalled).ok();
+    row("mount a disk", vec![timed(mount)]);
+    let disks = disks.expect("FUSE is to be had here");
+    for (place, whose) in [(&ours, "of ours"), (&theirs, "of this machine")] {
+        let mut log = fs::File::create(place.join("log")).unwrap();
+        let mut append = |bytes: &[u8]| {
+            log.write_all(bytes).unwrap();
+            log.sync_data().unwrap();
+        };
+        for size in [128, 4096] {
+            let entry = vec![7; size];
+            let times = (0..2000).map(|_| timed(|| append(&entry))).collect();
+            row(
+                &format!("append {size} bytes and fsync, on a disk {whose}"),
+                times,
+            );
+        }
+        let megabyte = vec![7; 1 << 20];
+        let took = timed(|| (0..200).for_each(|_| log.write_all(&megabyte).unwrap()));
+        let speed = 200.0 / took.as_secs_f64();
+        println!("| write without fsync, on a disk {whose} | {speed:.0} MB/s | | 200 |");
+    }
+    let times = (0..50).map(|_| {
+        fs::write(ours.join("unsynced"), vec![7; 1 << 20]).unwrap();
+        timed(|| disks.lose_power(Node(1), Keep::Torn, 1).unwrap())
+    });
+    row(
+        "lose power with 1 MB unsynced, and mount again",
+        times.collect(),
+    );
 }
 
 fn round_trips(sandbox: &Sandbox) {

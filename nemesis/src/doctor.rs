@@ -4,6 +4,7 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod disk;
 mod iptables;
 
 use std::{
@@ -72,7 +73,7 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
     let examined = classes.iter().map(|class| {
         let (mechanism, probe, attempt) = trial(*class);
         let result = match &network {
-            Ok(switch) => attempt(switch),
+            Ok(switch) => attempt(inside, switch),
             Err(error) => Err(error.to_string()),
         };
         let of_network = matches!(class, FaultClass::Partition | FaultClass::Packet);
@@ -130,11 +131,12 @@ pub fn choose(inside: &Sandbox, wanted: Wanted, schedule: &Schedule) -> (Choice,
     (choice(Backend::Iptables, why), rows)
 }
 
-type Attempt = fn(&Switch) -> Result<String, String>;
+type Attempt = fn(&Sandbox, &Switch) -> Result<String, String>;
 
 /// The means, the words for the probe, and the probe.
 fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
     const SWITCH: &str = "userspace switch, over TUN or packet sockets";
+    const FUSE: &str = "a disk in memory, served through FUSE";
     match class {
         FaultClass::Kill => (
             "SIGKILL, held by pidfd",
@@ -149,13 +151,24 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
         FaultClass::Partition => (
             SWITCH,
             "cut clients -> n1, see a datagram stopped, heal",
-            |switch| cut(switch),
+            |_, switch| cut(switch),
         ),
         FaultClass::Packet => (
             SWITCH,
             "delay datagrams by 20 ms and double them, heal",
             shape,
         ),
+        FaultClass::PowerLoss => (
+            "a disk in memory, served through FUSE; a fresh network namespace",
+            "write, fsync, write, lose power, read what is left",
+            disk::power_loss,
+        ),
+        FaultClass::Disk => (
+            FUSE,
+            "write, see fsync fail with EIO, heal, fsync",
+            disk::ail,
+        ),
+        FaultClass::Damage => (FUSE, "flip a bit, read it, undo it", disk::damage),
     }
 }
 
@@ -175,7 +188,7 @@ fn sleeper(switch: &Switch) -> Result<Processes, ProcessError> {
     Ok(processes)
 }
 
-fn kill(switch: &Switch) -> Result<String, String> {
+fn kill(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let killed = || {
         let processes = sleeper(switch)?;
         let killed = processes.kill(N1)?;
@@ -186,7 +199,7 @@ fn kill(switch: &Switch) -> Result<String, String> {
     killed().map_err(|error: ProcessError| error.to_string())
 }
 
-fn pause(switch: &Switch) -> Result<String, String> {
+fn pause(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let paused = || {
         let processes = sleeper(switch)?;
         let paused = processes.pause(N1)?;
@@ -213,7 +226,7 @@ fn cut(switch: &dyn Network) -> Result<String, String> {
     Ok("stopped by the cut, and by nothing after it".to_owned())
 }
 
-fn shape(switch: &Switch) -> Result<String, String> {
+fn shape(_: &Sandbox, switch: &Switch) -> Result<String, String> {
     let line = Line::open(switch)?;
     let edges = BTreeSet::from([line.edge()]);
     let shaping = "delay 20ms, duplicate 100%";

@@ -15,9 +15,12 @@
 //! | `clients n1 n2` | clients and these nodes do not hear each other |
 //! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
 //! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
+//! | `power-loss n1: torn`, `disk n1: fsync-error`, `damage n1: bit-flip 3` | see [`disk`] |
 //!
 //! `leader` is a symbol: who it is, is asked when the fault is injected.
 
+mod class;
+pub mod disk;
 mod packets;
 pub mod shaping;
 
@@ -25,6 +28,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::class::FaultClass;
+pub use self::disk::{Ailment, Damage, DamageFault, DiskFault, Keep, PowerLoss};
 pub use self::packets::{Packets, Scope};
 use self::shaping::ShapingTextError;
 pub use self::shaping::{PacketEffect, Shaping};
@@ -45,6 +50,13 @@ pub enum Fault {
     Partition(Shape),
     /// Packets slowed, lost, doubled, broken; heals by letting them pass as they are.
     Packets(Packets),
+    /// Cut off, killed, and all that was not fsynced lost; heals by starting in a fresh network
+    /// namespace.
+    PowerLoss(PowerLoss),
+    /// Requests to a disk that fail, wait or are lied about; heals by doing them again.
+    Disk(DiskFault),
+    /// Bytes of a disk changed; heals by starting what ended because of it on what was there.
+    Damage(DamageFault),
 }
 
 /// The nodes a process fault hits.
@@ -98,36 +110,6 @@ pub enum Shape {
     Edges(Grudge),
 }
 
-/// The classes that coverage asks for: what a plan promises is that each of them really happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultClass {
-    /// Processes killed and started again.
-    Kill,
-    /// Processes stopped and continued.
-    Pause,
-    /// Packets dropped.
-    Partition,
-    /// Packets slowed, lost, doubled, broken.
-    Packet,
-}
-
-impl FaultClass {
-    /// Every class, in order.
-    pub const ALL: [FaultClass; 4] = [Self::Kill, Self::Pause, Self::Partition, Self::Packet];
-}
-
-impl fmt::Display for FaultClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Partition => "partition",
-            Self::Packet => "packet",
-        })
-    }
-}
-
 impl Fault {
     /// The class that this fault counts towards.
     pub fn class(&self) -> FaultClass {
@@ -136,29 +118,47 @@ impl Fault {
             Self::Pause(_) => FaultClass::Pause,
             Self::Partition(_) => FaultClass::Partition,
             Self::Packets(_) => FaultClass::Packet,
+            Self::PowerLoss(_) => FaultClass::PowerLoss,
+            Self::Disk(_) => FaultClass::Disk,
+            Self::Damage(_) => FaultClass::Damage,
+        }
+    }
+
+    /// The nodes it is aimed at, unless it is the network's.
+    pub fn targets(&self) -> Option<&Targets> {
+        match self {
+            Self::Kill(targets) | Self::Pause(targets) => Some(targets),
+            Self::PowerLoss(PowerLoss { targets, .. })
+            | Self::Disk(DiskFault { targets, .. })
+            | Self::Damage(DamageFault { targets, .. }) => Some(targets),
+            Self::Partition(_) | Self::Packets(_) => None,
+        }
+    }
+
+    /// Whether it may end a process: nothing else that may do so can be in force on the same node.
+    pub fn hits_processes(&self) -> bool {
+        match self {
+            Self::Disk(fault) => fault.ailment.is_noticed(),
+            _ => self.targets().is_some(),
         }
     }
 
     /// Whether somebody has to be asked who leads before this fault can be injected.
     pub fn needs_leader(&self) -> bool {
-        matches!(
-            self,
-            Self::Kill(Targets::Leader)
-                | Self::Pause(Targets::Leader)
-                | Self::Partition(Shape::IsolateLeader | Shape::IsolateLeaders)
-                | Self::Packets(Packets {
-                    scope: Scope::Around(Targets::Leader),
-                    ..
-                })
-        )
+        self.targets() == Some(&Targets::Leader)
+            || matches!(
+                self,
+                Self::Partition(Shape::IsolateLeader | Shape::IsolateLeaders)
+                    | Self::Packets(Packets {
+                        scope: Scope::Around(Targets::Leader),
+                        ..
+                    })
+            )
     }
 
     /// The nodes whose processes this fault hits: `None` for the network or an unknown leader.
     pub fn processes(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
-        match self {
-            Self::Kill(targets) | Self::Pause(targets) => targets.resolve(count, leader),
-            Self::Partition(_) | Self::Packets(_) => None,
-        }
+        self.targets()?.resolve(count, leader)
     }
 }
 
@@ -166,6 +166,14 @@ impl Targets {
     /// One node.
     pub fn one(node: Node) -> Self {
         Self::Nodes(BTreeSet::from([node]))
+    }
+
+    /// Every node that may be meant: the leader may be anybody.
+    pub fn possible(&self, count: u16) -> BTreeSet<Node> {
+        match self {
+            Self::Nodes(nodes) => nodes.clone(),
+            Self::Leader | Self::All => Node::first(count).collect(),
+        }
     }
 
     /// The nodes meant, in a cluster of `count`; `None` when the leader is meant and not known.
@@ -221,6 +229,9 @@ impl fmt::Display for Fault {
             Self::Pause(targets) => write!(f, "pause {targets}"),
             Self::Partition(shape) => shape.fmt(f),
             Self::Packets(packets) => packets.fmt(f),
+            Self::PowerLoss(fault) => fault.fmt(f),
+            Self::Disk(fault) => fault.fmt(f),
+            Self::Damage(fault) => fault.fmt(f),
         }
     }
 }
@@ -269,7 +280,8 @@ fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> S
         .join(" ")
 }
 
-const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut or packets";
+const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
+                     power-loss, disk or damage";
 
 /// A fault's text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -336,6 +348,9 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             Fault::Partition(Shape::ClientCut(nodes.into_iter().collect()))
         }
         "packets" => Fault::Packets(packets::parse(rest)?),
+        "power-loss" => Fault::PowerLoss(disk::power_loss(rest)?),
+        "disk" => Fault::Disk(disk::disk(rest)?),
+        "damage" => Fault::Damage(disk::damage(rest)?),
         other => return Err(Problem::Kind(other.to_owned())),
     })
 }
@@ -458,6 +473,14 @@ mod tests {
             "packets leader: delay 50ms ±10ms",
             "packets all: loss 20%, reorder 0.5%",
             "packets clients n1 -> n2: rate 1mbit",
+            "power-loss n1 n3",
+            "power-loss leader: some",
+            "power-loss all: torn",
+            "disk n2: fsync-error",
+            "disk leader: slow-fsync 20ms",
+            "disk all: lying-fsync",
+            "damage n1: bit-flip 3",
+            "damage n1 n2: wipe",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
@@ -471,7 +494,17 @@ mod tests {
             (
                 "",
                 "fault ``: `` is no fault: use kill, pause, halves, isolate, bridge, ring, \
-                 one-way, clients, cut or packets",
+                 one-way, clients, cut, packets, power-loss, disk or damage",
+            ),
+            (
+                "power-loss n1: half",
+                "fault `power-loss n1: half`: write it as `power-loss n1 n2` or \
+                 `power-loss leader: some` or `power-loss all: torn`",
+            ),
+            (
+                "damage n1: bit-flip 0",
+                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` or \
+                 `damage n1: truncate` or `damage n1: restore` or `damage n1: wipe`",
             ),
             (
                 "kill",

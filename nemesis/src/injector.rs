@@ -2,6 +2,8 @@
 
 mod attempt;
 mod cut;
+mod disk;
+mod power;
 mod processes;
 mod shape;
 mod stop;
@@ -97,6 +99,14 @@ pub struct Patience {
     pub serving: Duration,
 }
 
+impl FaultRecord {
+    /// The same, unless something of it may be left after all.
+    fn unless_healed(self, healed: bool) -> Self {
+        let healed = self.healed && healed;
+        Self { healed, ..self }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self {
@@ -133,6 +143,9 @@ impl Injector<'_> {
     /// Each fault has its own thread, so one that is slow holds up no other. When a stop is
     /// requested, faults in force are healed at once and the others skipped.
     pub fn run(&self, schedule: &Schedule) -> Vec<FaultRecord> {
+        if let Some(disks) = &self.levers.disks {
+            disks.remember();
+        }
         let start = Instant::now();
         thread::scope(|scope| {
             let mut running = Vec::new();

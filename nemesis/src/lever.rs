@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{network::Network, node::Node, process::Lifecycle};
+use crate::{disk::Disks, network::Network, node::Node, process::Lifecycle};
 
 /// The levers of one deployment.
 #[derive(Clone, Default)]
@@ -11,6 +11,8 @@ pub struct Levers {
     pub processes: Option<Arc<dyn Lifecycle>>,
     /// Cuts.
     pub network: Option<Arc<dyn Network>>,
+    /// Power losses, failing requests, damage.
+    pub disks: Option<Arc<dyn Disks>>,
 }
 
 /// What is known about the cluster from outside the clients' network: asked over a way that no

@@ -4,7 +4,8 @@
 //!  Nemesis + seed ──planner──▶ Schedule ──injector──▶ Levers ──▶ Effect (with its Proof)
 //!     (pure)                    (data)                  │
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
-//!                                                       └─ network::Network    cuts (Switch)
+//!                                                       ├─ network::Network    cuts (Switch)
+//!                                                       └─ disk::Disks         power (FuseDisks)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```
 //!
@@ -16,12 +17,14 @@
 //! | [`sandbox`] | namespaces that die with the harness |
 //! | [`network`] | one namespace per node, and the switch between them |
 //! | [`process`] | the node processes, held by pidfd |
+//! | [`disk`] | disks under the nodes' data that lose power, fail and lie |
 //! | [`lever`], [`injector`] | what can be pulled here, and the run of a schedule |
 //! | [`doctor`] | which faults can be injected here, really tried |
 //! | [`proof`] | what a fault did, with its evidence |
 //!
 //! Nothing here knows a protocol, an operation or a verdict; no async runtime is needed or used.
 
+pub mod disk;
 pub mod doctor;
 pub mod fault;
 pub mod grudge;
@@ -36,7 +39,9 @@ pub mod sandbox;
 pub mod schedule;
 mod sys;
 
-pub use fault::{Fault, FaultClass, PacketEffect, Packets, Scope, Shape, Shaping, Targets};
+pub use fault::{
+    Ailment, Damage, Fault, FaultClass, Keep, PacketEffect, Packets, Scope, Shape, Shaping, Targets,
+};
 pub use grudge::Grudge;
 pub use node::{Edge, Endpoint, Node};
 pub use proof::{Effect, Proof};

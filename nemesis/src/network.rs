@@ -12,6 +12,7 @@ mod endpoint;
 mod iptables;
 mod namespace;
 mod netlink;
+mod orphan;
 mod switch;
 
 use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
@@ -80,6 +81,18 @@ pub trait Network: Send + Sync {
     /// How long to wait from one look at a fault's counters to the next: what a look costs differs.
     fn look_interval(&self) -> Duration {
         Duration::from_millis(5)
+    }
+
+    /// Makes the node's namespace as it is when a machine comes back that was without power: the
+    /// sockets of before reach nobody any more, and nobody hears that they end. Its process must be
+    /// gone already, and the node cut off. Whoever looks at the node from inside may have to enter
+    /// again ([`Namespace::renewals`]).
+    ///
+    /// # Errors
+    ///
+    /// When the backend failed.
+    fn renew(&self, node: Node) -> Result<(), NetworkError> {
+        orphan::outlive(self.namespace(node), node)
     }
 
     /// Blocks the edges of `grudge`, besides whatever other cuts block. When it returns, no packet

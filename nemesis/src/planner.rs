@@ -10,14 +10,16 @@
 //! draws one length, for which each fault lasts and after which nothing does. The bounds that hold
 //! throughout:
 //!
-//! - two process faults never hit the same node at the same time, nor within a second of a heal:
-//!   what was started again must be seen to serve;
+//! - two process faults never hit the same node at the same time, nor within a second of a heal, or
+//!   four where a disk was concerned: what was started again must be seen to serve;
 //! - explicit targets down or paused at the same time are at most a minority (one, in a cluster of
 //!   one or two);
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
+//! - at most a minority of the disks is ever damaged, over the whole run: see [`atlas`];
 //! - no card is played that would change nothing in a cluster of this size;
 //! - everything heals before the end of the main phase.
 
+pub mod atlas;
 mod card;
 mod nemesis;
 
@@ -29,6 +31,7 @@ pub use self::nemesis::{Nemesis, NemesisNameError};
 
 use self::card::{Card, Free};
 use crate::{
+    fault::FaultClass,
     network::NODES_MAX,
     node::Node,
     schedule::{PlannedFault, Schedule, hits},
@@ -166,6 +169,16 @@ fn check_range(name: &'static str, range: &RangeInclusive<u64>) -> Result<(), Pl
 /// After a process fault has healed, its nodes are left alone for so long.
 const REST_MS: u64 = 1000;
 
+/// As long after one that a node may refuse to run on with: it is looked at, and started again.
+const REST_OF_DISK_MS: u64 = 4000;
+
+fn rest_ms(class: FaultClass) -> u64 {
+    match class {
+        FaultClass::Disk | FaultClass::Damage => REST_OF_DISK_MS,
+        _ => REST_MS,
+    }
+}
+
 /// From one injection to the next, and how long a fault lasts.
 struct Pace {
     /// The latest that the first fault comes.
@@ -221,6 +234,8 @@ struct Draw<'a> {
     cards: Vec<Card>,
     deck: Vec<Card>,
     faults: Vec<PlannedFault>,
+    /// Whose disks may be damaged.
+    expendable: BTreeSet<Node>,
     /// Nodes in a process fault, or at rest after one, and until when.
     busy: Vec<(u64, BTreeSet<Node>)>,
 }
@@ -235,7 +250,13 @@ impl<'a> Draw<'a> {
         let pace = Pace::draw(spec, &mut rng);
         let mut deck = cards.clone();
         deck.shuffle(&mut rng);
-        let deck = one_of_each_class_first(deck);
+        let mut deck = one_of_each_class_first(deck);
+        // A lie is worth nothing once it is over: it comes first and stays.
+        deck.sort_by_key(|card| *card != Card::LyingFsync);
+        // Dice of its own, so that a schedule without damage does not depend on it.
+        let mut dice = ChaCha8Rng::seed_from_u64(spec.seed);
+        dice.set_stream(1);
+        let expendable = atlas::expendable(spec.nodes, &mut dice);
         Self {
             spec,
             pace,
@@ -243,6 +264,7 @@ impl<'a> Draw<'a> {
             cards,
             deck,
             faults: Vec::new(),
+            expendable,
             busy: Vec::new(),
         }
     }
@@ -275,6 +297,7 @@ impl<'a> Draw<'a> {
         if self.turn(&free).is_none() {
             let mut fresh = self.cards.clone();
             fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
+            fresh.retain(|card| *card != Card::LyingFsync);
             fresh.shuffle(&mut self.rng);
             self.deck.append(&mut fresh);
         }
@@ -293,14 +316,16 @@ impl<'a> Draw<'a> {
     fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
         let free = self.free();
         let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
-        let for_ms = self
-            .rng
-            .random_range(self.pace.duration_ms.clone())
-            .min(end_ms - at_ms);
+        let drawn = self.rng.random_range(self.pace.duration_ms.clone());
+        let for_ms = match card {
+            Card::LyingFsync => end_ms - at_ms,
+            _ => drawn.min(end_ms - at_ms),
+        };
         let hit = hits(&fault, self.spec.nodes);
         if !hit.is_empty() {
+            let rest_ms = rest_ms(card.class());
             self.busy
-                .push((at_ms.saturating_add(for_ms).saturating_add(REST_MS), hit));
+                .push((at_ms.saturating_add(for_ms).saturating_add(rest_ms), hit));
         }
         let id = u32::try_from(self.faults.len() + 1).expect("a plan has few faults");
         self.faults.push(PlannedFault {
@@ -327,6 +352,7 @@ impl<'a> Draw<'a> {
                 .collect(),
             budget: minority.saturating_sub(busy.len()),
             nobody_is_hit: busy.is_empty(),
+            expendable: self.expendable.clone(),
         }
     }
 }

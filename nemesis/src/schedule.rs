@@ -188,12 +188,9 @@ impl Schedule {
 
 /// Every node whose process the fault may hit: the leader may be anybody.
 pub(crate) fn hits(fault: &Fault, count: u16) -> BTreeSet<Node> {
-    match fault {
-        Fault::Kill(targets) | Fault::Pause(targets) => match targets {
-            Targets::Nodes(nodes) => nodes.clone(),
-            Targets::Leader | Targets::All => Node::first(count).collect(),
-        },
-        Fault::Partition(_) | Fault::Packets(_) => BTreeSet::new(),
+    match fault.targets() {
+        Some(targets) if fault.hits_processes() => targets.possible(count),
+        _ => BTreeSet::new(),
     }
 }
 
@@ -209,9 +206,6 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
     let leaders: Vec<Node> = Node::first(count).take(1).collect();
     let leader = leaders.first().copied();
     let changes = match &planned.fault {
-        Fault::Kill(targets) | Fault::Pause(targets) => targets
-            .resolve(count, leader)
-            .is_some_and(|nodes| !nodes.is_empty()),
         Fault::Partition(shape) => {
             let grudge = shape.grudge(count, &leaders).unwrap_or_default();
             !grudge.is_empty() && grudge.edges().all(is_inside)
@@ -219,6 +213,10 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         Fault::Packets(packets) => {
             let edges = packets.scope.edges(count, leader).unwrap_or_default();
             !edges.is_empty() && edges.into_iter().all(is_inside)
+        }
+        fault => {
+            let nodes = fault.targets().map(|targets| targets.possible(count));
+            nodes.is_some_and(|nodes| !nodes.is_empty() && !nodes.contains(&Node(0)))
         }
     };
     if changes {
@@ -239,10 +237,6 @@ fn is_inside(edge: Edge) -> bool {
 /// The nodes that the fault's text names.
 fn named(fault: &Fault) -> BTreeSet<Node> {
     match fault {
-        Fault::Kill(targets) | Fault::Pause(targets) => match targets {
-            Targets::Nodes(nodes) => nodes.clone(),
-            Targets::Leader | Targets::All => BTreeSet::new(),
-        },
         Fault::Partition(shape) => match shape {
             Shape::Halves { left, right } => left | right,
             Shape::Isolate(node) => BTreeSet::from([*node]),
@@ -261,6 +255,10 @@ fn named(fault: &Fault) -> BTreeSet<Node> {
             }
         },
         Fault::Packets(packets) => packets.scope.named(),
+        fault => match fault.targets() {
+            Some(Targets::Nodes(nodes)) => nodes.clone(),
+            _ => BTreeSet::new(),
+        },
     }
 }
 

@@ -126,6 +126,7 @@ impl Cluster {
         let levers = Levers {
             processes: Some(self.processes.clone()),
             network: Some(self.switch.clone()),
+            disks: None,
         };
         let (began, events, over) = (
             Instant::now(),

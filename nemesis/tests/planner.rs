@@ -8,8 +8,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use ordeal_nemesis::{
-    Fault, FaultClass, PacketEffect, PlannedFault, Schedule, Scope, Shape, Targets,
-    planner::{Nemesis, PlanError, PlanSpec, plan},
+    Fault, FaultClass, Node, PacketEffect, PlannedFault, Schedule, Scope, Shape, Targets,
+    planner::{Nemesis, PlanError, PlanSpec, atlas, plan},
 };
 
 #[test]
@@ -191,7 +191,13 @@ fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
 #[test]
 fn at_most_a_minority_is_down_or_paused_at_once() {
     for_many_specs(|spec, schedule| {
-        if matches!(spec.nemesis, Nemesis::KillAll | Nemesis::PauseAll) {
+        let hits_all = [
+            Nemesis::KillAll,
+            Nemesis::PauseAll,
+            Nemesis::PowerLoss,
+            Nemesis::LyingFsync,
+        ];
+        if hits_all.contains(&spec.nemesis) {
             return;
         }
         let minority = usize::from((spec.nodes.saturating_sub(1) / 2).max(1));
@@ -200,13 +206,12 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
                 .faults
                 .iter()
                 .filter(|other| (other.at_ms..other.heal_ms()).contains(&moment.at_ms))
-                .map(|other| match &other.fault {
-                    Fault::Kill(targets) | Fault::Pause(targets) => match targets {
-                        Targets::Nodes(nodes) => nodes.len(),
-                        Targets::Leader => 1,
-                        Targets::All => usize::from(spec.nodes),
-                    },
-                    Fault::Partition(_) | Fault::Packets(_) => 0,
+                .filter(|other| other.fault.hits_processes())
+                .map(|other| match other.fault.targets() {
+                    Some(Targets::Nodes(nodes)) => nodes.len(),
+                    Some(Targets::Leader) => 1,
+                    Some(Targets::All) => usize::from(spec.nodes),
+                    None => 0,
                 })
                 .sum();
             assert!(
@@ -216,6 +221,36 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
             );
         }
     });
+}
+
+#[test]
+fn at_most_a_minority_of_the_disks_is_ever_destroyed() {
+    let mut damages = 0;
+    for_many_specs(|spec, schedule| {
+        if spec.nemesis == Nemesis::LyingFsync {
+            return;
+        }
+        let destroyed = atlas::destroyed(schedule, spec.nodes);
+        let most = atlas::expendable_most(spec.nodes);
+        assert!(
+            destroyed.len() <= most,
+            "{spec:?}: {destroyed:?}\n{schedule}"
+        );
+        damages += destroyed.len();
+    });
+    assert!(damages > 0);
+    // Over many seeds every node has its turn, and every kind of damage.
+    let (mut nodes, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..10 {
+        let schedule = plan(&PlanSpec::new(Nemesis::Damage, 5, 60_000, seed)).unwrap();
+        nodes.extend(atlas::destroyed(&schedule, 5));
+        kinds.extend(schedule.faults.iter().map(|planned| match &planned.fault {
+            Fault::Damage(fault) => fault.damage.name(),
+            other => panic!("{other}"),
+        }));
+    }
+    assert_eq!(nodes, Node::first(5).collect());
+    assert_eq!(kinds, ["bit-flip", "restore", "truncate", "wipe"].into());
 }
 
 #[test]
@@ -231,8 +266,9 @@ fn faults_follow_each_other_within_the_interval_and_last_as_asked() {
             );
         }
         for planned in &schedule.faults {
+            let lies = planned.fault.to_string().ends_with("lying-fsync");
             assert!(
-                (1000..=5000).contains(&planned.for_ms),
+                lies || (1000..=5000).contains(&planned.for_ms),
                 "{spec:?}: {planned}"
             );
         }
@@ -248,7 +284,8 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 Fault::Partition(Shape::ClientCut(_)) => {}
                 Fault::Partition(Shape::Bridge { .. }) => assert!(spec.nodes >= 3),
                 Fault::Partition(_) | Fault::Packets(_) => assert!(spec.nodes >= 2),
-                Fault::Kill(_) | Fault::Pause(_) => {}
+                Fault::Damage(_) => assert!(spec.nodes >= 3),
+                Fault::Kill(_) | Fault::Pause(_) | Fault::PowerLoss(_) | Fault::Disk(_) => {}
             }
         }
     });
@@ -341,31 +378,33 @@ fn a_schedule_is_readable_toml_and_read_back() {
     assert!(error.contains("`halfs` is no fault"), "{error}");
 }
 
+/// Asserts what validating `ID AT+FOR FAULT; …` on three nodes, within ten seconds, says.
+fn check(faults: &str, message: &str) {
+    let faults: Vec<PlannedFault> = faults
+        .split("; ")
+        .map(|line| {
+            let (id, rest) = line.split_once(' ').unwrap();
+            let (at_ms, rest) = rest.split_once('+').unwrap();
+            let (for_ms, fault) = rest.split_once(' ').unwrap();
+            PlannedFault {
+                id: id.parse().unwrap(),
+                at_ms: at_ms.parse().unwrap(),
+                for_ms: for_ms.parse().unwrap(),
+                fault: fault.parse().unwrap(),
+            }
+        })
+        .collect();
+    let result = Schedule { faults }.validate(3, 10_000);
+    assert_eq!(
+        result
+            .err()
+            .map_or("ok".to_owned(), |error| error.to_string()),
+        message
+    );
+}
+
 #[test]
 fn a_schedule_that_cannot_be_run_is_refused_by_its_faults_id() {
-    let check = |faults: &str, message: &str| {
-        let faults: Vec<PlannedFault> = faults
-            .split("; ")
-            .map(|line| {
-                let (id, rest) = line.split_once(' ').unwrap();
-                let (at_ms, rest) = rest.split_once('+').unwrap();
-                let (for_ms, fault) = rest.split_once(' ').unwrap();
-                PlannedFault {
-                    id: id.parse().unwrap(),
-                    at_ms: at_ms.parse().unwrap(),
-                    for_ms: for_ms.parse().unwrap(),
-                    fault: fault.parse().unwrap(),
-                }
-            })
-            .collect();
-        let result = Schedule { faults }.validate(3, 10_000);
-        assert_eq!(
-            result
-                .err()
-                .map_or("ok".to_owned(), |error| error.to_string()),
-            message
-        );
-    };
     check("1 0+10 kill n3; 2 10+10 kill n3", "ok");
     check("1 0+9000 isolate leader; 2 5+1000 kill leader", "ok");
     check(
@@ -402,6 +441,15 @@ fn a_schedule_that_cannot_be_run_is_refused_by_its_faults_id() {
     );
     check(
         "1 0+10 packets clients -> n4: loss 5%",
+        "fault 1 names n4, but the cluster has only n1 … n3",
+    );
+    check(
+        "1 0+10 disk n1: full; 2 5+10 power-loss n1",
+        "faults 1 and 2 overlap and may both hit n1's process",
+    );
+    check("1 0+10 disk all: lying-fsync; 2 5+10 power-loss n1", "ok");
+    check(
+        "1 0+10 damage n4: wipe",
         "fault 1 names n4, but the cluster has only n1 … n3",
     );
     check(

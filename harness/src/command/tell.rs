@@ -5,6 +5,7 @@ use crate::report::{self, FaultView, NodeView, RunView};
 use crate::run::{Evidence, Setting};
 use crate::store::{RunFolder, StoreError};
 use crate::verdict::{Exit, Verdict};
+use ordeal_nemesis::proof::Killed;
 use ordeal_nemesis::{Effect, Node, Proof};
 use std::fs;
 use std::io::{self, Write};
@@ -131,15 +132,31 @@ fn node_view(node: Node, setting: &Setting, evidence: &Evidence) -> NodeView {
 
 /// How often a fault ended the node and another process took its place.
 fn restarts(node: Node, evidence: &Evidence) -> u64 {
-    let proofs = evidence
+    let restarted = evidence
         .faults
         .iter()
-        .filter_map(|record| match &record.effect {
-            Effect::Installed(Proof::Killed { processes }) => Some(processes),
-            _ => None,
+        .flat_map(|record| match &record.effect {
+            Effect::Installed(proof) => restarted(proof),
+            _ => Vec::new(),
         });
-    let killed = proofs.flatten().filter(|killed| killed.node == node);
-    killed.filter(|killed| killed.successor.is_some()).count() as u64
+    restarted.filter(|restarted| *restarted == node).count() as u64
+}
+
+/// The nodes that ended by this fault and came back as another process.
+fn restarted(proof: &Proof) -> Vec<Node> {
+    fn back(killed: &Killed) -> Option<Node> {
+        killed.successor.as_ref().map(|_| killed.node)
+    }
+    match proof {
+        Proof::Killed { processes } => processes.iter().filter_map(back).collect(),
+        Proof::PowerLost { nodes } => nodes.iter().filter_map(|one| back(&one.killed)).collect(),
+        Proof::Damaged { nodes } => nodes.iter().filter_map(|one| back(&one.killed)).collect(),
+        Proof::DiskMet { nodes } => nodes
+            .iter()
+            .filter_map(|one| one.successor.as_ref().map(|_| one.node))
+            .collect(),
+        Proof::Paused { .. } | Proof::Cut(_) | Proof::Shaped(_) => Vec::new(),
+    }
 }
 
 #[cfg(test)]

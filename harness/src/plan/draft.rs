@@ -3,7 +3,9 @@
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
+use ordeal_nemesis::disk::Directories;
 use ordeal_nemesis::network::{NetworkNameError, Wanted};
+use ordeal_nemesis::planner::atlas;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
 use ordeal_nemesis::schedule::ScheduleError;
 use ordeal_nemesis::{PlannedFault, Schedule};
@@ -51,6 +53,8 @@ pub(crate) struct Draft {
     pub(crate) seed: Option<u64>,
     pub(crate) stop_on_violation: Option<bool>,
     pub(crate) defects: Option<Vec<String>>,
+    pub(crate) directories: Option<Directories>,
+    pub(crate) unsurvivable: Option<bool>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
     /// The schedule, where it is not to be drawn.
@@ -138,6 +142,20 @@ pub(crate) enum PlanError {
     /// The schedule in the file cannot be run.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// The faults would destroy more disks than a cluster can be expected to survive.
+    #[error(
+        "the faults may destroy {destroyed} of {nodes} disks, and a cluster of this size can be \
+         expected to survive the loss of {most}; add --unsurvivable (in a plan: `unsurvivable = \
+         true`) to do it all the same"
+    )]
+    Unsurvivable {
+        /// How many.
+        destroyed: usize,
+        /// Of how many.
+        nodes: u16,
+        /// How many it may be.
+        most: usize,
+    },
     /// The program is not one that can be run.
     #[error("cannot run {path} as a node: {why}", path = path.display())]
     Binary {
@@ -201,6 +219,8 @@ impl Draft {
             seed: self.seed.or(other.seed),
             stop_on_violation: self.stop_on_violation.or(other.stop_on_violation),
             defects: self.defects.or(other.defects),
+            directories: self.directories.or(other.directories),
+            unsurvivable: self.unsurvivable.or(other.unsurvivable),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
             fault,
@@ -227,16 +247,8 @@ impl Draft {
         defects.retain(|defect| first.insert(defect.clone()));
         known_defects(target, &defects)?;
         let recipe = defects.first().and_then(|defect| attack(defect));
-        let workload = match &self.workload {
-            Some(name) => name.parse()?,
-            None => recipe.map_or(WorkloadName::Register, |recipe| recipe.workload),
-        };
-        if !target.workloads().contains(&workload) {
-            return Err(PlanError::Unserved {
-                target: target.name().to_owned(),
-                workload,
-            });
-        }
+        let usual = recipe.map_or(WorkloadName::Register, |recipe| recipe.workload);
+        let workload = served(target, self.workload.as_deref(), usual)?;
         let nemesis = match &self.nemesis {
             Some(name) => name.parse()?,
             None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
@@ -280,6 +292,8 @@ impl Draft {
             seed: self.seed.unwrap_or_else(fresh_seed),
             stop_on_violation: watched(self.stop_on_violation.unwrap_or(false), workload)?,
             defects,
+            directories: self.directories.unwrap_or_default(),
+            unsurvivable: self.unsurvivable.unwrap_or(false),
             node_binary,
             node_flags,
             schedule: Schedule::default(),
@@ -287,6 +301,22 @@ impl Draft {
         plan.schedule = schedule(&plan, self.fault)?;
         Ok(plan)
     }
+}
+
+/// The workload asked for, or the usual one, if the target serves it.
+fn served(
+    target: &dyn Target,
+    asked: Option<&str>,
+    usual: WorkloadName,
+) -> Result<WorkloadName, PlanError> {
+    let workload = asked.map_or(Ok(usual), str::parse)?;
+    if target.workloads().contains(&workload) {
+        return Ok(workload);
+    }
+    Err(PlanError::Unserved {
+        target: target.name().to_owned(),
+        workload,
+    })
 }
 
 /// What is asked, if the workload can be judged while it goes on.
@@ -304,6 +334,15 @@ fn schedule(plan: &Plan, given: Option<Vec<PlannedFault>>) -> Result<Schedule, P
         None => planner::plan(&PlanSpec::new(plan.nemesis, plan.nodes, time_ms, plan.seed))?,
     };
     schedule.validate(plan.nodes, time_ms)?;
+    let destroyed = atlas::destroyed(&schedule, plan.nodes).len();
+    let most = atlas::expendable_most(plan.nodes);
+    if destroyed > most && !plan.unsurvivable {
+        return Err(PlanError::Unsurvivable {
+            destroyed,
+            nodes: plan.nodes,
+            most,
+        });
+    }
     Ok(schedule)
 }
 
@@ -424,6 +463,11 @@ mod tests {
                 "there is no target \"paxos\"; there are: raft",
             ),
             ("nemesis = 'storm'", "`storm` is no nemesis"),
+            (
+                "nemesis = 'lying-fsync'",
+                "the faults may destroy 5 of 5 disks, and a cluster of this size can be expected \
+                 to survive the loss of 2; add --unsurvivable",
+            ),
             (
                 "network = 'token-ring'",
                 "`token-ring` is no network: use auto, iptables or switch",

@@ -156,7 +156,7 @@ fn hit(record: &FaultRecord) -> Vec<Node> {
     let shape = match &record.planned.fault {
         Fault::Partition(shape) => shape,
         Fault::Packets(packets) => return around(record, packets),
-        Fault::Kill(_) | Fault::Pause(_) => return record.nodes.clone(),
+        _ => return record.nodes.clone(),
     };
     match shape {
         Shape::Isolate(node) => vec![*node],

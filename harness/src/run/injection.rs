@@ -69,6 +69,7 @@ impl Injection {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
+            disks: rig.disks.clone().map(|disks| disks as _),
         };
         let (nodes, schedule, stop) = (rig.network.nodes(), plan.schedule.clone(), Stop::new());
         let seed = plan.seed;

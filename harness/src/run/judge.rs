@@ -5,11 +5,13 @@ use super::coverage::{self, ok_during_faults};
 use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
 use ordeal_checker::history::{Event, EventKind, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use ordeal_nemesis::Fault;
+use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Axis, Workload};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Judges what a run left.
 ///
@@ -36,7 +38,7 @@ pub(crate) fn judge(
     };
     let (consistency, durability) = (axis(Axis::Consistency), axis(Axis::Durability));
     let mut progress = vec![evidence.recovery.finding()];
-    progress.extend(deaths(&evidence.deaths));
+    progress.extend(deaths(&unexcused(evidence)));
     let plan = &evidence.plan;
     Ok(Verdict {
         format: FORMAT,
@@ -91,6 +93,29 @@ fn operations(evidence: &Evidence) -> OperationCounts {
         info: count(EventKind::Info),
         ok_during_faults: ok_during_faults(&evidence.events, &evidence.faults),
     }
+}
+
+/// After its disk is well, or damaged and served from again, a node may still end because of it.
+const DISK_FAULT_ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The deaths without a reason: a node that ends itself because its disk fails does what it should.
+fn unexcused(evidence: &Evidence) -> Vec<(Time, Death)> {
+    let grace = u64::try_from(DISK_FAULT_ENDS_WITHIN.as_nanos()).unwrap_or(u64::MAX);
+    let excuses = |record: &FaultRecord, at: Time, death: &Death| {
+        let is_of_disk = matches!(record.planned.fault, Fault::Disk(_) | Fault::Damage(_));
+        let during = record
+            .window_ns
+            .is_some_and(|(from, to)| (from..=to.saturating_add(grace)).contains(&at.0));
+        is_of_disk
+            && record.planned.fault.hits_processes()
+            && during
+            && record.nodes.contains(&death.node)
+    };
+    let deaths = evidence.deaths.iter().filter(|(at, death)| {
+        let mut faults = evidence.faults.iter();
+        !faults.any(|record| excuses(record, *at, death))
+    });
+    deaths.cloned().collect()
 }
 
 /// A node that ends without having been told to is a finding, whatever the others still do.

@@ -11,6 +11,7 @@ use crate::target::{Probe, View};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
 use ordeal_nemesis::lever::Observer;
+use ordeal_nemesis::network::Namespace;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -153,8 +154,10 @@ impl Watch {
                 .enable_all()
                 .build()
                 .map_err(fails)?;
+            let inside = rig.network.namespace(node).clone();
             let look = move || {
-                runtime.block_on(observe(probe, place, &cluster, clock, &lines, &stop));
+                let enter = Entrance::of(inside);
+                runtime.block_on(observe(probe, place, &cluster, clock, &lines, &stop, enter));
             };
             let thread = rig
                 .network
@@ -176,6 +179,33 @@ impl Watch {
     }
 }
 
+/// Keeps a thread in a namespace, also when that is replaced by a fresh one after a power loss.
+pub(crate) struct Entrance {
+    namespace: Option<Namespace>,
+    renewals: u64,
+}
+
+impl Entrance {
+    /// For a thread that is inside already.
+    fn of(namespace: Namespace) -> Self {
+        Entrance {
+            renewals: namespace.renewals(),
+            namespace: Some(namespace),
+        }
+    }
+
+    fn keep_inside(&mut self) {
+        let Some(namespace) = &self.namespace else {
+            return;
+        };
+        let renewals = namespace.renewals();
+        // Where that fails the node stays silent to us, and the next look tries again.
+        if renewals != self.renewals && namespace.enter().is_ok() {
+            self.renewals = renewals;
+        }
+    }
+}
+
 /// Looks at one node until told to stop.
 pub(crate) async fn observe(
     mut probe: Box<dyn Probe>,
@@ -184,9 +214,11 @@ pub(crate) async fn observe(
     clock: Clock,
     lines: &Recorder<Observation>,
     stop: &CancellationToken,
+    mut entrance: Entrance,
 ) {
     let mut last = None;
     while !stop.is_cancelled() {
+        entrance.keep_inside();
         let view = probe.look().await;
         let seen = view.as_ref().map(|view| (view.role.clone(), view.term));
         if last.as_ref() != Some(&seen) {

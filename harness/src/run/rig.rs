@@ -6,9 +6,10 @@ use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::target::{ClientError, NodeSpec};
 use ordeal_checker::history::Time;
-use ordeal_nemesis::Node;
+use ordeal_nemesis::disk::{DiskError, FuseDisks};
 use ordeal_nemesis::network::{Network, NetworkError};
 use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, ProcessError, Processes};
+use ordeal_nemesis::{FaultClass, Node};
 use ordeal_workloads::seed;
 use rand::Rng;
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub(crate) enum RigError {
     /// The network cannot be made or used.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The disks under the nodes' data cannot be made, or not be read at the end.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A node cannot be started.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -77,8 +81,8 @@ pub(crate) enum RigError {
         /// What was asked for.
         asked: String,
     },
-    /// A cut is still there after everything was healed.
-    #[error("{0} cuts are still installed after everything was healed")]
+    /// A cut or an illness of a disk is still there after everything was healed.
+    #[error("{0} faults are still installed after everything was healed")]
     NotHealed(usize),
     /// The thread that injects faults has panicked.
     #[error("the nemesis failed in mid-run: what it had injected is not known")]
@@ -104,6 +108,8 @@ pub(super) type Deaths = Arc<Mutex<Vec<(Time, Death)>>>;
 pub(super) struct Rig {
     pub(super) network: Arc<dyn Network>,
     pub(super) processes: Arc<Processes>,
+    /// Under the nodes' data, where the plan has faults that need them.
+    pub(super) disks: Option<Arc<FuseDisks>>,
     pub(super) deaths: Deaths,
     /// Where clients reach each node; node 1 first.
     pub(super) client_addresses: Vec<SocketAddr>,
@@ -118,6 +124,7 @@ impl Rig {
             .map(|node| network.address(node))
             .collect();
         let commands = commands(plan, setting, &addresses)?;
+        let disks = disks(plan, setting)?;
         let deaths = Deaths::default();
         let (clock, died) = (setting.clock, deaths.clone());
         let on_death = move |death| {
@@ -136,6 +143,7 @@ impl Rig {
         Ok(Rig {
             network,
             processes,
+            disks,
             deaths,
             client_addresses,
         })
@@ -148,10 +156,15 @@ impl Rig {
         } else {
             "not bounded by this kernel: old connections may need as long as a cut lasted"
         };
+        let disks = match &self.disks {
+            Some(_) => "in memory, served through FUSE",
+            None => "the machine's own",
+        };
         [
             ("network", self.network.mechanism()),
             ("TCP back-off", backoff.to_owned()),
             ("processes", "signals, held by pidfd".to_owned()),
+            ("disks", disks.to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -165,6 +178,21 @@ impl Rig {
             .clone()
     }
 
+    /// How many faults are installed now.
+    pub(super) fn faults(&self) -> usize {
+        use ordeal_nemesis::disk::Disks as _;
+        let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
+        self.network.cuts().len() + of_disks.unwrap_or(0)
+    }
+
+    /// Takes the disks away and leaves what was on them in the nodes' data directories.
+    pub(super) fn unload_disks(&self) -> Result<(), RigError> {
+        match &self.disks {
+            Some(disks) => Ok(disks.unload()?),
+            None => Ok(()),
+        }
+    }
+
     /// Stops every node that still runs, all at once; one that does not stop in order is killed.
     pub(super) fn stop(&self, nodes: u16) {
         std::thread::scope(|scope| {
@@ -174,6 +202,19 @@ impl Rig {
             }
         });
     }
+}
+
+/// A disk over every node's data directory, if the plan has a fault that needs one.
+fn disks(plan: &Plan, setting: &Setting) -> Result<Option<Arc<FuseDisks>>, RigError> {
+    if !plan.classes().into_keys().any(FaultClass::needs_disk) {
+        return Ok(None);
+    }
+    let mut paths = BTreeMap::new();
+    for node in Node::first(plan.nodes) {
+        paths.insert(node, setting.folder.node_data(&node.to_string())?);
+    }
+    let disks = FuseDisks::mount(&setting.sandbox, paths, plan.directories)?;
+    Ok(Some(Arc::new(disks)))
 }
 
 fn commands(

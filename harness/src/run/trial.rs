@@ -219,7 +219,7 @@ impl<'a> Trial<'a> {
             words = self.violation.certain() => Some(format!("stopped on a violation: {words}")),
         };
         let records = injection.heal().await?;
-        let left = self.rig.network.cuts().len();
+        let left = self.rig.faults();
         if left > 0 {
             return Err(RigError::NotHealed(left));
         }
@@ -292,8 +292,9 @@ impl<'a> Trial<'a> {
         tokio::task::spawn_blocking(move || {
             watch.stop();
             rig.stop(nodes);
+            rig.unload_disks()
         })
-        .await?;
+        .await??;
         Ok((self.plan, deaths))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
+
 use super::{FaultEvent, FaultRecord, Injector, Step};
 use crate::{
     fault::Fault,
@@ -52,6 +54,9 @@ impl<'a> Attempt<'a> {
             return self.skip("nobody was known to lead");
         }
         let count = self.injector.nodes;
+        let targets = self.planned.fault.targets();
+        let nodes = targets.and_then(|targets| targets.resolve(count, leader));
+        let nodes = nodes.unwrap_or_default();
         match &self.planned.fault {
             Fault::Partition(shape) => {
                 let grudge = shape.grudge(count, &leaders).unwrap_or_default();
@@ -61,15 +66,20 @@ impl<'a> Attempt<'a> {
                 let edges = packets.scope.edges(count, leader).unwrap_or_default();
                 self.shape(&edges, &packets.shaping)
             }
-            Fault::Kill(targets) => {
-                let nodes = targets.resolve(count, leader).unwrap_or_default();
-                self.kill(&nodes)
-            }
-            Fault::Pause(targets) => {
-                let nodes = targets.resolve(count, leader).unwrap_or_default();
-                self.pause(&nodes)
-            }
+            Fault::Kill(_) => self.kill(&nodes),
+            Fault::Pause(_) => self.pause(&nodes),
+            Fault::PowerLoss(fault) => self.power_loss(&nodes, fault.keep),
+            Fault::Disk(fault) => self.ail(&nodes, fault.ailment),
+            Fault::Damage(fault) => self.damage(&nodes, fault.damage),
         }
+    }
+
+    /// Where what this fault does to a node by chance comes from: the plan's seed, its id and the
+    /// node.
+    pub(super) fn seed_of(&self, node: Node) -> u64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.injector.seed);
+        rng.set_stream(u64::from(self.planned.id) << 16 | u64::from(node.0));
+        rng.next_u64()
     }
 
     /// Who leads; waits for somebody to, but not into the second half of the fault's time.

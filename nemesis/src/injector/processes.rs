@@ -34,7 +34,8 @@ impl Attempt<'_> {
             .iter()
             .any(|error| matches!(error, ProcessError::Deadline { .. }));
         let mut trouble: Vec<String> = trouble.iter().map(ToString::to_string).collect();
-        let healed = self.start_again(processes, &mut killed, &mut trouble) && !lingers;
+        let all = killed.iter_mut().collect();
+        let healed = self.start_again(processes, all, &mut trouble) && !lingers;
         let proof = Proof::Killed { processes: killed };
         let effect = if trouble.is_empty() {
             Effect::Installed(proof)
@@ -45,10 +46,10 @@ impl Attempt<'_> {
     }
 
     /// Starts what was killed, all at once, then waits until each serves. Returns whether all run.
-    fn start_again(
+    pub(super) fn start_again(
         &self,
         processes: &dyn Lifecycle,
-        killed: &mut [Killed],
+        killed: Vec<&mut Killed>,
         trouble: &mut Vec<String>,
     ) -> bool {
         let started = Instant::now();
@@ -78,7 +79,7 @@ impl Attempt<'_> {
     }
 
     /// Waits until the process serves; returns the milliseconds since `started`.
-    fn await_serving(
+    pub(super) fn await_serving(
         &self,
         processes: &dyn Lifecycle,
         node: Node,
@@ -152,7 +153,7 @@ impl Attempt<'_> {
     }
 
     /// The end of a fault that hit nobody.
-    fn nothing_done(self, trouble: &[ProcessError]) -> FaultRecord {
+    pub(super) fn nothing_done(self, trouble: &[ProcessError]) -> FaultRecord {
         let refused = trouble
             .iter()
             .all(|error| matches!(error, ProcessError::State { .. }));
@@ -170,7 +171,7 @@ impl Attempt<'_> {
 }
 
 /// Does one thing to each node; what came of it, and what went wrong.
-fn each<T>(
+pub(super) fn each<T>(
     nodes: &BTreeSet<Node>,
     mut pull: impl FnMut(Node) -> Result<T, ProcessError>,
 ) -> (Vec<T>, Vec<ProcessError>) {
@@ -190,7 +191,7 @@ fn refuses(error: &ProcessError, which: Node) -> bool {
     matches!(error, ProcessError::State { node, .. } if *node == which)
 }
 
-fn spaced(nodes: &BTreeSet<Node>) -> String {
+pub(super) fn spaced(nodes: &BTreeSet<Node>) -> String {
     nodes
         .iter()
         .map(ToString::to_string)

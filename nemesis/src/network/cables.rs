@@ -9,6 +9,8 @@
 //! No offloads: a packet is one on the wire, at most one MTU long and with its checksums complete.
 //! So a corrupted one is found broken, and a lost one is one, not forty merged into one.
 
+use std::os::fd::AsFd;
+
 use super::{
     CLIENT_ADDRESS, Namespace, NetworkError, address,
     endpoint::{QUEUE_PACKETS, failed, prepare},
@@ -102,7 +104,7 @@ fn lay_from_hub(ends: &[(Endpoint, Namespace)], mtu: u16) -> Result<Namespace, N
     let lay = move || {
         for (end, namespace) in &cables {
             let plug = plug(*end);
-            netlink::add_veth(&plug, INTERFACE, mac(*end), namespace.as_fd())
+            netlink::add_veth(&plug, INTERFACE, mac(*end), namespace.fd().as_fd())
                 .map_err(|source| failed(*end, ("make a veth pair", source)))?;
             let queue = netlink::set_queue_length(&plug, QUEUE_PACKETS);
             queue.map_err(|source| failed(*end, ("set the queue's length", source)))?;

@@ -3,9 +3,9 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::OwnedFd,
     process::Command,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::{Builder, JoinHandle},
 };
 
@@ -14,10 +14,15 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::sys;
 
 /// A network namespace without a name: it lives as long as this handle, or a process or a thread
-/// in it.
+/// in it. Clones are the same place: where one is renewed, all are.
 #[derive(Debug, Clone)]
-pub struct Namespace {
+pub struct Namespace(Arc<Mutex<Place>>);
+
+#[derive(Debug, Clone)]
+struct Place {
     fd: Arc<OwnedFd>,
+    /// How often it was renewed.
+    renewals: u64,
 }
 
 impl Namespace {
@@ -37,16 +42,42 @@ impl Namespace {
     }
 
     /// Its descriptor, by which the kernel knows it.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    pub(crate) fn fd(&self) -> Arc<OwnedFd> {
+        self.place().fd
     }
 
     /// The namespace that the calling thread is in.
     pub(crate) fn of_this_thread() -> io::Result<Self> {
         let file = File::open("/proc/thread-self/ns/net")?;
-        Ok(Self {
-            fd: Arc::new(file.into()),
-        })
+        let (fd, renewals) = (Arc::new(file.into()), 0);
+        Ok(Self(Arc::new(Mutex::new(Place { fd, renewals }))))
+    }
+
+    /// Puts another namespace in its place, for everybody who enters from now on.
+    pub(crate) fn renew(&self, with: &Self) {
+        let fd = with.place().fd;
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        place.fd = fd;
+        place.renewals += 1;
+    }
+
+    fn place(&self) -> Place {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        place.clone()
+    }
+
+    /// How often it was renewed so far: a thread that sees this change has to enter again.
+    pub fn renewals(&self) -> u64 {
+        self.place().renewals
+    }
+
+    /// Moves the calling thread into the namespace; sockets that it has stay where they were made.
+    ///
+    /// # Errors
+    ///
+    /// When the thread may not enter.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(setns(self.place().fd, CloneFlags::CLONE_NEWNET)?)
     }
 
     /// Runs `work` on a new thread inside the namespace. Sockets opened there stay there for ever,
@@ -60,7 +91,7 @@ impl Namespace {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let fd = Arc::clone(&self.fd);
+        let fd = self.place().fd;
         let (entered, result) = mpsc::sync_channel(1);
         let thread = Builder::new().name(name.to_owned()).spawn(move || {
             let inside = setns(fd.as_ref(), CloneFlags::CLONE_NEWNET);
@@ -82,6 +113,6 @@ impl Namespace {
 
     /// Makes `command` start inside the namespace, with every signal unblocked and at its default.
     pub fn contain(&self, command: &mut Command) {
-        sys::enter_before_exec(command, Arc::clone(&self.fd));
+        sys::enter_before_exec(command, self.place().fd);
     }
 }

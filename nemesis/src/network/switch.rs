@@ -36,13 +36,14 @@ use self::{
     build::Parts,
     carrier::Carrier,
     matrix::{Cut, Links, Matrix},
+    port::Port,
 };
 use crate::{
     fault::Shaping,
     grudge::Grudge,
     network::{
         CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, cables::Cables,
-        endpoint::failed,
+        endpoint::failed, orphan,
     },
     node::{Edge, Endpoint, Node},
     proof::{Dropped, Shaped},
@@ -95,6 +96,7 @@ pub struct Traffic {
 #[derive(Debug)]
 pub struct Switch {
     namespaces: Vec<Namespace>,
+    mtu: u16,
     bounds_tcp_backoff: bool,
     /// Which devices carry its packets, in words.
     over: String,
@@ -105,7 +107,7 @@ pub struct Switch {
     rouse: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
     /// Last, so that they are there as long as the switch.
-    _cables: Option<Cables>,
+    cables: Option<Cables>,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +125,8 @@ struct Shared {
     /// Locked by the carrier for one batch of packets, and by others only to swap it.
     matrix: Mutex<Matrix>,
     quit: AtomicBool,
+    /// Ports that are to take the place of the old ones, by their index.
+    fresh: Mutex<Vec<(usize, Port)>>,
     counters: carrier::Counters,
 }
 
@@ -148,6 +152,7 @@ impl Switch {
         let shared = Arc::new(Shared {
             matrix: Mutex::new(Matrix::open(parts.ports.len())),
             quit: AtomicBool::new(false),
+            fresh: Mutex::default(),
             counters: carrier::Counters::default(),
         });
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
@@ -164,7 +169,8 @@ impl Switch {
             shared,
             rouse,
             thread: Some(thread),
-            _cables: parts.cables,
+            cables: parts.cables,
+            mtu: parts.mtu,
         })
     }
 
@@ -221,6 +227,18 @@ impl Network for Switch {
 
     fn bounds_tcp_backoff(&self) -> bool {
         self.bounds_tcp_backoff
+    }
+
+    fn renew(&self, node: Node) -> Result<(), NetworkError> {
+        self.check_nodes([Edge::new(node, Endpoint::Clients)])?;
+        if self.cables.is_some() {
+            return orphan::outlive(self.namespace(node), node);
+        }
+        let (namespace, port) = build::fresh(node, self.mtu)?;
+        self.namespace(node).renew(&namespace);
+        lock(&self.shared.fresh).push((usize::from(node.0), port));
+        self.rouse();
+        Ok(())
     }
 
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {

@@ -1,11 +1,14 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
 
 use crate::{
-    fault::{Fault, FaultClass, PacketEffect, Packets, Scope, Shape, Targets},
+    fault::{
+        Ailment, Damage, DamageFault, DiskFault, Fault, FaultClass, Keep, PacketEffect, Packets,
+        PowerLoss, Scope, Shape, Targets,
+    },
     node::Node,
 };
 
@@ -32,6 +35,23 @@ pub(super) enum Card {
     Packets(PacketEffect),
     /// Several at once.
     Flaky,
+    PowerLoss,
+    PowerLossLeader,
+    PowerLossAll,
+    /// As that, and nothing of the unsynced survives.
+    Blackout,
+    /// A disk that fails, as its node notices.
+    ReadError,
+    WriteError,
+    FsyncError,
+    Full,
+    SlowFsync,
+    /// On every disk: what a power loss then takes was acknowledged.
+    LyingFsync,
+    BitFlip,
+    Truncate,
+    Restore,
+    Wipe,
 }
 
 /// The processes that may be hit at one time.
@@ -42,6 +62,16 @@ pub(super) struct Free {
     pub(super) budget: usize,
     /// Whether no process fault is in force at all.
     pub(super) nobody_is_hit: bool,
+    /// Whose disks may be damaged: see [`super::atlas`].
+    pub(super) expendable: BTreeSet<Node>,
+}
+
+impl Free {
+    /// Those that may be damaged now.
+    fn damageable(&self) -> impl Iterator<Item = Node> {
+        let nodes = self.nodes.iter().copied();
+        nodes.filter(|node| self.expendable.contains(node))
+    }
 }
 
 impl Card {
@@ -80,6 +110,21 @@ impl Card {
         Self::Flaky,
     ];
 
+    pub(super) const POWER_LOSSES: [Card; 3] =
+        [Self::PowerLoss, Self::PowerLossLeader, Self::PowerLossAll];
+
+    /// All but lies, which with a power loss take what was acknowledged from any cluster.
+    pub(super) const DISKS: [Card; 5] = [
+        Self::ReadError,
+        Self::WriteError,
+        Self::FsyncError,
+        Self::Full,
+        Self::SlowFsync,
+    ];
+
+    pub(super) const DAMAGES: [Card; 4] =
+        [Self::BitFlip, Self::Truncate, Self::Restore, Self::Wipe];
+
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
@@ -100,11 +145,24 @@ impl Card {
             | Self::Bridge
             | Self::IsolateLeaders => FaultClass::Partition,
             Self::Packets(_) | Self::Flaky => FaultClass::Packet,
+            Self::PowerLoss | Self::PowerLossLeader => FaultClass::PowerLoss,
+            Self::PowerLossAll | Self::Blackout => FaultClass::PowerLoss,
+            Self::ReadError
+            | Self::WriteError
+            | Self::FsyncError
+            | Self::Full
+            | Self::SlowFsync
+            | Self::LyingFsync => FaultClass::Disk,
+            Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => FaultClass::Damage,
         }
     }
 
     pub(super) fn hits_processes(self) -> bool {
-        matches!(self.class(), FaultClass::Kill | FaultClass::Pause)
+        match self.class() {
+            FaultClass::Partition | FaultClass::Packet => false,
+            FaultClass::Disk => !matches!(self, Self::SlowFsync | Self::LyingFsync),
+            _ => true,
+        }
     }
 
     /// The smallest cluster in which it changes something.
@@ -115,17 +173,22 @@ impl Card {
             Self::Halves | Self::Isolate | Self::IsolateLeader | Self::OneWay => 2,
             Self::IsolateLeaders => 2,
             Self::Packets(_) | Self::Flaky => 2,
+            // In a smaller cluster there is no minority whose disks may go.
+            Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => 3,
             _ => 1,
         }
     }
 
     pub(super) fn is_playable(self, free: &Free) -> bool {
         match self {
-            Self::Kill | Self::Pause => free.budget > 0 && !free.nodes.is_empty(),
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
             }
-            _ => true,
+            Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
+            Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
+                free.budget > 0 && free.damageable().next().is_some()
+            }
+            _ => !self.hits_processes() || free.budget > 0 && !free.nodes.is_empty(),
         }
     }
 
@@ -179,8 +242,54 @@ impl Card {
                 let text = FLAKY[rng.random_range(0..FLAKY.len())];
                 packets(count, text, rng)
             }
+            Self::PowerLoss => power_loss(some(free, rng), rng),
+            Self::PowerLossLeader => power_loss(Targets::Leader, rng),
+            Self::PowerLossAll => power_loss(Targets::All, rng),
+            Self::Blackout => Fault::PowerLoss(PowerLoss {
+                targets: Targets::All,
+                keep: Keep::Nothing,
+            }),
+            Self::BitFlip => damage(
+                Damage::BitFlip([1, 8, 64][rng.random_range(0..3)]),
+                free,
+                rng,
+            ),
+            Self::Truncate => damage(Damage::Truncate, free, rng),
+            Self::Restore => damage(Damage::Restore, free, rng),
+            Self::Wipe => damage(Damage::Wipe, free, rng),
+            _ => self.disk(count, free, rng),
         }
     }
+
+    fn disk(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+        let (targets, ailment) = match self {
+            Self::ReadError => (some(free, rng), Ailment::ReadError),
+            Self::WriteError => (some(free, rng), Ailment::WriteError),
+            Self::FsyncError => (some(free, rng), Ailment::FsyncError),
+            Self::Full => (some(free, rng), Ailment::Full),
+            Self::SlowFsync => {
+                let late = [5, 20, 100][rng.random_range(0..3)];
+                let size = rng.random_range(1..=usize::from(count));
+                let targets = Targets::Nodes(split(count, size, rng).0);
+                (targets, Ailment::SlowFsync(Duration::from_millis(late)))
+            }
+            _ => (Targets::All, Ailment::LyingFsync),
+        };
+        Fault::Disk(DiskFault { targets, ailment })
+    }
+}
+
+/// Some machines, and what of the unsynced they keep.
+fn power_loss(targets: Targets, rng: &mut ChaCha8Rng) -> Fault {
+    let keep = [Keep::Nothing, Keep::Some, Keep::Torn][rng.random_range(0..3)];
+    Fault::PowerLoss(PowerLoss { targets, keep })
+}
+
+/// One node of those whose disk may go.
+fn damage(damage: Damage, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+    let nodes: Vec<Node> = free.damageable().collect();
+    let targets = Targets::one(nodes[rng.random_range(0..nodes.len())]);
+    Fault::Damage(DamageFault { targets, damage })
 }
 
 /// Bad networks as people meet them: a long way, a worn-out cable, a line that is full.

@@ -68,6 +68,32 @@ pub enum Nemesis {
     Rate,
     /// Several effects on packets at once.
     Flaky,
+    /// Machines lose power: some, the leader, all.
+    PowerLoss,
+    /// Disks that fail, are full or slow, in turn.
+    Disk,
+    /// Reads fail.
+    ReadError,
+    /// Writes fail.
+    WriteError,
+    /// Fsyncs fail.
+    FsyncError,
+    /// No room on the disk.
+    DiskFull,
+    /// Fsyncs take longer.
+    SlowFsync,
+    /// Fsyncs do nothing, and everybody loses power.
+    LyingFsync,
+    /// Bytes of a minority of the disks change, in turn.
+    Damage,
+    /// Bits of files flip.
+    BitFlip,
+    /// The end of a file is gone.
+    Truncate,
+    /// A disk is as it was before.
+    Restore,
+    /// A disk is empty.
+    Wipe,
     /// Kills, pauses and partitions of every shape, overlapping.
     Mixed,
     /// A random choice of all that can be survived, at a random pace.
@@ -87,7 +113,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 31] = [
+    pub const ALL: [Nemesis; 44] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -116,6 +142,19 @@ impl Nemesis {
         Self::Refuse,
         Self::Rate,
         Self::Flaky,
+        Self::PowerLoss,
+        Self::Disk,
+        Self::ReadError,
+        Self::WriteError,
+        Self::FsyncError,
+        Self::DiskFull,
+        Self::SlowFsync,
+        Self::LyingFsync,
+        Self::Damage,
+        Self::BitFlip,
+        Self::Truncate,
+        Self::Restore,
+        Self::Wipe,
         Self::Mixed,
         Self::Swarm,
         Self::FlipFlop,
@@ -152,6 +191,19 @@ impl Nemesis {
             Self::Refuse => &[Card::Packets(PacketEffect::Refuse)],
             Self::Rate => &[Card::Packets(PacketEffect::Rate)],
             Self::Flaky => &[Card::Flaky],
+            Self::PowerLoss => &Card::POWER_LOSSES,
+            Self::Disk => &Card::DISKS,
+            Self::ReadError => &[Card::ReadError],
+            Self::WriteError => &[Card::WriteError],
+            Self::FsyncError => &[Card::FsyncError],
+            Self::DiskFull => &[Card::Full],
+            Self::SlowFsync => &[Card::SlowFsync],
+            Self::LyingFsync => &[Card::LyingFsync, Card::Blackout],
+            Self::Damage => &Card::DAMAGES,
+            Self::BitFlip => &[Card::BitFlip],
+            Self::Truncate => &[Card::Truncate],
+            Self::Restore => &[Card::Restore],
+            Self::Wipe => &[Card::Wipe],
             Self::Mixed => &Card::MIXED,
             Self::Swarm | Self::FlipFlop => return Card::survivable(),
         };
@@ -189,6 +241,19 @@ impl Nemesis {
             Self::Refuse => "refuse",
             Self::Rate => "rate",
             Self::Flaky => "flaky",
+            Self::PowerLoss => "power-loss",
+            Self::Disk => "disk",
+            Self::ReadError => "read-error",
+            Self::WriteError => "write-error",
+            Self::FsyncError => "fsync-error",
+            Self::DiskFull => "disk-full",
+            Self::SlowFsync => "slow-fsync",
+            Self::LyingFsync => "lying-fsync",
+            Self::Damage => "damage",
+            Self::BitFlip => "bit-flip",
+            Self::Truncate => "truncate",
+            Self::Restore => "restore",
+            Self::Wipe => "wipe",
             Self::Mixed => "mixed",
             Self::Swarm => "swarm",
             Self::FlipFlop => "flip-flop",
@@ -234,6 +299,23 @@ impl Nemesis {
             Self::Flaky => {
                 "several effects on packets at once: delay, loss, duplicates, a slow line"
             }
+            Self::PowerLoss => {
+                "machines lose power, and what was not fsynced: some, the leader, or all at once"
+            }
+            Self::Disk => "what follows, but lying-fsync, in turn: disks fail, are full or slow",
+            Self::ReadError => "reads from disk fail with EIO",
+            Self::WriteError => "writes to disk fail with EIO",
+            Self::FsyncError => "fsyncs fail with EIO, and what they were to write is lost",
+            Self::DiskFull => "there is no room on the disk: ENOSPC",
+            Self::SlowFsync => "fsyncs take 5 to 100 ms longer",
+            Self::LyingFsync => {
+                "fsyncs do nothing, and every node loses power: beyond what any survives"
+            }
+            Self::Damage => "what follows, in turn, to a minority of the disks over the whole run",
+            Self::BitFlip => "bits of files flip",
+            Self::Truncate => "the end of a file is gone",
+            Self::Restore => "a disk is as it was when faults began",
+            Self::Wipe => "a disk is empty",
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
             Self::Swarm => "a random choice of all that can be survived, at a random pace",
             Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",

@@ -35,6 +35,7 @@ impl Trial {
         Levers {
             processes: Some(self.cluster.clone()),
             network: Some(self.cuts.clone()),
+            disks: None,
         }
     }
 

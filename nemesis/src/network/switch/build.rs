@@ -15,6 +15,8 @@ pub(super) struct Parts {
     pub(super) ports: Vec<Port>,
     pub(super) bounds_tcp_backoff: bool,
     pub(super) over: String,
+    /// Bytes in a packet.
+    pub(super) mtu: u16,
     /// Where packet sockets are used.
     pub(super) cables: Option<Cables>,
 }
@@ -72,8 +74,22 @@ fn over_tun(nodes: u16, mtu: u16) -> Result<Parts, NetworkError> {
         ports,
         bounds_tcp_backoff,
         over: "TUN".to_owned(),
+        mtu,
         cables: None,
     })
+}
+
+/// A fresh namespace for a node, and its port.
+pub(super) fn fresh(node: Node, mtu: u16) -> Result<(Namespace, Port), NetworkError> {
+    let open = move || Port::open_tun(node.into(), address(node), mtu);
+    let made = Namespace::create(&format!("make {node}"), open).and_then(|thread| {
+        thread
+            .join()
+            .expect("setting a namespace up does not panic")
+    });
+    let (namespace, opened) = made.map_err(|source| failed(node.into(), ("unshare", source)))?;
+    let (port, _) = opened?;
+    Ok((namespace, port))
 }
 
 fn over_packet_sockets(nodes: u16, mtu: u16, why: &str) -> Result<Parts, NetworkError> {
@@ -92,6 +108,7 @@ fn over_packet_sockets(nodes: u16, mtu: u16, why: &str) -> Result<Parts, Network
         ports,
         bounds_tcp_backoff: cables.bounds_tcp_backoff,
         over: format!("packet sockets and veth ({why})"),
+        mtu,
         cables: Some(cables),
     })
 }

@@ -112,7 +112,10 @@ impl Carrier {
             for event in &events {
                 match event.data.u64() {
                     // What they ask for is looked at in any case; reading quiets them.
-                    ROUSE => drop(read(&self.rouse, &mut [0; 8])),
+                    ROUSE => {
+                        let _ = read(&self.rouse, &mut [0; 8]);
+                        self.plug_in();
+                    }
                     ALARM => {
                         let _ = self.alarm.wait();
                         self.alarm_at = None;
@@ -124,6 +127,19 @@ impl Carrier {
                 }
             }
             self.deliver_due();
+        }
+    }
+
+    /// Puts fresh devices in the place of old ones, which end with that: closing one takes it out
+    /// of epoll and its interface out of its namespace.
+    fn plug_in(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for (index, port) in lock(&shared.fresh).drain(..) {
+            self.ports[index] = port;
+            let tag = epoll::EventData::new_u64(index as u64);
+            let device = self.ports[index].as_fd();
+            epoll::add(&self.epoll, device, tag, epoll::EventFlags::IN)
+                .expect("a device of our own can be waited for");
         }
     }
 

@@ -1,0 +1,57 @@
+//! The classes of faults: what a plan promises, and what coverage asks for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The classes that coverage asks for: what a plan promises is that each of them really happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultClass {
+    /// Processes killed and started again.
+    Kill,
+    /// Processes stopped and continued.
+    Pause,
+    /// Packets dropped.
+    Partition,
+    /// Packets slowed, lost, doubled, broken.
+    Packet,
+    /// Machines that lost power, and what was not fsynced with it.
+    PowerLoss,
+    /// Disks that fail, wait or lie.
+    Disk,
+    /// Disks whose bytes are not what they were.
+    Damage,
+}
+
+impl FaultClass {
+    /// Every class, in order.
+    pub const ALL: [FaultClass; 7] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Partition,
+        Self::Packet,
+        Self::PowerLoss,
+        Self::Disk,
+        Self::Damage,
+    ];
+
+    /// Whether it takes a disk of ours under the nodes' data.
+    pub fn needs_disk(self) -> bool {
+        matches!(self, Self::PowerLoss | Self::Disk | Self::Damage)
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Partition => "partition",
+            Self::Packet => "packet",
+            Self::PowerLoss => "power-loss",
+            Self::Disk => "disk",
+            Self::Damage => "damage",
+        })
+    }
+}
