@@ -29,6 +29,13 @@ pub struct NodeArgs {
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     listen_client: String,
+    /// Where an administrator, or a harness, reaches this node: HOST:PORT or unix:PATH; left out:
+    /// nowhere. Who reaches it can do anything to the node
+    #[arg(long, value_name = "ADDRESS")]
+    listen_admin: Option<String>,
+    /// Write down all that this node does, as NDJSON, at the end of this file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Where clients are told to reach this node; left out: where it listens for them
     #[arg(long, value_name = "HOST:PORT")]
     advertise_client: Option<String>,
@@ -180,6 +187,8 @@ impl FromStr for Peer {
 pub(crate) struct Settings {
     pub(crate) membership: Membership,
     pub(crate) listen_client: String,
+    pub(crate) listen_admin: Option<String>,
+    pub(crate) trace: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) seed: u64,
     pub(crate) pace: Pace,
@@ -239,6 +248,8 @@ impl NodeArgs {
                     .unwrap_or_else(|| self.listen_client.clone()),
             },
             listen_client: self.listen_client,
+            listen_admin: self.listen_admin,
+            trace: self.trace,
             data_dir: self.data_dir,
             seed: self.seed,
             pace: self.profile.pace(),

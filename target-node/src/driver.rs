@@ -24,7 +24,10 @@
     reason = "the driver owns the clock"
 )]
 
+mod clock;
 mod forward;
+mod observer;
+mod order;
 mod outbox;
 mod read;
 mod replicated_log;
@@ -40,25 +43,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
 use crate::console::Console;
 use crate::defect::Defects;
+use crate::failpoint::{Failpoints, Site};
 use crate::failure::Standing;
 use crate::machine::{Applied, Machine, Proposal, StateError};
-use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{Consistency, ErrorInfo, LogResponse, Modes, StateHash, Status};
+use crate::peer::{Links, Membership, Parcel, Passage, PeerEvent};
+use crate::protocol::{
+    Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NetSide, NodeId, StateHash, Status,
+};
 use crate::raft::{BatchId, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
+use crate::trace::Tracer;
+use clock::Clock;
 use forward::Forwards;
+use observer::Seen;
 use outbox::Outbox;
 use read::PendingReads;
 use session::LogClock;
 use turn::Turns;
 use write::Writes;
 
+pub(crate) use order::{Order, RuleOrder};
 pub(crate) use read::Look;
-pub(crate) use replicated_log::ReplicatedLog;
+pub(crate) use replicated_log::{Change, ReplicatedLog};
 pub(crate) use turn::Inbox;
 
 /// What a node that does not lead does with a write.
@@ -97,6 +106,16 @@ pub(crate) enum Request {
         from: Index,
         to: Index,
         reply: oneshot::Sender<LogResponse>,
+    },
+    /// Do what an administrator wants.
+    Order {
+        order: Order,
+        reply: oneshot::Sender<Result<Status, ErrorInfo>>,
+    },
+    /// Treat some messages in a way of their own.
+    Rule {
+        order: RuleOrder,
+        reply: oneshot::Sender<Result<Vec<NetRuleState>, ErrorInfo>>,
     },
 }
 
@@ -161,6 +180,8 @@ pub(crate) struct Parts {
     pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) inbox: Inbox,
+    pub(crate) failpoints: Failpoints,
+    pub(crate) tracer: Tracer,
     pub(crate) beacon: Arc<Beacon>,
 }
 
@@ -174,31 +195,36 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     reads: PendingReads,
     forwards: Forwards,
     log_clock: LogClock,
+    seen: Option<Seen>,
     /// Ticks since the start.
     now: u64,
-    started: Instant,
+    clock: Clock,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
     pub(crate) fn new(core: C, parts: Parts, writer: Writer, links: Links) -> Self {
         let forwards = Forwards::new(parts.boot);
+        let clock = Clock::new(parts.inbox.tick);
+        let outbox = Outbox::new(&parts, writer, links);
         Self {
             core,
             parts,
-            outbox: Outbox::new(writer, links),
+            outbox,
             machine: Machine::default(),
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
             log_clock: LogClock::default(),
+            seen: None,
             now: 0,
-            started: Instant::now(),
+            clock,
         }
     }
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
         self.restore()?;
+        self.introduce();
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())
@@ -207,9 +233,21 @@ impl<C: ReplicatedLog> Driver<C> {
     /// Tells the core what its clock says: one that is monotonic, and goes on while the process
     /// does not.
     fn observe(&mut self) {
-        let tick = self.parts.inbox.tick.as_micros();
-        let now = self.started.elapsed().as_micros() * 1000 / tick;
-        self.core.observe(u64::try_from(now).unwrap_or(u64::MAX));
+        self.core.observe(self.clock.now());
+    }
+
+    fn take_parcel(&mut self, from: NodeId, parcel: Parcel) {
+        match parcel {
+            Parcel::Propose { ticket, command } => self.propose_for(from, ticket, command),
+            Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
+            parcel => {
+                if let Some(message) = C::message(parcel) {
+                    self.observe();
+                    self.core.step(message);
+                    self.watch();
+                }
+            }
+        }
     }
 
     fn publish_standing(&self) {
@@ -243,21 +281,22 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn persisted(&mut self, batch: BatchId) {
         self.core.persisted(batch);
+        self.watch();
         self.outbox.persisted(batch);
     }
 
     fn take_peer_event(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Arrived { from, parcel } => match parcel {
-                Parcel::Propose { ticket, command } => self.propose_for(from, ticket, command),
-                Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
-                parcel => {
-                    if let Some(message) = C::message(parcel) {
-                        self.observe();
-                        self.core.step(message);
-                    }
+            PeerEvent::Arrived { from, parcel } if self.outbox.rules().is_empty() => {
+                self.take_parcel(from, parcel);
+            }
+            PeerEvent::Arrived { from, parcel } => {
+                let to = self.parts.membership.id;
+                let passage = Passage { from, to, parcel };
+                for passage in self.outbox.rules().pass(NetSide::Receive, passage) {
+                    self.take_parcel(passage.from, passage.parcel);
                 }
-            },
+            }
             PeerEvent::Lost { to } => self.forward_lost(to),
         }
     }
@@ -275,6 +314,8 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             Request::Log { from, to, reply } => {
                 let _ = reply.send(self.log(from, to));
             }
+            Request::Order { order, reply } => self.obey(order, reply),
+            Request::Rule { order, reply } => self.rule(order, reply),
         }
     }
 
@@ -282,6 +323,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         self.now += 1;
         self.observe();
         self.core.tick();
+        self.watch();
         self.expire_writes();
         self.expire_sessions();
         self.forget_reads();
@@ -290,6 +332,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
     fn carry_out(&mut self) -> Result<(), DriverError> {
         self.begin_reads();
         let output = self.core.take_output();
+        self.watch();
         if output.is_empty() {
             return Ok(());
         }
@@ -303,7 +346,15 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             reads,
             events,
         } = output;
+        let failpoints = self.parts.failpoints.clone();
+        if let Some(batch) = &batch {
+            self.trace_batch(batch);
+            failpoints.pass(Site::BeforePersist);
+        }
         self.outbox.persist(batch);
+        if !send_now.is_empty() {
+            failpoints.pass(Site::BeforeSend);
+        }
         self.outbox.send_now(send_now);
         self.outbox.send_durable(barrier, send_durable);
         self.publish_standing();
@@ -311,7 +362,10 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             self.take_event(event);
         }
         if rebuild {
+            failpoints.pass(Site::BeforeInstall);
             self.restore()?;
+            self.trace_restored();
+            failpoints.pass(Site::AfterInstall);
         }
         for entry in &committed {
             self.apply(entry);

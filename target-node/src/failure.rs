@@ -23,6 +23,7 @@ impl ErrorCode {
             | Self::Overloaded
             | Self::Starting
             | Self::TransferInProgress
+            | Self::NotSupported
             | Self::Superseded
             | Self::SessionUnknown
             | Self::SeqTooOld => true,
@@ -50,6 +51,7 @@ impl ErrorCode {
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -3,6 +3,7 @@
 mod args;
 mod console;
 mod driver;
+mod failpoint;
 mod failure;
 mod machine;
 mod node;
@@ -14,6 +15,7 @@ pub mod defect;
 pub mod protocol;
 pub mod raft;
 pub mod simulation;
+pub mod trace;
 
 pub use args::NodeArgs;
 pub use node::run;

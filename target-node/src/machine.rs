@@ -36,6 +36,14 @@ use crate::raft::{Index, LogId, Opaque, Payload};
 use kv::Kv;
 use session::{Begun, Sessions};
 
+/// The hash of what an entry carries.
+pub(crate) fn payload_hash(payload: &Payload) -> Digest {
+    Digest(match payload {
+        Payload::Noop => 0,
+        Payload::Command(bytes) => digest::chain(0, bytes.as_bytes()),
+    })
+}
+
 /// For how many indexes back the hashes are kept.
 const RECENT_MAX: usize = 4096;
 

@@ -6,6 +6,10 @@
     reason = "tasks, signals, a clock"
 )]
 
+mod sockets;
+
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +17,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -24,10 +27,13 @@ use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
 use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, Routing};
+use crate::failpoint::Failpoints;
 use crate::peer::{self, Directory, Links, Surroundings};
 use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
 use crate::storage::{Identity, Storage, StorageError};
+use crate::trace::Tracer;
+use sockets::Sockets;
 
 /// How many requests, and how many parcels of peers, may wait for the driver.
 const QUEUE_MAX: usize = 8192;
@@ -50,13 +56,15 @@ enum NodeError {
     Listen {
         whom: &'static str,
         address: String,
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error("cannot {doing}: {source}")]
     Io {
         doing: &'static str,
-        source: std::io::Error,
+        source: io::Error,
     },
+    #[error("cannot write the trace to {}: {source}", path.display())]
+    Trace { path: PathBuf, source: io::Error },
     #[error("a bug: {0}")]
     Panic(#[from] JoinError),
 }
@@ -80,6 +88,7 @@ impl NodeError {
             Self::Storage(StorageError::Io { .. })
             | Self::Driver(_)
             | Self::Io { .. }
+            | Self::Trace { .. }
             | Self::Panic(_) => SOFTWARE,
         }
     }
@@ -131,13 +140,17 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     let membership = &settings.membership;
     let boot = boot_number();
     announce(&settings, console);
+    let failpoints = Failpoints::default();
+    let tracer = begin_trace(&settings, boot)?;
     // Addresses first: who has the address has the data too, and its message is the clearer one.
-    let clients = listen("clients", &settings.listen_client).await?;
-    let peers = listen("peers", &membership.addresses[&membership.id]).await?;
-
-    let (storage, raft) = restore(&settings, boot, console)?;
+    let Sockets {
+        peers,
+        clients,
+        admin,
+    } = Sockets::bind(&settings).await?;
+    let (storage, raft) = restore(&settings, boot, console, &failpoints)?;
     let (report, persisted) = mpsc::unbounded_channel();
-    let writer = storage.into_writer(move |result| {
+    let writer = storage.into_writer(tracer.clone(), move |result| {
         let _ = report.send(result);
     });
     let writer = writer.map_err(|source| NodeError::Io {
@@ -171,6 +184,8 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
             tick: settings.pace.tick,
         },
         beacon: Arc::clone(&beacon),
+        failpoints: failpoints.clone(),
+        tracer: tracer.clone(),
     };
     let links = Links::dial(&surroundings);
     tokio::spawn(peer::listen(peers, surroundings));
@@ -179,21 +194,46 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         requests,
         beacon,
         directory,
+        failpoints,
+        tracer,
         redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
     let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
-    work(driver, stop, clients, gateway, console).await
+    let server = tokio::spawn(server::serve(clients, gateway.clone(), stop.subscribe()));
+    if let Some(admin) = admin {
+        tokio::spawn(server::serve_admin(admin, gateway, stop.subscribe()));
+    }
+    work(driver, stop, server, console).await
+}
+
+/// The trace of this life, which is on where a file is named.
+fn begin_trace(settings: &Settings, boot: u64) -> Result<Tracer, NodeError> {
+    let tracer = Tracer::new(settings.membership.id, boot);
+    if let Some(path) = &settings.trace {
+        tracer
+            .start(Some(path))
+            .map_err(|source| NodeError::Trace {
+                path: path.clone(),
+                source,
+            })?;
+    }
+    Ok(tracer)
 }
 
 /// Opens the data directory, and makes a core of what is in it.
-fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage, Raft), NodeError> {
+fn restore(
+    settings: &Settings,
+    boot: u64,
+    console: Console,
+    failpoints: &Failpoints,
+) -> Result<(Storage, Raft), NodeError> {
     let membership = &settings.membership;
     let identity = Identity {
         cluster: membership.cluster.clone(),
         node: membership.id,
     };
-    let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity)?;
+    let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity, failpoints)?;
     if repair.torn_bytes > 0 {
         let bytes = repair.torn_bytes;
         console.say(format_args!(
@@ -241,8 +281,7 @@ fn hurry_first_election(raft: &mut Raft, election_ticks: u32) {
 async fn work(
     mut driver: JoinHandle<Result<(), DriverError>>,
     stop: watch::Sender<bool>,
-    clients: TcpListener,
-    gateway: Gateway,
+    server: JoinHandle<io::Result<()>>,
     console: Console,
 ) -> Result<(), NodeError> {
     let handler = |kind| {
@@ -255,7 +294,6 @@ async fn work(
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let server = tokio::spawn(server::serve(clients, gateway, stop.subscribe()));
     tokio::select! {
         end = &mut driver => return Ok(end??),
         _ = terminate.recv() => console.say(format_args!("stopping: SIGTERM")),
@@ -272,6 +310,8 @@ fn announce(settings: &Settings, console: Console) {
     let Settings {
         membership,
         listen_client,
+        listen_admin,
+        trace: _,
         data_dir,
         seed,
         pace,
@@ -289,7 +329,8 @@ fn announce(settings: &Settings, console: Console) {
         names => names.join(" "),
     };
     console.say(format_args!(
-        "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
+        "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, administrators \
+         on {}, data in {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
          {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
@@ -297,19 +338,11 @@ fn announce(settings: &Settings, console: Console) {
         membership.cluster,
         std::process::id(),
         membership.addresses,
+        listen_admin.as_deref().unwrap_or("nothing"),
         data_dir.display(),
         pace.tick,
         pace.election_ticks,
     ));
-}
-
-async fn listen(whom: &'static str, address: &str) -> Result<TcpListener, NodeError> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|source| NodeError::Listen {
-        whom,
-        address: address.to_owned(),
-        source,
-    })
 }
 
 /// A number that grows with every start: microseconds since 1970. Where the clock was set back,

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`frame`] | a parcel as bytes: pure |
 //! | [`link`] | dials a peer and sends |
+//! | [`rule`] | loses, holds and doubles single messages, where told to: pure |
 //! | [`listener`] | accepts peers and receives |
 
 #![allow(
@@ -18,6 +19,7 @@
 mod frame;
 mod link;
 mod listener;
+mod rule;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,9 +29,10 @@ use tokio::sync::mpsc;
 
 pub(crate) use link::Links;
 pub(crate) use listener::listen;
+pub(crate) use rule::{Passage, RuleError, Rules};
 
 use crate::console::Console;
-use crate::raft::{Message, NodeId, Opaque};
+use crate::raft::{AppendOutcome, Body, Index, Message, NodeId, Opaque, Term};
 
 /// What nodes send each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,32 @@ pub(crate) enum Parcel {
 }
 
 impl Parcel {
+    /// What parcels are called that are no words between cores.
+    const KINDS: &[&str] = &["propose", "proposed"];
+
+    /// What it is called, and the term that it speaks in, if any.
+    fn label(&self) -> (&'static str, Option<Term>) {
+        match self {
+            Self::Hello { .. } => ("hello", None),
+            Self::Raft(message) => (message.body.kind(), Some(message.term)),
+            Self::Propose { .. } => ("propose", None),
+            Self::Proposed { .. } => ("proposed", None),
+        }
+    }
+
+    /// What it binds its sender to: its kind, the term, and up to where a log is acknowledged.
+    pub(crate) fn promise(&self) -> Option<(&'static str, Term, Option<Index>)> {
+        let Self::Raft(Message { term, body, .. }) = self else {
+            return None;
+        };
+        let matched = match body {
+            Body::Vote { .. } | Body::VoteResponse { granted: true } => None,
+            Body::AppendResponse(AppendOutcome::Accepted { matched }) => Some(*matched),
+            _ => return None,
+        };
+        Some((body.kind(), *term, matched))
+    }
+
     /// Who claims to speak, where the parcel tells it.
     fn speaker(&self) -> Option<NodeId> {
         match self {

@@ -24,6 +24,8 @@
 //! Every write takes a `session` ([`SessionTurn`]); without one, a write that is sent twice may be
 //! applied twice.
 
+pub mod admin;
+
 mod error;
 mod kv;
 mod session;
@@ -32,6 +34,10 @@ mod transaction;
 
 use serde::{Deserialize, Serialize};
 
+pub use admin::{
+    FailpointAction, FailpointRequest, FailpointState, Failpoints, NetAction, NetRule,
+    NetRuleState, NetSide, SystemError,
+};
 pub use error::{ErrorBody, ErrorCode, ErrorInfo, LeaderHint, Stage};
 pub use kv::{
     AddRequest, AddResponse, AppendRequest, AppendResponse, CasRequest, CasResponse, Consistency,

@@ -4,9 +4,11 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`admin`] | orders, rules for messages, failpoints: on a port of its own |
 //! | [`gateway`] | the way from a request to the driver and back |
 //! | [`keys`] | reads, writes and transactions |
 //! | [`session`] | sessions |
+//! | [`socket`] | where a server listens |
 //! | [`view`] | what the node tells about itself |
 
 #![allow(
@@ -15,9 +17,11 @@
     reason = "requests time out"
 )]
 
+mod admin;
 mod gateway;
 mod keys;
 mod session;
+mod socket;
 mod view;
 
 use axum::Router;
@@ -26,30 +30,30 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub(crate) use gateway::Gateway;
+pub(crate) use socket::Socket;
 
 use crate::protocol::ErrorCode;
 use gateway::{BODY_BYTES_MAX, Failure, LeaderUrl};
 
-/// Serves until told to stop.
+/// Serves clients until told to stop.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    socket: Socket,
     gateway: Gateway,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let stopped = async move {
-        let _ = stop.wait_for(|&stop| stop).await;
-    };
-    axum::serve(listener, router(gateway))
-        .with_graceful_shutdown(stopped)
-        .await
+    socket.serve(router(gateway), stop).await
+}
+
+/// Serves administrators until told to stop.
+pub(crate) async fn serve_admin(
+    socket: Socket,
+    gateway: Gateway,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    socket.serve(admin::router(gateway), stop).await
 }
 
 fn router(gateway: Gateway) -> Router {

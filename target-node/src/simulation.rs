@@ -144,7 +144,8 @@ pub enum Invariant {
     Recovery,
     /// A read sees every write that was acknowledged before it began.
     FreshReads,
-    /// What is sent again in a session is applied once, and answered each time with what it came to.
+    /// What is sent again in a session is applied once, and each time answered with what it came
+    /// to.
     ExactlyOnce,
     /// An acknowledged write is in every log in the end.
     Durability,

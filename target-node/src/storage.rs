@@ -38,6 +38,7 @@ mod writer;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -46,10 +47,13 @@ pub(crate) use recover::Repair;
 pub(crate) use simulated::SimulatedStorage;
 pub(crate) use writer::Writer;
 
+use crate::failpoint::Failpoints;
 use crate::raft::Recovered;
+use crate::trace::Tracer;
 use identity::Claim;
 use segment::CAPACITY;
 use snapshot::Shelf;
+use vfs::failing::Failing;
 use vfs::{Files, Vfs};
 use wal::Wal;
 
@@ -136,8 +140,9 @@ impl Storage {
     pub(crate) fn open(
         dir: &Path,
         identity: &Identity,
+        failpoints: &Failpoints,
     ) -> Result<(Self, Recovered, Repair), StorageError> {
-        let files = vfs::direct();
+        let files: Files = Arc::new(Failing::new(vfs::direct(), failpoints.clone()));
         make_dir(&*files, dir)?;
         let lock = lock(dir)?;
         let (wal, recovered, repair) = load(&files, dir, identity, CAPACITY)?;
@@ -148,9 +153,10 @@ impl Storage {
     /// Hands the log to a thread of its own; see [`Writer`].
     pub(crate) fn into_writer(
         self,
+        tracer: Tracer,
         report: impl Fn(Result<u64, StorageError>) + Send + 'static,
     ) -> io::Result<Writer> {
-        Writer::start(self.wal, self.lock, report)
+        Writer::start(self.wal, self.lock, tracer, report)
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "these tests look at processes from outside, and ask again until they answer"
 )]
 
+#[path = "cluster/admin.rs"]
+mod admin;
 #[path = "cluster/election.rs"]
 mod election;
 #[path = "cluster/machine.rs"]
@@ -23,6 +25,8 @@ mod routing;
 mod session;
 #[path = "cluster/snapshot.rs"]
 mod snapshot;
+#[path = "cluster/trace.rs"]
+mod trace;
 
 use std::time::Duration;
 

@@ -63,7 +63,7 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// Tells a peer what became of its write.
     pub(super) fn answer_forward(
-        &self,
+        &mut self,
         node: NodeId,
         ticket: u64,
         result: &Result<Applied, ErrorInfo>,

@@ -3,9 +3,13 @@
 
 use std::collections::VecDeque;
 
-use crate::peer::{Envelope, Links, Parcel};
+use super::Parts;
+use crate::failpoint::{Failpoints, Site};
+use crate::peer::{Envelope, Links, Parcel, Passage, Rules};
+use crate::protocol::NetSide;
 use crate::raft::{Batch, BatchId, NodeId};
 use crate::storage::Writer;
+use crate::trace::{Event, Tracer};
 
 /// The ways to the disk and to the peers.
 ///
@@ -15,18 +19,26 @@ use crate::storage::Writer;
 ///   send_durable ──▶ held, until the barrier is durable ──▶ links
 /// ```
 pub(super) struct Outbox<M> {
+    node: NodeId,
     writer: Writer,
     links: Links,
+    rules: Rules,
+    failpoints: Failpoints,
+    tracer: Tracer,
     /// Promises, each with the batch that must be durable first.
     held: VecDeque<(BatchId, Vec<M>)>,
     durable: BatchId,
 }
 
 impl<M: Envelope> Outbox<M> {
-    pub(super) fn new(writer: Writer, links: Links) -> Self {
+    pub(super) fn new(parts: &Parts, writer: Writer, links: Links) -> Self {
         Self {
+            node: parts.membership.id,
             writer,
             links,
+            rules: Rules::default(),
+            failpoints: parts.failpoints.clone(),
+            tracer: parts.tracer.clone(),
             held: VecDeque::new(),
             durable: 0,
         }
@@ -40,16 +52,41 @@ impl<M: Envelope> Outbox<M> {
     }
 
     /// Sends what may run ahead of the disk.
-    pub(super) fn send_now(&self, messages: Vec<M>) {
+    pub(super) fn send_now(&mut self, messages: Vec<M>) {
         for message in messages {
-            self.links.send(message.to(), message.into_parcel());
+            self.post(message.to(), message.into_parcel());
+        }
+    }
+
+    fn send_promises(&mut self, messages: Vec<M>) {
+        if !messages.is_empty() {
+            self.failpoints.pass(Site::BeforePromise);
+            for message in messages {
+                let (to, parcel) = (message.to(), message.into_parcel());
+                self.trace_promise(to, &parcel);
+                self.post(to, parcel);
+            }
+            self.failpoints.pass(Site::AfterPromise);
+        }
+    }
+
+    fn trace_promise(&self, to: NodeId, parcel: &Parcel) {
+        let promise = self.tracer.is_on().then(|| parcel.promise()).flatten();
+        if let Some((kind, term, matched)) = promise {
+            let kind = kind.to_owned();
+            self.tracer.emit(|| Event::Promise {
+                to,
+                kind,
+                term,
+                matched,
+            });
         }
     }
 
     /// Sends promises as soon as the batch `barrier` is durable.
     pub(super) fn send_durable(&mut self, barrier: BatchId, messages: Vec<M>) {
         if barrier <= self.durable {
-            self.send_now(messages);
+            self.send_promises(messages);
         } else if !messages.is_empty() {
             self.held.push_back((barrier, messages));
         }
@@ -64,13 +101,33 @@ impl<M: Envelope> Outbox<M> {
             .is_some_and(|&(barrier, _)| barrier <= batch)
         {
             let (_, messages) = self.held.pop_front().expect("a front was just seen");
-            self.send_now(messages);
+            self.send_promises(messages);
         }
     }
 
     /// Puts a parcel on the way that is no word between cores. False: it provably was not sent.
-    pub(super) fn post(&self, to: NodeId, parcel: Parcel) -> bool {
-        self.links.send(to, parcel)
+    pub(super) fn post(&mut self, to: NodeId, parcel: Parcel) -> bool {
+        if self.rules.is_empty() {
+            return self.links.send(to, parcel);
+        }
+        let from = self.node;
+        let passages = self.rules.pass(NetSide::Send, Passage { from, to, parcel });
+        // What a rule lost or holds back is as if it were under way.
+        let mut is_under_way = passages.is_empty();
+        for passage in passages {
+            is_under_way |= self.links.send(passage.to, passage.parcel);
+        }
+        is_under_way
+    }
+
+    /// Sends what a rule held back.
+    pub(super) fn post_now(&self, passage: Passage) {
+        self.links.send(passage.to, passage.parcel);
+    }
+
+    /// What is done to single messages.
+    pub(super) fn rules(&mut self) -> &mut Rules {
+        &mut self.rules
     }
 
     /// Writes what is under way, and closes the log.

@@ -4,10 +4,12 @@
 //! what a read must wait for is the core's business. So a mode is a core with this face, and not a
 //! branch in the driver. What only one of them can do is a method here whose default refuses.
 
+use std::collections::BTreeSet;
+
 use crate::peer::{Envelope, Parcel};
 use crate::raft::{
     BatchId, Entry, Index, LogId, Moment, NoLeader, NodeId, Opaque, Output, ProposeError, Raft,
-    ReadMode, Role, Snapshot, Term,
+    ReadMode, Role, Snapshot, Term, TransferError,
 };
 
 /// A core that puts commands into one log, which one node at a time leads.
@@ -38,6 +40,30 @@ pub(crate) trait ReplicatedLog {
     fn cancel_read(&mut self, read: u64);
     /// Takes the state right after the last applied entry as a snapshot.
     fn compact(&mut self, state: Opaque);
+    /// Begins an election: asking first or not, or as the core was told at its start.
+    fn campaign(&mut self, _asks_first: Option<bool>) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
+    /// Stops to lead.
+    fn step_down(&mut self) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
+    /// Hands the leadership over.
+    fn transfer(&mut self, _to: NodeId) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
+    /// Begins a change of the members.
+    fn change(&mut self, _change: Change) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
+    /// Becomes the primary, because somebody outside has decided so.
+    fn promote(&mut self) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
+    /// Drops the entries that the newest snapshot stands for, but for the last `kept` of them.
+    fn drop_entries(&mut self, _kept: u64) -> Result<(), Refusal> {
+        Err(Refusal::NotSupported)
+    }
     /// The newest snapshot.
     fn snapshot(&self) -> Option<&Snapshot>;
     /// The entries from `first` to `last`, as far as there are any.
@@ -52,6 +78,33 @@ pub(crate) trait ReplicatedLog {
     fn applied(&self) -> Index;
     /// The last index in the newest snapshot, 0 where there is none.
     fn snapshot_index(&self) -> Index;
+}
+
+/// Why a core does not do what an administrator orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Cores of its kind cannot.
+    NotSupported,
+    /// Only a leader can.
+    NotLeader,
+    /// It makes no sense, or not now.
+    Invalid(String),
+}
+
+/// A change of the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A new node, which does not vote yet.
+    AddLearner { id: NodeId, address: String },
+    /// A learner votes from now on.
+    Promote { id: NodeId },
+    /// A node is no member any more.
+    Remove { id: NodeId },
+    /// These and no others.
+    Whole {
+        voters: BTreeSet<NodeId>,
+        learners: BTreeSet<NodeId>,
+    },
 }
 
 /// Where a core stands, for its status.
@@ -109,6 +162,37 @@ impl ReplicatedLog for Raft {
 
     fn compact(&mut self, state: Opaque) {
         self.compact(state);
+    }
+
+    fn campaign(&mut self, asks_first: Option<bool>) -> Result<(), Refusal> {
+        if self.role() == Role::Leader {
+            let message = "this node leads already; let it step down first";
+            return Err(Refusal::Invalid(message.to_owned()));
+        }
+        match asks_first {
+            Some(asks_first) => self.campaign_with(asks_first),
+            None => self.campaign(),
+        }
+        Ok(())
+    }
+
+    fn step_down(&mut self) -> Result<(), Refusal> {
+        match self.step_down() {
+            true => Ok(()),
+            false => Err(Refusal::NotLeader),
+        }
+    }
+
+    fn transfer(&mut self, to: NodeId) -> Result<(), Refusal> {
+        self.transfer(to).map_err(|error| match error {
+            TransferError::NotLeader { .. } => Refusal::NotLeader,
+            TransferError::NotAVoter(_) => Refusal::Invalid(error.to_string()),
+        })
+    }
+
+    fn drop_entries(&mut self, kept: u64) -> Result<(), Refusal> {
+        self.drop_entries(kept);
+        Ok(())
     }
 
     fn snapshot(&self) -> Option<&Snapshot> {

@@ -1,8 +1,9 @@
 //! What a node tells about itself: lines for people, and its status.
 
+use super::observer::told;
 use super::{Driver, Parts, ReplicatedLog};
-use crate::protocol::{self, ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
-use crate::raft::{Entry, Event, Index, Payload, Role};
+use crate::protocol::{ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
+use crate::raft::{Entry, Event, Index, Payload};
 
 /// How many entries of the log one answer has at most.
 const LOGGED_MAX: u64 = 1000;
@@ -74,12 +75,7 @@ impl<C: ReplicatedLog> Driver<C> {
             cluster: membership.cluster.clone(),
             boot: *boot,
             pid: std::process::id(),
-            role: match view.role {
-                Role::Follower => protocol::Role::Follower,
-                Role::PreCandidate => protocol::Role::PreCandidate,
-                Role::Candidate => protocol::Role::Candidate,
-                Role::Leader => protocol::Role::Leader,
-            },
+            role: told(view.role),
             term: core.term(),
             vote: view.vote,
             leader: core.leader(),
@@ -90,6 +86,7 @@ impl<C: ReplicatedLog> Driver<C> {
             first: view.base + 1,
             snapshot: core.snapshot_index(),
             voters: membership.addresses.keys().copied().collect(),
+            clock_rate: self.clock.rate(),
             defects: defects
                 .iter()
                 .map(|defect| defect.name().to_owned())

@@ -33,7 +33,7 @@ impl<C: ReplicatedLog> Driver<C> {
     /// How late it is, as a leader says it.
     pub(super) fn log_time(&self) -> LogTime {
         let (time, tick) = self.log_clock.begin;
-        let tick_ms = u64::try_from(self.parts.inbox.tick.as_millis()).unwrap_or(u64::MAX);
+        let tick_ms = u64::try_from(self.clock.nominal_tick().as_millis()).unwrap_or(u64::MAX);
         let led = (self.now - tick).saturating_mul(tick_ms);
         // Time 0 is before the first session.
         time.saturating_add(led).max(self.machine.now()).max(1)

@@ -7,14 +7,14 @@ impl<C: ReplicatedLog> Driver<C> {
     /// Takes a snapshot where enough has been applied since the last one. The state is small, and
     /// is written on the spot; the disk has a thread of its own.
     pub(super) fn compact(&mut self) {
-        let core = &mut self.core;
+        let core = &self.core;
         // A snapshot of the leader may have come that is not yet durable, and so not applied.
         if core.applied()
             >= core
                 .snapshot_index()
                 .saturating_add(self.parts.snapshot_entries)
         {
-            core.compact(self.machine.encode());
+            self.take_snapshot();
         }
     }
 

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::waiter::{Fate, Waiters};
 use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
+use crate::failpoint::Site;
 use crate::machine::{Applied, Machine, Proposal};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
 use crate::raft::{Entry, LogId, Opaque, ProposeError};
@@ -117,7 +118,10 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// Applies a committed entry, and answers whoever waited for its index.
     pub(super) fn apply(&mut self, entry: &Entry) {
+        self.parts.failpoints.pass(Site::BeforeApply);
         let applied = self.machine.apply(entry.id, &entry.payload);
+        self.trace_applied(entry);
+        self.parts.failpoints.pass(Site::AfterApply);
         match (self.writes.waiters.committed(entry.id), applied) {
             (Some(Fate::Committed(asker)), Some(applied)) => self.complete(asker, Ok(applied)),
             (Some(Fate::Superseded(asker, own)), _) => {
@@ -147,7 +151,7 @@ impl<C: ReplicatedLog> Driver<C> {
         }
     }
 
-    fn complete_lost(&self, asker: Asker) {
+    fn complete_lost(&mut self, asker: Asker) {
         let message = "the node lost its leadership with the entry in its log";
         let loss = self
             .standing()
@@ -165,10 +169,11 @@ impl<C: ReplicatedLog> Driver<C> {
         self.abandon_forwards();
     }
 
-    fn complete(&self, asker: Asker, result: Result<Applied, ErrorInfo>) {
+    fn complete(&mut self, asker: Asker, result: Result<Applied, ErrorInfo>) {
         match asker {
             Asker::Client(reply) => {
                 let _ = reply.send(result);
+                self.parts.failpoints.pass(Site::AfterReply);
             }
             Asker::Peer { node, ticket } => self.answer_forward(node, ticket, &result),
         }

@@ -59,6 +59,8 @@ pub enum Stage {
 pub enum ErrorCode {
     /// The request makes no sense: not JSON, an unknown field, a wrong type. Definite.
     Invalid,
+    /// A node of this mode of replication cannot do that. Definite.
+    NotSupported,
     /// This node is handing its leadership over. Definite.
     TransferInProgress,
     /// The request is larger than this node takes. Definite.

@@ -38,7 +38,7 @@ pub struct Modes {
 }
 
 /// A node's view of itself and its cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// This node.
     pub id: NodeId,
@@ -78,10 +78,17 @@ pub struct Status {
     /// What it was told to do in which way.
     #[serde(default)]
     pub modes: Modes,
+    /// How fast its clock runs: 1 is right.
+    #[serde(default = "right")]
+    pub clock_rate: f64,
     /// The seeded defects that are switched on; empty in a node that means well.
     pub defects: Vec<String>,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
+}
+
+fn right() -> f64 {
+    1.0
 }
 
 /// What a state machine has come to after one entry, as hashes: nodes that have applied the same

@@ -86,10 +86,27 @@ impl Raft {
         if self.role() == Role::Leader {
             return;
         }
-        self.begin(match self.config.pre_vote {
+        self.campaign_with(self.config.pre_vote);
+    }
+
+    /// Begins an election in this way, whatever the configuration says. A leader ignores it.
+    pub fn campaign_with(&mut self, asks_first: bool) {
+        if self.role() == Role::Leader {
+            return;
+        }
+        self.begin(match asks_first {
             true => Campaign::PreElection,
             false => Campaign::Election,
         });
+    }
+
+    /// Stops to lead, as if no majority had been heard; false where this node does not lead.
+    pub fn step_down(&mut self) -> bool {
+        let leads = self.role() == Role::Leader;
+        if leads {
+            self.become_follower(self.term());
+        }
+        leads
     }
 
     /// The leader wants this node to lead in its stead.

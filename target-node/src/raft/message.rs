@@ -127,6 +127,43 @@ pub enum AppendOutcome {
 }
 
 impl Body {
+    /// What messages are called, all of them.
+    pub const KINDS: &[&str] = &[
+        "vote",
+        "timeout_now",
+        "vote_response",
+        "append",
+        "append_response",
+        "heartbeat",
+        "heartbeat_response",
+        "read_index",
+        "read_index_response",
+        "pre_vote",
+        "pre_vote_response",
+        "snapshot",
+        "snapshot_response",
+    ];
+
+    /// What the message is called: one of [`Body::KINDS`].
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Vote { .. } => "vote",
+            Self::TimeoutNow => "timeout_now",
+            Self::VoteResponse { .. } => "vote_response",
+            Self::Append { .. } => "append",
+            Self::AppendResponse(_) => "append_response",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::HeartbeatResponse { .. } => "heartbeat_response",
+            Self::ReadIndex { .. } => "read_index",
+            Self::ReadIndexResponse { .. } => "read_index_response",
+            Self::PreVote { .. } => "pre_vote",
+            Self::PreVoteResponse { .. } => "pre_vote_response",
+            Self::Snapshot { .. } => "snapshot",
+            Self::SnapshotResponse { .. } => "snapshot_response",
+        }
+    }
+
     /// True where the message must not leave before everything handed out for persisting so far
     /// is durable.
     ///

@@ -90,6 +90,12 @@ impl Raft {
         self.log.compact_to(last.index.saturating_sub(kept));
     }
 
+    /// Drops the entries that the newest snapshot stands for, but for the last `kept` of them.
+    pub fn drop_entries(&mut self, kept: u64) {
+        let covered = self.snapshot_index().min(self.applied);
+        self.log.compact_to(covered.saturating_sub(kept));
+    }
+
     /// The newest snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Option<&Snapshot> {

@@ -15,11 +15,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::driver::{Beacon, Look, Request};
+use crate::failpoint::Failpoints;
 use crate::machine::{Applied, Command, Outcome, Proposal, Turn};
 use crate::peer::Directory;
 use crate::protocol::{
     Consistency, ErrorBody, ErrorCode, ErrorInfo, Meta, NodeId, SessionTurn, Stage,
 };
+use crate::trace::Tracer;
 
 /// How long a client waits for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) beacon: Arc<Beacon>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) failpoints: Failpoints,
+    pub(crate) tracer: Tracer,
     /// Whether clients are sent to the leader.
     pub(crate) redirects: bool,
 }
@@ -78,6 +82,17 @@ impl Gateway {
         })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| self.error(ErrorCode::Invalid, format!("the body: {error}")))
+    }
+
+    /// A body that may be left out.
+    pub(super) fn parse_or_default<T: DeserializeOwned + Default>(
+        &self,
+        body: Body,
+    ) -> Result<T, Failure> {
+        match &body {
+            Ok(bytes) if bytes.is_empty() => Ok(T::default()),
+            _ => self.parse(body),
+        }
     }
 
     pub(super) fn check_key(&self, key: &str) -> Result<(), Failure> {

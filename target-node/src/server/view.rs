@@ -62,7 +62,7 @@ async fn log(
 }
 
 impl Gateway {
-    fn query<T>(&self, query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+    pub(super) fn query<T>(&self, query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
         match query {
             Ok(Query(query)) => Ok(query),
             Err(rejection) => Err(self.error(ErrorCode::Invalid, rejection.body_text())),

@@ -9,11 +9,12 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use serde_json::Value;
 
-use super::world::{TICK, World};
+use super::world::{Happening, TICK, World};
 use super::{Broken, Invariant};
+use crate::defect::Defect;
 use crate::machine::{Applied, Command, Expect, Outcome, Proposal, SessionId, Turn};
 use crate::protocol::MicroOp;
-use crate::raft::{Entry, NodeId, Payload};
+use crate::raft::{Entry, LogId, NodeId, Payload, ReadMode};
 
 /// How many keys there are: few, so that commands meet.
 const KEYS: u64 = 4;
@@ -33,6 +34,49 @@ pub(super) struct Repeater {
 }
 
 impl World {
+    /// A client asks some node something.
+    pub(super) fn client(&mut self) -> Result<(), Broken> {
+        if self.is_quiet {
+            return Ok(());
+        }
+        let pause = self.rng.random_range(1..=self.weather.client_pause);
+        self.schedule(pause, Happening::Client);
+        let id = self.any_node();
+        if self.nodes[&id].paused_until > self.now {
+            return Ok(());
+        }
+        self.observe(id);
+        let floor = self.invariants.acknowledged_index();
+        if self.rng.random_bool(0.5) {
+            let mode = match self.rng.random_range(0..4) {
+                0 => ReadMode::Log,
+                1 => ReadMode::Lease,
+                _ => ReadMode::Index,
+            };
+            let node = self.node(id);
+            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
+                node.reads.insert(read, floor);
+            }
+        } else {
+            self.propose(id);
+        }
+        self.carry_out(id)
+    }
+
+    pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
+        self.next_value += 1;
+        let command = self.proposal(self.next_value).encode();
+        let is_early = self.plan.defects.has(Defect::AckOnAppend);
+        let node = self.node(id);
+        let proposed = node.raft.as_mut()?.propose(command).ok()?;
+        if is_early {
+            self.acknowledge(proposed);
+        } else {
+            node.waiting.insert(proposed.index, proposed);
+        }
+        Some(proposed)
+    }
+
     /// What some client asks for; `number` is new with each.
     pub(super) fn proposal(&mut self, number: u64) -> Proposal {
         if self.rng.random_bool(0.7) {

@@ -10,8 +10,7 @@ use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
-use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, ReadMode, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -243,49 +242,6 @@ impl World {
     pub(super) fn acknowledge(&mut self, id: LogId) {
         self.invariants.acknowledged(id);
         self.summary.writes += 1;
-    }
-
-    /// A client asks some node something.
-    pub(super) fn client(&mut self) -> Result<(), Broken> {
-        if self.is_quiet {
-            return Ok(());
-        }
-        let pause = self.rng.random_range(1..=self.weather.client_pause);
-        self.schedule(pause, Happening::Client);
-        let id = self.any_node();
-        if self.nodes[&id].paused_until > self.now {
-            return Ok(());
-        }
-        self.observe(id);
-        let floor = self.invariants.acknowledged_index();
-        if self.rng.random_bool(0.5) {
-            let mode = match self.rng.random_range(0..4) {
-                0 => ReadMode::Log,
-                1 => ReadMode::Lease,
-                _ => ReadMode::Index,
-            };
-            let node = self.node(id);
-            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
-                node.reads.insert(read, floor);
-            }
-        } else {
-            self.propose(id);
-        }
-        self.carry_out(id)
-    }
-
-    pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
-        self.next_value += 1;
-        let command = self.proposal(self.next_value).encode();
-        let is_early = self.plan.defects.has(Defect::AckOnAppend);
-        let node = self.node(id);
-        let proposed = node.raft.as_mut()?.propose(command).ok()?;
-        if is_early {
-            self.acknowledge(proposed);
-        } else {
-            node.waiting.insert(proposed.index, proposed);
-        }
-        Some(proposed)
     }
 
     /// The leader that clients would find takes a last write.

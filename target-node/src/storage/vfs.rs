@@ -13,6 +13,7 @@
 //! [`Direct`] is the file system of the machine; [`memory::Memory`] keeps exactly these promises
 //! and breaks every other hope.
 
+pub(crate) mod failing;
 pub(crate) mod memory;
 
 use std::fmt::Debug;

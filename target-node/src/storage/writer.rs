@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use super::StorageError;
 use super::wal::Wal;
 use crate::raft::{Batch, BatchId};
+use crate::trace::{Event, HardStateView, Tracer};
 
 /// How much is written and synced together at most.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -25,13 +26,14 @@ impl Writer {
     pub(super) fn start(
         wal: Wal,
         lock: Option<File>,
+        tracer: Tracer,
         report: impl Fn(Result<BatchId, StorageError>) + Send + 'static,
     ) -> io::Result<Self> {
         let (batches, queue) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("wal".to_owned())
             .spawn(move || {
-                if let Err(error) = write_all(wal, &queue, &report) {
+                if let Err(error) = write_all(wal, &queue, &tracer, &report) {
                     report(Err(error));
                 }
                 drop(lock);
@@ -62,6 +64,7 @@ impl Writer {
 fn write_all(
     mut wal: Wal,
     queue: &Receiver<Batch>,
+    tracer: &Tracer,
     report: &impl Fn(Result<BatchId, StorageError>),
 ) -> Result<(), StorageError> {
     while let Ok(first) = queue.recv() {
@@ -73,9 +76,28 @@ fn write_all(
             bytes += size(&next);
             group.push(next);
         }
-        report(Ok(wal.write(&group)?));
+        let batch = wal.write(&group)?;
+        for batch in &group {
+            tracer.emit(|| persisted(batch));
+        }
+        report(Ok(batch));
     }
     wal.close()
+}
+
+/// What a durable batch means, for the trace: from what was written, not from who asked for it.
+fn persisted(batch: &Batch) -> Event {
+    let installed = batch.snapshot.as_ref().filter(|_| batch.drops_log);
+    Event::Persisted {
+        batch: batch.id,
+        hard_state: batch.hard_state.map(|state| HardStateView {
+            term: state.term,
+            vote: state.vote,
+        }),
+        truncated: batch.truncate_from,
+        installed: installed.map(|snapshot| snapshot.last),
+        last: batch.append.last().map(|entry| entry.id),
+    }
 }
 
 fn size(batch: &Batch) -> usize {
@@ -115,7 +137,7 @@ mod tests {
         let (wal, ..) = Wal::open(Path::new("/wal"), shelf, 1, true, 4096).unwrap();
         let (report, reports) = mpsc::channel();
         let tell = move |result| report.send(result).unwrap();
-        let writer = Writer::start(wal, None, tell).unwrap();
+        let writer = Writer::start(wal, None, Tracer::new(1, 1), tell).unwrap();
         writer.submit(batch(1));
         assert_eq!(reports.recv().unwrap().unwrap(), 1);
         // One write of the batch, then its sync.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -25,6 +26,7 @@ pub(crate) struct Cluster {
 pub(crate) struct Node {
     pub(crate) id: usize,
     pub(crate) client: SocketAddr,
+    admin: PathBuf,
     flags: Vec<String>,
     child: Option<Child>,
 }
@@ -57,13 +59,15 @@ impl Cluster {
         let mut nodes = Vec::new();
         for id in 1..=size {
             let data = dir.path().join(format!("n{id}"));
+            let admin = dir.path().join(format!("n{id}.admin"));
             let mut flags: Vec<String> = ["--id", &id.to_string(), "--cluster", "test"]
                 .into_iter()
                 .chain(["--data-dir", data.to_str().unwrap()])
                 .chain(["--listen-client", &clients[id - 1].to_string()])
+                .chain(["--listen-admin", &format!("unix:{}", admin.display())])
                 .chain(seed.iter().copied())
                 .chain(extra.iter().copied())
-                .map(str::to_owned)
+                .map(|flag| flag.replace("{id}", &id.to_string()))
                 .collect();
             for (place, peer) in peers.iter().enumerate() {
                 flags.extend(["--peer".to_owned(), format!("{}={peer}", place + 1)]);
@@ -71,6 +75,7 @@ impl Cluster {
             let mut node = Node {
                 id,
                 client: clients[id - 1],
+                admin,
                 flags,
                 child: None,
             };
@@ -105,6 +110,14 @@ impl Cluster {
         )
         .unwrap();
         child.wait().unwrap()
+    }
+
+    /// Waits for the end of a process that ends by itself.
+    pub(crate) fn wait(&mut self, id: usize) -> ExitStatus {
+        let child = self.nodes[id - 1].child.as_mut().unwrap();
+        let status = eventually("the process ends", || child.try_wait().unwrap());
+        self.nodes[id - 1].child = None;
+        status
     }
 
     pub(crate) fn data(&self, id: usize) -> PathBuf {
@@ -180,6 +193,21 @@ impl Node {
         exchange(self.client, "GET", path, b"", PATIENCE).ok()
     }
 
+    /// A request to the port for administrators; a body of null is none.
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let stream = UnixStream::connect(&self.admin).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        converse(stream, method, path, body.as_bytes()).unwrap()
+    }
+
+    pub(crate) fn order(&self, path: &str, body: &Value) -> Answer {
+        self.admin("POST", path, body)
+    }
+
     pub(crate) fn put(&self, key: &str, value: &Value) -> Answer {
         self.post("/v1/kv/put", &json!({"key": key, "value": value}))
     }
@@ -202,6 +230,7 @@ impl Drop for Node {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -238,8 +267,17 @@ pub(crate) fn exchange(
     body: &[u8],
     patience: Duration,
 ) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
+    converse(stream, method, path, body)
+}
+
+fn converse(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
@@ -260,7 +298,8 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     Some(Answer {
         status,
         head: head.to_owned(),
-        body: serde_json::from_str(body).ok()?,
+        text: body.to_owned(),
+        body: serde_json::from_str(body).unwrap_or_default(),
     })
 }
 

@@ -1,8 +1,11 @@
 //! What is refused: requests that make no sense, starts that must not be, peers from elsewhere.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::FileExt;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::process::{Cluster, Node, PATIENCE, eventually, exchange, free_addresses, node_command};
@@ -121,8 +124,11 @@ fn bad_requests_are_refused_for_what_is_wrong_with_them() {
     check_refusal(node, ("POST", "/v1/kv/put", &long, (400, "INVALID")));
     let deep = format!(r#"{{"key":"x","value":{}}}"#, "[".repeat(100_000));
     check_refusal(node, ("POST", "/v1/kv/put", &deep, (400, "INVALID")));
-    let huge = format!(r#"{{"key":"x","value":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
-    check_refusal(node, ("POST", "/v1/kv/put", &huge, (413, "TOO_LARGE")));
+    for megabytes in [2, 100] {
+        let huge = "x".repeat(megabytes * 1024 * 1024);
+        let huge = format!(r#"{{"key":"x","value":"{huge}"}}"#);
+        check_refusal(node, ("POST", "/v1/kv/put", &huge, (413, "TOO_LARGE")));
+    }
     assert!(
         node.get("x").ok().get("value").is_none(),
         "nothing of that was applied"
@@ -232,4 +238,97 @@ fn a_stranger_and_a_node_of_another_cluster_are_refused() {
     foreigner.kill().unwrap();
     foreigner.wait().unwrap();
     assert!(refused.contains("elsewhere"), "{refused}");
+}
+
+#[test]
+fn flags_that_make_no_sense_end_with_64_and_say_which() {
+    let good = ["--id=1", "--cluster=c", "--peer=1=127.0.0.1:1"];
+    let rest = ["--listen-client=127.0.0.1:0", "--data-dir=/nonexistent"];
+    let wrong: &[(&[&str], &str)] = &[
+        (&["--peer=1=127.0.0.1:2"], "twice"),
+        (&["--peer=2=nowhere"], "ID=HOST:PORT"),
+        (&["--client-routing=guess"], "redirect"),
+        (&["--snapshot-entries=0"], "--snapshot-entries"),
+        (&["--defect=gremlins"], "gremlins"),
+        (&["--seed=x"], "--seed"),
+        (&["--turbo"], "--turbo"),
+    ];
+    for (extra, told) in wrong {
+        let flags = good.iter().chain(&rest).chain(*extra);
+        let output = node_command().args(flags).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{extra:?}: {message}");
+        assert!(message.contains(told), "{extra:?}: {message}");
+    }
+    let nothing = node_command().output().unwrap();
+    assert_eq!(nothing.status.code(), Some(64));
+}
+
+#[test]
+fn a_full_disk_ends_the_node_with_73_and_what_was_acknowledged_is_there() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    cluster.node(1).put("x", &json!("kept")).ok();
+    let full = json!({"site": "before_write", "action": {"error": "ENOSPC"}});
+    cluster.node(1).order("/v1/admin/failpoints", &full).ok();
+    let body = json!({"key": "y", "value": 1}).to_string();
+    let address = cluster.node(1).client;
+    let answer = exchange(address, "POST", "/v1/kv/put", body.as_bytes(), PATIENCE);
+    assert!(answer.map_or(true, |answer| answer.status != 200));
+    assert_eq!(cluster.wait(1).code(), Some(73));
+    assert!(
+        cluster.log(1).contains("the disk is full"),
+        "{}",
+        cluster.log(1)
+    );
+    cluster.restart(1);
+    cluster.leader();
+    assert_eq!(cluster.node(1).get("x").ok()["value"], "kept");
+    assert_eq!(cluster.node(1).get("y").ok()["found"], false);
+}
+
+/// A request, whole, with some of its bytes changed, or none at all.
+fn mangled() -> impl Strategy<Value = Vec<u8>> {
+    let head = "POST /v1/txn HTTP/1.1\r\nhost: t\r\ncontent-length: 40\r\n\r\n";
+    let body = r#"{"then":[["add","n",1],["r","n",null]]}  "#;
+    let request = [head.as_bytes(), body.as_bytes()].concat();
+    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8);
+    let changed = (Just(request), changes).prop_map(|(mut request, changes)| {
+        for (place, byte) in changes {
+            let place = place.index(request.len());
+            request[place] = byte;
+        }
+        request
+    });
+    prop_oneof![
+        changed,
+        proptest::collection::vec(any::<u8>(), 0..300),
+        proptest::collection::vec(any::<u8>(), 0..60).prop_map(move |body| {
+            let length = body.len();
+            let head =
+                format!("POST /v1/kv/cas HTTP/1.1\r\nhost: t\r\ncontent-length: {length}\r\n\r\n");
+            [head.as_bytes(), &body].concat()
+        }),
+    ]
+}
+
+#[test]
+fn no_bytes_make_the_server_panic_or_stop_answering() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let node = cluster.node(1);
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(300)
+    };
+    proptest!(config, |(bytes in mangled())| {
+        let mut stream = TcpStream::connect(node.client).unwrap();
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        prop_assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "));
+    });
+    assert!(node.status().is_some());
+    assert!(!cluster.log(1).contains("panicked"), "{}", cluster.log(1));
 }

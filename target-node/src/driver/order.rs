@@ -1,0 +1,124 @@
+//! What an administrator orders.
+
+use tokio::sync::oneshot;
+
+use super::replicated_log::{Change, Refusal};
+use super::{Driver, ReplicatedLog};
+use crate::failpoint::Site;
+use crate::peer::{Passage, RuleError};
+use crate::protocol::admin::TraceRequest;
+use crate::protocol::{
+    ErrorCode, ErrorInfo, NetRule, NetRuleState, NetSide, NodeId, Stage, Status,
+};
+
+/// An order to this node.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Transfer { to: NodeId },
+    Change(Change),
+    Campaign { asks_first: Option<bool> },
+    StepDown,
+    PromotePrimary,
+    Snapshot,
+    Compact { keep: u64 },
+    ClockRate(f64),
+    Trace(TraceRequest),
+}
+
+/// What to do with the rules for messages.
+#[derive(Debug)]
+pub(crate) enum RuleOrder {
+    List,
+    Add(NetRule),
+    Remove(u64),
+    Clear,
+}
+
+impl<C: ReplicatedLog> Driver<C> {
+    /// Does what is ordered; tells where the node stands then.
+    pub(super) fn obey(&mut self, order: Order, reply: oneshot::Sender<Result<Status, ErrorInfo>>) {
+        self.observe();
+        let result = match order {
+            Order::Transfer { to } => self.core.transfer(to),
+            Order::Change(change) => self.core.change(change),
+            Order::Campaign { asks_first } => self.core.campaign(asks_first),
+            Order::StepDown => self.core.step_down(),
+            Order::PromotePrimary => self.core.promote(),
+            Order::Snapshot => {
+                self.take_snapshot();
+                Ok(())
+            }
+            Order::Compact { keep } => self.core.drop_entries(keep),
+            Order::ClockRate(rate) => {
+                self.clock.set_rate(rate);
+                self.parts.inbox.tick = self.clock.tick();
+                Ok(())
+            }
+            Order::Trace(TraceRequest { on: false, .. }) => {
+                self.parts.tracer.stop();
+                Ok(())
+            }
+            Order::Trace(TraceRequest { file, .. }) => {
+                let started = self.start_trace(file.as_deref());
+                started.map_err(|error| Refusal::Invalid(format!("the file of the trace: {error}")))
+            }
+        };
+        self.watch();
+        let result = result.map(|()| self.status()).map_err(|refusal| {
+            let (code, message) = match refusal {
+                Refusal::NotSupported => {
+                    let message = "a node of this mode of replication cannot do that";
+                    (ErrorCode::NotSupported, message.to_owned())
+                }
+                Refusal::NotLeader => {
+                    let message = "only the leader can do that, and this node does not lead";
+                    (ErrorCode::NotLeader, message.to_owned())
+                }
+                Refusal::Invalid(message) => (ErrorCode::Invalid, message),
+            };
+            self.standing().error(code, Stage::PreAppend, message)
+        });
+        let _ = reply.send(result);
+    }
+
+    /// Takes a snapshot now. Nothing where there is one already, or where one of the leader has
+    /// come that is not yet durable.
+    pub(super) fn take_snapshot(&mut self) {
+        if self.core.applied() > self.core.snapshot_index() {
+            self.parts.failpoints.pass(Site::BeforeSnapshot);
+            self.core.compact(self.machine.encode());
+            self.parts.failpoints.pass(Site::AfterSnapshot);
+        }
+    }
+
+    /// Changes the rules for messages, and lists them.
+    pub(super) fn rule(
+        &mut self,
+        order: RuleOrder,
+        reply: oneshot::Sender<Result<Vec<NetRuleState>, ErrorInfo>>,
+    ) {
+        let rules = self.outbox.rules();
+        let released = match order {
+            RuleOrder::List => Ok(Vec::new()),
+            RuleOrder::Add(rule) => rules.add(rule).map(|()| Vec::new()),
+            RuleOrder::Remove(id) => rules.remove(Some(id)),
+            RuleOrder::Clear => rules.remove(None),
+        };
+        let result = released.map(|released| self.release(released));
+        let result = result.map(|()| self.outbox.rules().list());
+        let _ = reply.send(result.map_err(|error: RuleError| {
+            let standing = self.standing();
+            standing.error(ErrorCode::Invalid, Stage::PreAppend, error.to_string())
+        }));
+    }
+
+    /// What a rule held goes on.
+    fn release(&mut self, released: Vec<(NetSide, Passage)>) {
+        for (side, passage) in released {
+            match side {
+                NetSide::Send => self.outbox.post_now(passage),
+                NetSide::Receive => self.take_parcel(passage.from, passage.parcel),
+            }
+        }
+    }
+}
