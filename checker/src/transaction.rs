@@ -16,6 +16,7 @@
 
 mod cycle;
 mod dependency;
+mod elements;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,8 @@ use serde_json::{Value, json};
 
 use crate::history::{Event, History, OperationId};
 use crate::verdict::{Anomaly, Finding, Validity};
+
+pub use elements::Elements;
 
 /// What transactions work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub enum Step {
     /// Write a value that nobody else writes to that register.
     Write(Name, i64),
     /// Read: a list's elements, or a register's one value or none; `None` if not known.
-    Read(Name, Option<Box<[i64]>>),
+    Read(Name, Option<Elements>),
 }
 
 /// A cycle, or a read that cannot be.
@@ -88,8 +91,9 @@ pub struct Serializability {
 /// Looks for reads that cannot be, and cycles of dependencies.
 pub fn check(kind: Kind, history: &History<Vec<Step>, Vec<Step>>) -> Serializability {
     let dependencies = dependency::Dependencies::new(kind, history);
-    let mut violations = dependencies.violations.clone();
-    violations.extend(cycle::find(&dependencies, history));
+    let cycles = cycle::find(&dependencies, history);
+    let mut violations = dependencies.violations;
+    violations.extend(cycles);
     Serializability {
         violations,
         transactions: history.len(),
@@ -166,7 +170,7 @@ fn step_of(step: &Value) -> Result<Step, String> {
             match value {
                 Value::Null => None,
                 Value::Array(list) => Some(list.iter().map(integer).collect::<Result<_, _>>()?),
-                one => Some(Box::new([integer(one)?])),
+                one => Some(Elements::from_iter([integer(one)?])),
             },
         ),
         _ => return Err(wrong()),

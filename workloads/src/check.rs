@@ -44,6 +44,8 @@ pub trait Watch: Send {
 pub struct Effort {
     /// Search states, for each key.
     pub states_max: u64,
+    /// Bytes that the memory of those may take, for each key.
+    pub bytes_max: u64,
     /// How long a check may take on each key; `None` where its answer must not depend on the
     /// speed of the machine.
     pub wall_max: Option<Duration>,
@@ -53,6 +55,7 @@ impl Default for Effort {
     fn default() -> Self {
         Effort {
             states_max: 20_000_000,
+            bytes_max: 1 << 30,
             wall_max: Some(Duration::from_secs(20)),
         }
     }

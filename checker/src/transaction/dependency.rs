@@ -7,7 +7,7 @@
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
 
-use super::{Kind, Name, Step, Violation};
+use super::{Elements, Kind, Name, Step, Violation};
 use crate::history::{History, Operation, OperationId, Outcome};
 
 /// Why one came before the other.
@@ -37,8 +37,21 @@ struct Object {
     writers: FxHashMap<i64, u32>,
     /// The longest order that was read, or known to be.
     order: Vec<i64>,
-    /// Reader, how much of the order it saw, and the last value.
-    reads: Vec<(u32, usize, Option<i64>)>,
+    reads: Vec<Read>,
+}
+
+/// How much of an object's order a transaction saw. There are millions of them.
+struct Read {
+    reader: u32,
+    length: u32,
+    /// The value that it saw last, if it saw any.
+    last: i64,
+}
+
+impl Read {
+    fn last(&self) -> Option<i64> {
+        (self.length > 0).then_some(self.last)
+    }
 }
 
 struct Collector<'h> {
@@ -62,14 +75,17 @@ impl Dependencies {
         for (place, transaction) in (0..).zip(history.operations()) {
             collector.reads(kind, place, transaction);
         }
-        let mut graph = DiGraph::with_capacity(2 * history.len(), 8 * history.len());
+        // Edges are most of the graph: no more room for them than they need.
+        let of_objects: usize = collector.objects.iter().map(Object::edges).sum();
+        let edges = of_objects + 3 * history.len();
+        let mut graph = DiGraph::with_capacity(2 * history.len(), edges);
         for _ in 0..history.len() {
             graph.add_node(());
         }
-        for object in &collector.objects {
+        for object in collector.objects {
             match kind {
-                Kind::ListAppend => lists(&mut graph, object),
-                Kind::RwRegister => registers(&mut graph, object),
+                Kind::ListAppend => lists(&mut graph, &object),
+                Kind::RwRegister => registers(&mut graph, &object),
             }
         }
         time(&mut graph, history);
@@ -77,6 +93,13 @@ impl Dependencies {
             graph,
             violations: collector.violations,
         }
+    }
+}
+
+impl Object {
+    /// About how many edges it will give.
+    fn edges(&self) -> usize {
+        self.order.len() + 2 * self.reads.len()
     }
 }
 
@@ -140,7 +163,7 @@ impl<'h> Collector<'h> {
                 continue;
             }
             if let Some(own) = own {
-                if seen.last() != Some(&own) {
+                if seen.iter().last() != Some(own) {
                     let message = format!(
                         "{} wrote {own} to {name} and then read {seen:?}",
                         transaction.process()
@@ -157,18 +180,21 @@ impl<'h> Collector<'h> {
     }
 
     /// A read of what others wrote.
-    fn external(&mut self, kind: Kind, place: u32, name: &'h Name, seen: &[i64]) {
+    fn external(&mut self, kind: Kind, place: u32, name: &'h Name, seen: &Elements) {
         let history = self.history;
         let object = self.object(name);
-        object.reads.push((place, seen.len(), seen.last().copied()));
-        let writer = seen
-            .last()
-            .and_then(|last| object.writers.get(last).copied());
+        let (length, last) = (seen.len(), seen.iter().last());
+        object.reads.push(Read {
+            reader: place,
+            length: u32::try_from(length).expect("nobody reads 2^32 elements at once"),
+            last: last.unwrap_or_default(),
+        });
+        let writer = last.and_then(|last| object.writers.get(&last).copied());
         if kind == Kind::ListAppend {
-            let common = seen.len().min(object.order.len());
-            let agrees = object.order[..common] == seen[..common];
-            if seen.len() > object.order.len() && agrees {
-                object.order = seen.to_vec();
+            let mut common = object.order.iter().copied().zip(seen.iter());
+            let agrees = common.all(|(known, seen)| known == seen);
+            if length > object.order.len() && agrees {
+                object.order = seen.iter().collect();
             }
             if !agrees {
                 let order = object.order.clone();
@@ -188,7 +214,7 @@ impl<'h> Collector<'h> {
             Step::Append(of, value) | Step::Write(of, value) if of == name => Some(*value),
             _ => None,
         });
-        if writer != place && last_write != seen.last().copied() {
+        if writer != place && last_write != last {
             let message =
                 format!("{seen:?} was read from {name}, between two writes of one transaction");
             self.violation("G1b", &[writer, place], message);
@@ -205,7 +231,7 @@ impl<'h> Collector<'h> {
                 Step::Write(of, value) if of == name => Some(*value),
                 _ => None,
             });
-            if let (Some(seen), Some(written)) = (seen.last().copied(), written) {
+            if let (Some(seen), Some(written)) = (seen.iter().last(), written) {
                 self.object(name).order.extend([seen, written]);
             }
         }
@@ -229,12 +255,12 @@ fn lists(graph: &mut DiGraph<(), Edge, u32>, object: &Object) {
             connect(graph, from, to, Edge::Ww);
         }
     }
-    for (reader, length, last) in &object.reads {
-        if let Some(from) = last.as_ref().and_then(writer) {
-            connect(graph, from, *reader, Edge::Wr);
+    for read in &object.reads {
+        if let Some(from) = read.last().as_ref().and_then(writer) {
+            connect(graph, from, read.reader, Edge::Wr);
         }
-        if let Some(to) = object.order.get(*length).and_then(writer) {
-            connect(graph, *reader, to, Edge::Rw);
+        if let Some(to) = object.order.get(read.length as usize).and_then(writer) {
+            connect(graph, read.reader, to, Edge::Rw);
         }
     }
 }
@@ -250,15 +276,15 @@ fn registers(graph: &mut DiGraph<(), Edge, u32>, object: &Object) {
         }
         next.entry(pair[0]).or_default().push(to);
     }
-    for (reader, _, last) in &object.reads {
-        let Some(last) = last else {
+    for read in &object.reads {
+        let Some(last) = read.last() else {
             continue;
         };
-        if let Some(from) = object.writers.get(last).copied() {
-            connect(graph, from, *reader, Edge::Wr);
+        if let Some(from) = object.writers.get(&last).copied() {
+            connect(graph, from, read.reader, Edge::Wr);
         }
-        for to in next.get(last).into_iter().flatten() {
-            connect(graph, *reader, *to, Edge::Rw);
+        for to in next.get(&last).into_iter().flatten() {
+            connect(graph, read.reader, *to, Edge::Rw);
         }
     }
 }

@@ -188,11 +188,8 @@ fn judge_run(
     for limit in &args.limits {
         match limit {
             Limit::States(states) => effort.states_max = *states,
+            Limit::Bytes(bytes) => effort.bytes_max = *bytes,
             Limit::Time(time) => effort.wall_max = Some(time.0),
-            Limit::Bytes(_) => crate::console::say(format_args!(
-                "ordeal: {}: a run's history is judged within states and time, not {limit:?}",
-                path.display()
-            )),
         }
     }
     let findings: Result<Vec<Finding>, _> = workload(name, WORKERS)

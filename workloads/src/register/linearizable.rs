@@ -23,8 +23,8 @@ impl Check for Linearizable {
         let registers = PerKey::<Key, CasRegister>::default();
         let budget = Budget {
             states_max: effort.states_max,
+            bytes_max: effort.bytes_max,
             wall_max: effort.wall_max,
-            ..Budget::default()
         };
         let mut finding = linearizability::check(&registers, &history, &budget).finding();
         // The checker names operations by their place; a report names them by their event.
@@ -99,5 +99,29 @@ mod tests {
     #[test]
     fn a_register_that_lost_everything_is_not_linearizable() {
         assert_eq!(verdict(json!(null)).validity, Validity::Invalid);
+    }
+    #[test]
+    fn bytes_that_do_not_suffice_leave_it_undecided() {
+        let key = Key(1);
+        let none = json!(null);
+        let mut asked = Vec::new();
+        let (write, read) = (|value| Op::Write { key, value }, Op::Read { key });
+        // A value that is written twice needs search.
+        let ops = [write(1), write(2), read.clone(), write(1)];
+        for (at, op) in (1_u64..).step_by(2).zip(&ops) {
+            asked.push((1, Invoke, at, op, none.clone()));
+            let seen = if *op == read { json!(1) } else { json!(null) };
+            asked.push((1, Ok, at + 1, op, seen));
+        }
+        let validity = |bytes_max| {
+            let effort = Effort {
+                bytes_max,
+                ..Effort::default()
+            };
+            let finding = Linearizable.judge(&events(&asked), &effort);
+            finding.unwrap().validity
+        };
+        assert_eq!(validity(1 << 20), Validity::Invalid);
+        assert_eq!(validity(0), Validity::Unknown);
     }
 }
