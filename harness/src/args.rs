@@ -88,6 +88,10 @@ pub(crate) struct RunArgs {
     /// Everything random is derived from it [default: a fresh one]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
+    /// End the faults and the clients as soon as a violation is certain; the rest goes on as if the
+    /// time were up
+    #[arg(long)]
+    pub(crate) stop_on_violation: bool,
     /// Switch a defect on in the target; repeatable. Without --workload and --nemesis it also
     /// chooses those that bring it to light
     #[arg(long = "defect", value_name = "NAME")]
@@ -95,6 +99,9 @@ pub(crate) struct RunArgs {
     /// Run this program as the node instead of the bundled one
     #[arg(long, value_name = "PATH")]
     pub(crate) node_binary: Option<PathBuf>,
+    /// Start every node with this flag too; repeatable. Replaces those that --defect chooses
+    #[arg(long = "node-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub(crate) node_flags: Vec<String>,
     /// Where runs are kept
     #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(crate) results: PathBuf,
@@ -237,8 +244,10 @@ impl RunArgs {
             op_timeout: self.op_timeout,
             recovery_bound: self.recovery_bound,
             seed: self.seed,
+            stop_on_violation: self.stop_on_violation.then_some(true),
             defects: (!self.defects.is_empty()).then(|| self.defects.clone()),
             node_binary: self.node_binary.clone(),
+            node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
             fault: None,
         }
     }

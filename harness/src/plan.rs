@@ -61,11 +61,16 @@ pub(crate) struct Plan {
     pub(crate) recovery_bound: Span,
     /// Everything random is derived from it.
     pub(crate) seed: u64,
+    /// The main phase ends as soon as a violation is certain.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stop_on_violation: bool,
     /// Defects switched on in the target.
     pub(crate) defects: Vec<String>,
     /// The program to run as a node instead of the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_binary: Option<PathBuf>,
+    /// Further flags for every node, as the target's own command line spells them.
+    pub(crate) node_flags: Vec<String>,
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
@@ -126,6 +131,13 @@ impl Plan {
         if !self.defects.is_empty() {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
+        }
+        if !self.node_flags.is_empty() {
+            lines.push(("flags", self.node_flags.join(" ")));
+        }
+        if self.stop_on_violation {
+            let when = "as soon as a violation is certain".to_owned();
+            lines.push(("stop", when));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

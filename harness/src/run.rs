@@ -18,6 +18,7 @@ mod recorder;
 mod recovery;
 mod rig;
 mod trial;
+mod watch;
 mod worker;
 
 pub(crate) use judge::judge;

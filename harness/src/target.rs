@@ -66,6 +66,8 @@ pub struct NodeSpec<'a> {
     pub seed: u64,
     /// Defects to switch on.
     pub defects: &'a [String],
+    /// Further flags, as the target's own command line spells them.
+    pub flags: &'a [String],
     /// The program to run instead of the bundled one.
     pub binary: Option<&'a Path>,
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
+use crate::protocol::{ErrorCode, ErrorInfo, LeaderHint, NodeId, Stage};
 
 /// What a node knows of the cluster when it answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,10 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
-            | Self::Superseded => true,
+            | Self::TransferInProgress
+            | Self::Superseded
+            | Self::SessionUnknown
+            | Self::SeqTooOld => true,
             Self::Timeout
             | Self::LeadershipLost
             | Self::ShuttingDown
@@ -37,11 +40,13 @@ impl ErrorCode {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
-            Self::Superseded => StatusCode::CONFLICT,
+            Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
+            Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
             Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -65,7 +70,7 @@ impl Standing {
             definite,
             stage,
             message,
-            leader,
+            leader: leader.map(|id| LeaderHint { id, url: None }),
             term,
         }
     }

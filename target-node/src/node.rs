@@ -17,14 +17,14 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Parts};
-use crate::peer::{self, Links, Surroundings};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, Routing};
+use crate::peer::{self, Directory, Links, Surroundings};
 use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
 use crate::storage::{Identity, Storage, StorageError};
@@ -62,15 +62,20 @@ enum NodeError {
 }
 
 impl NodeError {
-    /// The exit codes of `sysexits.h`.
+    /// The exit codes of `sysexits.h`, as far as it has one for the case.
     fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 70;
+        const FOREIGN: u8 = 66;
+        const UNAVAILABLE: u8 = 69;
         const SOFTWARE: u8 = 70;
+        const FULL: u8 = 73;
         match self {
             Self::Args(_) | Self::Config(_) => USAGE,
-            Self::Storage(StorageError::Corrupt { .. } | StorageError::Foreign { .. }) => DATA,
+            Self::Storage(StorageError::Corrupt { .. }) => DATA,
+            Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
+            Self::Storage(StorageError::Full { .. })
+            | Self::Driver(DriverError::Storage(StorageError::Full { .. })) => FULL,
             Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
             Self::Storage(StorageError::Io { .. })
             | Self::Driver(_)
@@ -86,9 +91,11 @@ impl NodeError {
 /// |---|---|
 /// | 0 | stopped in order |
 /// | 64 | flags that make no sense |
-/// | 65 | data that is corrupt, or belongs to another node |
-/// | 70 | an address or the data directory is in use |
-/// | 70 | an I/O error or a bug |
+/// | 65 | data that is corrupt: nothing was changed, and the message says where |
+/// | 66 | a data directory of another node or another cluster |
+/// | 69 | an address or the data directory is in use |
+/// | 70 | an I/O error, of the log above all, or a bug |
+/// | 73 | the disk is full |
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {
     let settings = match args.into_settings() {
@@ -139,37 +146,44 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     })?;
     let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
     let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+    let directory = Arc::new(Directory::default());
     let surroundings = Surroundings {
         membership: membership.clone(),
         console,
         events,
+        directory: Arc::clone(&directory),
     };
     let beacon = Arc::new(Beacon::default());
     let parts = Parts {
-        raft,
         membership: membership.clone(),
         boot,
         defects: settings.defects,
         routing: settings.routing,
-        tick: settings.pace.tick,
         election_ticks: settings.pace.election_ticks,
         snapshot_entries: settings.snapshot_entries,
+        consistency: settings.consistency,
         modes: settings.modes(),
         console,
-        writer,
-        persisted,
-        links: Links::dial(&surroundings),
-        requests: request_queue,
-        peers: event_queue,
+        inbox: Inbox {
+            persisted,
+            peers: event_queue,
+            requests: request_queue,
+            tick: settings.pace.tick,
+        },
         beacon: Arc::clone(&beacon),
     };
+    let links = Links::dial(&surroundings);
     tokio::spawn(peer::listen(peers, surroundings));
     let gateway = Gateway {
         node: membership.id,
         requests,
         beacon,
+        directory,
+        redirects: settings.routing == Routing::Redirect,
     };
-    work(Driver::new(parts), clients, gateway, console).await
+    let (stop, stopped) = watch::channel(false);
+    let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
+    work(driver, stop, clients, gateway, console).await
 }
 
 /// Opens the data directory, and makes a core of what is in it.
@@ -207,13 +221,26 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    let mut raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    hurry_first_election(&mut raft, settings.pace.election_ticks);
     Ok((storage, raft))
+}
+
+/// A node that was never in any term begins as if it had waited for half an election time-out
+/// already: most likely its whole cluster is as new, and nobody leads it. etcd does the like
+/// (`--initial-election-tick-advance`); how long anybody waits is no matter of safety.
+fn hurry_first_election(raft: &mut Raft, election_ticks: u32) {
+    if raft.term() == 0 {
+        for _ in 0..election_ticks / 2 {
+            raft.tick();
+        }
+    }
 }
 
 /// Drives and serves until a signal comes or the driver ends.
 async fn work(
-    driver: Driver,
+    mut driver: JoinHandle<Result<(), DriverError>>,
+    stop: watch::Sender<bool>,
     clients: TcpListener,
     gateway: Gateway,
     console: Console,
@@ -228,9 +255,7 @@ async fn work(
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(server::serve(clients, gateway, stopped.clone()));
-    let mut driver = tokio::spawn(driver.run(stopped));
+    let server = tokio::spawn(server::serve(clients, gateway, stop.subscribe()));
     tokio::select! {
         end = &mut driver => return Ok(end??),
         _ = terminate.recv() => console.say(format_args!("stopping: SIGTERM")),
@@ -254,6 +279,7 @@ fn announce(settings: &Settings, console: Console) {
         pre_vote,
         check_quorum,
         jitter,
+        consistency,
         snapshot_entries,
         snapshot_trailing,
         defects,
@@ -266,7 +292,7 @@ fn announce(settings: &Settings, console: Console) {
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
-         {snapshot_trailing} kept, routing {routing:?}, defects: {defects}",
+         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),

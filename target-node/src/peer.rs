@@ -20,6 +20,7 @@ mod link;
 mod listener;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -33,14 +34,43 @@ use crate::raft::{Message, NodeId, Opaque};
 /// What nodes send each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Parcel {
-    /// The first on every connection: who speaks, and for which cluster.
-    Hello { cluster: String },
+    /// The first on every connection: who speaks, for which cluster, and where its clients reach
+    /// it.
+    Hello { cluster: String, client: String },
     /// A word between the cores.
     Raft(Message),
     /// Propose this for a client of mine.
     Propose { ticket: u64, command: Opaque },
     /// What became of that: JSON, because a value is.
     Proposed { ticket: u64, result: Opaque },
+}
+
+impl Parcel {
+    /// Who claims to speak, where the parcel tells it.
+    fn speaker(&self) -> Option<NodeId> {
+        match self {
+            Self::Raft(message) => Some(message.from),
+            Self::Hello { .. } | Self::Propose { .. } | Self::Proposed { .. } => None,
+        }
+    }
+}
+
+/// A word between two cores, as a parcel.
+pub(crate) trait Envelope {
+    /// To whom.
+    fn to(&self) -> NodeId;
+    /// The parcel.
+    fn into_parcel(self) -> Parcel;
+}
+
+impl Envelope for Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::Raft(self)
+    }
 }
 
 /// What happened on the links, told to the driver.
@@ -59,6 +89,29 @@ pub(crate) struct Membership {
     pub(crate) cluster: String,
     /// Every member's peer address, this node's own among them.
     pub(crate) addresses: BTreeMap<NodeId, String>,
+    /// Where clients reach this node.
+    pub(crate) client: String,
+}
+
+/// Where clients reach each node, as far as its peers have been told.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    clients: Mutex<BTreeMap<NodeId, String>>,
+}
+
+impl Directory {
+    fn insert(&self, node: NodeId, client: String) {
+        self.clients().insert(node, client);
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn client(&self, node: NodeId) -> Option<String> {
+        self.clients().get(&node).cloned()
+    }
+
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.clients.lock().expect("no holder of this lock panics")
+    }
 }
 
 /// What links and listeners need of the node.
@@ -67,4 +120,5 @@ pub(crate) struct Surroundings {
     pub(crate) membership: Membership,
     pub(crate) console: Console,
     pub(crate) events: mpsc::Sender<PeerEvent>,
+    pub(crate) directory: Arc<Directory>,
 }

@@ -49,8 +49,10 @@ pub(crate) struct Draft {
     pub(crate) op_timeout: Option<Span>,
     pub(crate) recovery_bound: Option<Span>,
     pub(crate) seed: Option<u64>,
+    pub(crate) stop_on_violation: Option<bool>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) node_binary: Option<PathBuf>,
+    pub(crate) node_flags: Option<Vec<String>>,
     /// The schedule, where it is not to be drawn.
     pub(crate) fault: Option<Vec<PlannedFault>>,
 }
@@ -96,6 +98,12 @@ pub(crate) enum PlanError {
         /// Which workload.
         workload: WorkloadName,
     },
+    /// Nothing tells a violation of the workload before the end.
+    #[error(
+        "workload {0} is judged only at the end, so a run with it cannot stop on a violation; \
+         leave out stop_on_violation"
+    )]
+    Unwatched(WorkloadName),
     /// There is no such nemesis.
     #[error(transparent)]
     Nemesis(#[from] NemesisNameError),
@@ -191,8 +199,10 @@ impl Draft {
             op_timeout: self.op_timeout.or(other.op_timeout),
             recovery_bound: self.recovery_bound.or(other.recovery_bound),
             seed: self.seed.or(other.seed),
+            stop_on_violation: self.stop_on_violation.or(other.stop_on_violation),
             defects: self.defects.or(other.defects),
             node_binary: self.node_binary.or(other.node_binary),
+            node_flags: self.node_flags.or(other.node_flags),
             fault,
         }
     }
@@ -219,7 +229,7 @@ impl Draft {
         let recipe = defects.first().and_then(|defect| attack(defect));
         let workload = match &self.workload {
             Some(name) => name.parse()?,
-            None => recipe.map_or(WorkloadName::Register, |(workload, _)| workload),
+            None => recipe.map_or(WorkloadName::Register, |recipe| recipe.workload),
         };
         if !target.workloads().contains(&workload) {
             return Err(PlanError::Unserved {
@@ -229,13 +239,17 @@ impl Draft {
         }
         let nemesis = match &self.nemesis {
             Some(name) => name.parse()?,
-            None => recipe.map_or(Nemesis::Mixed, |(_, nemesis)| nemesis),
+            None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
         let network = match &self.network {
             Some(name) => name.parse()?,
             None => Wanted::default(),
         };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
+        let node_flags = self.node_flags.unwrap_or_else(|| {
+            let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
+            flags.iter().map(|&flag| flag.to_owned()).collect()
+        });
         let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
         let mut plan = Plan {
             format: FORMAT,
@@ -264,12 +278,22 @@ impl Draft {
                 RECOVERY,
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
+            stop_on_violation: watched(self.stop_on_violation.unwrap_or(false), workload)?,
             defects,
             node_binary,
+            node_flags,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
         Ok(plan)
+    }
+}
+
+/// What is asked, if the workload can be judged while it goes on.
+fn watched(is_asked: bool, workload: WorkloadName) -> Result<bool, PlanError> {
+    match ordeal_workloads::workload(workload, 1).watch() {
+        None if is_asked => Err(PlanError::Unwatched(workload)),
+        _ => Ok(is_asked),
     }
 }
 
@@ -438,6 +462,11 @@ mod tests {
             plan_of("workload = 'register'").workload,
             WorkloadName::Register
         );
+        let hidden = plan("defects = ['no_log_check_in_vote']").unwrap();
+        assert_eq!(hidden.node_flags, ["--pre-vote=off", "--check-quorum=off"]);
+        assert_eq!(plan(&hidden.to_toml()).unwrap(), hidden);
+        let told = plan("defects = ['no_log_check_in_vote']\nnode_flags = []").unwrap();
+        assert!(told.node_flags.is_empty());
     }
 
     #[test]

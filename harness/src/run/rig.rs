@@ -83,6 +83,9 @@ pub(crate) enum RigError {
     /// The thread that injects faults has panicked.
     #[error("the nemesis failed in mid-run: what it had injected is not known")]
     NemesisGone,
+    /// The history cannot be judged while it grows.
+    #[error("cannot start the thread that watches the history: {0}")]
+    Watch(io::Error),
     /// It was interrupted before there was anything to judge.
     #[error("interrupted before the cluster served for the first time: there is nothing to judge")]
     InterruptedEarly,
@@ -191,6 +194,7 @@ fn commands(
             seed: seed::derive(plan.seed, "node", u64::from(node.0)).next_u64(),
             defects: &plan.defects,
             binary: plan.node_binary.as_deref(),
+            flags: &plan.node_flags,
         });
         let command = NodeCommand {
             program: program.program,

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use target_node::defect::Defect;
 use target_node::protocol::{
-    AppendRequest, AppendResponse, CasRequest, CasResponse, Consistency, ErrorBody, GetRequest,
-    GetResponse, Meta, PutRequest, PutResponse, Role, Status,
+    AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
+    Meta, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
@@ -65,6 +65,7 @@ impl Target for Raft {
                 .iter()
                 .map(|defect| format!("--defect={defect}")),
         );
+        args.extend(node.flags.iter().cloned());
         let program = node
             .binary
             .map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from);
@@ -124,6 +125,7 @@ impl Client for RaftClient {
                     let request = PutRequest {
                         key: register(*key),
                         value: json!(value),
+                        ..PutRequest::default()
                     };
                     let done = |answer: PutResponse| Some((Ret::Written, answer.meta));
                     self.ask("put", &request, done).await
@@ -133,6 +135,7 @@ impl Client for RaftClient {
                         key: register(*key),
                         expect: expect.map(Value::from),
                         value: json!(new),
+                        ..CasRequest::default()
                     };
                     let done =
                         |answer: CasResponse| Some((Ret::Swapped(answer.succeeded), answer.meta));
@@ -142,6 +145,7 @@ impl Client for RaftClient {
                     let request = AppendRequest {
                         key: SET.to_owned(),
                         element: json!(element),
+                        ..AppendRequest::default()
                     };
                     let done = |answer: AppendResponse| Some((Ret::Added, answer.meta));
                     self.ask("append", &request, done).await
@@ -173,7 +177,7 @@ impl RaftClient {
     async fn read(&self, key: &str, read: fn(Option<Value>) -> Option<Ret>) -> Completion {
         let request = GetRequest {
             key: key.to_owned(),
-            consistency: Consistency::Linearizable,
+            consistency: None,
         };
         let done = |answer: GetResponse| Some((read(answer.value)?, answer.meta));
         self.ask("get", &request, done).await
@@ -290,6 +294,7 @@ mod tests {
             data_dir: Path::new("/d"),
             seed: 7,
             defects: &["ack_on_append".to_owned()],
+            flags: &["--pre-vote=off".to_owned()],
             binary: None,
         };
         let program = Raft.command(&spec);
@@ -300,7 +305,10 @@ mod tests {
             args.contains("--peer=1=10.77.0.1:7000 --peer=2=10.77.0.2:7000"),
             "{args}"
         );
-        assert!(args.ends_with("--defect=ack_on_append"), "{args}");
+        assert!(
+            args.ends_with("--defect=ack_on_append --pre-vote=off"),
+            "{args}"
+        );
     }
 
     #[tokio::test]

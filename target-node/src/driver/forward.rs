@@ -9,14 +9,15 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::{Driver, Written};
+use super::{Driver, ReplicatedLog};
+use crate::machine::Applied;
 use crate::peer::Parcel;
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
 use crate::raft::Opaque;
 
 use super::write::Asker;
 
-type Reply = oneshot::Sender<Result<Written, ErrorInfo>>;
+type Reply = oneshot::Sender<Result<Applied, ErrorInfo>>;
 
 /// Writes under way to another node.
 #[derive(Debug)]
@@ -36,14 +37,13 @@ impl Forwards {
     }
 }
 
-impl Driver {
+impl<C: ReplicatedLog> Driver<C> {
     /// Sends a client's write to the leader.
     pub(super) fn forward(&mut self, leader: NodeId, command: Opaque, reply: Reply) {
         let ticket = self.forwards.next_ticket;
         if self
-            .parts
-            .links
-            .send(leader, Parcel::Propose { ticket, command })
+            .outbox
+            .post(leader, Parcel::Propose { ticket, command })
         {
             self.forwards.next_ticket += 1;
             self.forwards.waiting.insert(ticket, (leader, reply));
@@ -58,7 +58,7 @@ impl Driver {
 
     /// A peer wants a write proposed here.
     pub(super) fn propose_for(&mut self, node: NodeId, ticket: u64, command: Opaque) {
-        self.propose(command, Asker::Peer { node, ticket });
+        self.propose_encoded(command, Asker::Peer { node, ticket });
     }
 
     /// Tells a peer what became of its write.
@@ -66,10 +66,10 @@ impl Driver {
         &self,
         node: NodeId,
         ticket: u64,
-        result: &Result<Written, ErrorInfo>,
+        result: &Result<Applied, ErrorInfo>,
     ) {
         let json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
-        self.parts.links.send(
+        self.outbox.post(
             node,
             Parcel::Proposed {
                 ticket,

@@ -43,14 +43,17 @@ pub struct Batch {
 }
 
 /// Everything to be done since the last time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+///
+/// `M` is what two cores say to each other: the other modes of replication have messages of
+/// their own, and everything else in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output<M = Message> {
     /// To be made durable.
     pub batch: Option<Batch>,
     /// To be sent at once.
-    pub send_now: Vec<Message>,
+    pub send_now: Vec<M>,
     /// To be sent once `barrier` is durable.
-    pub send_durable: Vec<Message>,
+    pub send_durable: Vec<M>,
     /// The batch that `send_durable` waits for: the last one handed out.
     pub barrier: BatchId,
     /// Forget the state first: it is now what [`Raft::snapshot`](super::Raft::snapshot) says, or
@@ -64,7 +67,22 @@ pub struct Output {
     pub events: Vec<Event>,
 }
 
-impl Output {
+impl<M> Default for Output<M> {
+    fn default() -> Self {
+        Self {
+            batch: None,
+            send_now: Vec::new(),
+            send_durable: Vec::new(),
+            barrier: 0,
+            rebuild: false,
+            committed: Vec::new(),
+            reads: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+}
+
+impl<M> Output<M> {
     /// True where there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -113,6 +131,20 @@ pub enum Event {
     LostQuorum {
         /// The term it led.
         term: Term,
+    },
+    /// It is handing its leadership over, and takes no proposals meanwhile.
+    TransferBegan {
+        /// The term it leads.
+        term: Term,
+        /// To whom.
+        to: NodeId,
+    },
+    /// The one that it was handing over to did not take over in time: it leads on.
+    TransferFailed {
+        /// The term it leads.
+        term: Term,
+        /// To whom.
+        to: NodeId,
     },
     /// It stopped to lead or to campaign.
     BecameFollower {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::client::Repeater;
 use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, ReadMode, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -48,6 +49,8 @@ pub(super) struct Weather {
     pub(super) pre_vote: Custom,
     pub(super) check_quorum: Custom,
     pub(super) jitter: Jitter,
+    /// Leaders answer some reads from their lease: everyone checks the quorum, and clocks are good.
+    pub(super) leases: bool,
     /// How many entries are applied from one snapshot to the next; none: there are no snapshots.
     pub(super) snapshot_entries: Option<u64>,
 }
@@ -85,6 +88,7 @@ pub(super) struct World {
     pub(super) invariants: Invariants,
     pub(super) summary: Summary,
     pub(super) next_value: u64,
+    pub(super) repeater: Repeater,
     pub(super) is_healed: bool,
     pub(super) is_quiet: bool,
 }
@@ -94,13 +98,18 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let size = [3, 3, 3, 4, 5][rng.random_range(0..5)];
         let ids: BTreeSet<NodeId> = (1..=size).collect();
+        let check_quorum = match plan.clocks_drift {
+            true => Custom::On,
+            false => [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+        };
         let weather = Weather {
+            leases: plan.clocks_drift || check_quorum == Custom::On && rng.random_bool(0.7),
             sync_max: [0, 5, 20, 60][rng.random_range(0..4)],
             client_pause: [5, 20, 60][rng.random_range(0..3)],
             fault_pause: [150, 300, 600][rng.random_range(0..3)],
             crash_share: [0.0, 0.4, 0.8][rng.random_range(0..3)],
             pre_vote: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
-            check_quorum: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            check_quorum,
             // A defect that overwrites what was committed can cut a log below its snapshot.
             snapshot_entries: match rng.random_range(0..4) {
                 0 => None,
@@ -120,12 +129,17 @@ impl World {
             invariants: Invariants::new(ids.len()),
             summary: Summary::default(),
             next_value: 0,
+            repeater: Repeater::default(),
             is_healed: false,
             is_quiet: false,
             rng,
         };
         for &id in &ids {
-            let tick = world.rng.random_range(8..=12);
+            let tick = match world.weather.leases {
+                true if plan.clocks_drift => [4, 24][world.rng.random_range(0..2)],
+                true => world.rng.random_range(10..=11),
+                false => world.rng.random_range(8..=12),
+            };
             let node = Host::new(tick);
             world.nodes.insert(id, node);
             world
@@ -174,7 +188,22 @@ impl World {
             .insert((self.now + delay, self.sequence), happening);
     }
 
+    /// A process that is paused does what was due when it goes on.
+    fn is_put_off(&self, happening: &Happening) -> Option<Time> {
+        let id = match happening {
+            Happening::Tick(id) | Happening::Synced { node: id, .. } => *id,
+            Happening::Deliver(message) => message.to,
+            Happening::Client | Happening::Fault | Happening::Restart(_) => return None,
+        };
+        let until = self.nodes[&id].paused_until;
+        (until > self.now).then(|| until - self.now)
+    }
+
     pub(super) fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        if let Some(delay) = self.is_put_off(&happening) {
+            self.schedule(delay, happening);
+            return Ok(());
+        }
         match happening {
             Happening::Tick(id) => {
                 let node = self.node(id);
@@ -198,7 +227,7 @@ impl World {
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
             Happening::Client => self.client(),
             Happening::Fault => {
-                self.fault();
+                self.fault()?;
                 Ok(())
             }
             Happening::Restart(id) => self.start(id),
@@ -224,10 +253,19 @@ impl World {
         let pause = self.rng.random_range(1..=self.weather.client_pause);
         self.schedule(pause, Happening::Client);
         let id = self.any_node();
+        if self.nodes[&id].paused_until > self.now {
+            return Ok(());
+        }
+        self.observe(id);
         let floor = self.invariants.acknowledged_index();
         if self.rng.random_bool(0.5) {
+            let mode = match self.rng.random_range(0..4) {
+                0 => ReadMode::Log,
+                1 => ReadMode::Lease,
+                _ => ReadMode::Index,
+            };
             let node = self.node(id);
-            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read().ok()) {
+            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
                 node.reads.insert(read, floor);
             }
         } else {
@@ -238,7 +276,7 @@ impl World {
 
     pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
         self.next_value += 1;
-        let command = Opaque::from(self.next_value.to_string().into_bytes());
+        let command = self.proposal(self.next_value).encode();
         let is_early = self.plan.defects.has(Defect::AckOnAppend);
         let node = self.node(id);
         let proposed = node.raft.as_mut()?.propose(command).ok()?;
@@ -272,12 +310,21 @@ impl World {
         self.rng.random_range(1..=size)
     }
 
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Result<(), Broken> {
         if self.is_healed {
-            return;
+            return Ok(());
         }
         let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
         self.schedule(pause, Happening::Fault);
+        match self.rng.random_range(0..8) {
+            0 => self.transfer(),
+            1 => self.pause(),
+            _ => return self.crash_or_cut(),
+        }
+        Ok(())
+    }
+
+    fn crash_or_cut(&mut self) -> Result<(), Broken> {
         if self.rng.random_bool(self.weather.crash_share) {
             let everyone = self.rng.random_bool(0.1);
             let victims = match everyone {
@@ -285,13 +332,32 @@ impl World {
                 false => BTreeSet::from([self.any_node()]),
             };
             for id in victims {
-                self.crash(id);
+                self.crash(id)?;
                 let pause = self.rng.random_range(1..=20 * TICK);
                 self.schedule(pause, Happening::Restart(id));
             }
         } else {
             self.network.change(&mut self.rng);
         }
+        Ok(())
+    }
+
+    /// A leader is asked to hand over, to whomever.
+    fn transfer(&mut self) {
+        let to = self.any_node();
+        for node in self.nodes.values_mut() {
+            if let Some(raft) = &mut node.raft {
+                // Whoever does not lead refuses.
+                let _ = raft.transfer(to);
+            }
+        }
+    }
+
+    /// A process stops for a while, and its clock does not.
+    fn pause(&mut self) {
+        let id = self.any_node();
+        let pause = self.rng.random_range(1..=40 * TICK);
+        self.node(id).paused_until = self.now + pause;
     }
 
     /// From here on the world is as Raft needs it to make progress: a message and a sync take
@@ -299,6 +365,9 @@ impl World {
     pub(super) fn heal(&mut self) -> Result<(), Broken> {
         self.is_healed = true;
         self.network.heal();
+        for node in self.nodes.values_mut() {
+            node.paused_until = 0;
+        }
         self.weather.sync_max = self.weather.sync_max.min(TICK / 2);
         for id in self.network.ids().clone() {
             self.start(id)?;
