@@ -39,6 +39,8 @@ pub(crate) enum Command {
     List,
     /// What this machine can inject: each class of faults is really tried, in a scratch network
     Doctor,
+    /// Removes what killed runs have left: processes, and their nodes' data
+    Clean(CleanArgs),
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
     Node(target_node::NodeArgs),
@@ -126,6 +128,14 @@ pub(crate) struct RunArgs {
         value_parser = clap::value_parser!(u32).range(..=100_000)
     )]
     pub(crate) operations: u32,
+}
+
+/// Flags of `ordeal clean`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CleanArgs {
+    /// Where runs are kept
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
+    pub(crate) results: PathBuf,
 }
 
 /// Flags of `ordeal check`. What is not said is guessed where it is unambiguous, and told.

@@ -50,6 +50,7 @@ pub fn main_with(targets: &Targets) -> ExitCode {
         Command::Run(args) => command::run(&args, targets).code().into(),
         Command::Doctor => command::doctor().code().into(),
         Command::Check(args) => command::check(&args).code().into(),
+        Command::Clean(args) => command::clean(&args.results).code().into(),
         Command::List => command::list(targets).code().into(),
         Command::Node(args) => target_node::run(args),
     }

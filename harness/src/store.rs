@@ -1,5 +1,6 @@
 //! The folder of a run: made before anything starts, and whole before anything is judged.
 
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
@@ -115,6 +116,59 @@ impl RunFolder {
             }
         }
         Ok(())
+    }
+}
+
+/// The file in a run's folder that says which processes were the run's own.
+pub(crate) const MARK: &str = "sandbox.json";
+
+/// What a run is known by on its machine, should it be killed: see `ordeal clean`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// The process that the user started.
+    pub(crate) outer: Started,
+    /// The sandbox's pid namespace, as the kernel names it: `pid:[4026532001]`.
+    pub(crate) pid_namespace: String,
+    /// When the first process in it started.
+    pub(crate) init_at: u64,
+}
+
+/// A process, told from a later one with the same number by when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Started {
+    /// Its number.
+    pub(crate) pid: u32,
+    /// In clock ticks since the machine's start.
+    pub(crate) at: u64,
+}
+
+impl Started {
+    /// The process with this number now, if there is one.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything: the state is the 3rd field, the start the 22nd.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let mut fields = fields.split(' ');
+        let is_dead = fields.next()? == "Z";
+        let at = fields.nth(18)?.parse().ok()?;
+        (!is_dead).then_some(Self { pid, at })
+    }
+}
+
+impl Mark {
+    /// The mark of a run whose outer process is known; asked inside its sandbox.
+    ///
+    /// # Errors
+    /// If /proc does not tell.
+    pub(crate) fn inside(outer: Started) -> Result<Self, StoreError> {
+        let link = Path::new("/proc/self/ns/pid");
+        let pid_namespace = fs::read_link(link).map_err(fails("read", link))?;
+        let init = Started::of(1).ok_or_else(|| io::ErrorKind::NotFound.into());
+        Ok(Mark {
+            outer,
+            pid_namespace: pid_namespace.to_string_lossy().into_owned(),
+            init_at: init.map_err(fails("read", Path::new("/proc/1/stat")))?.at,
+        })
     }
 }
 

@@ -16,7 +16,10 @@ use std::{
 use ordeal_nemesis::{
     Edge, Grudge, Keep, Node, Scope, Targets,
     disk::{Directories, Disks, FuseDisks},
-    network::{FateSeed, Network, Switch, SwitchOptions, address},
+    network::{
+        FateSeed, Iptables, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions,
+        Variant, address,
+    },
     process::{Lifecycle, NodeCommand, Processes},
     sandbox::{self, Sandbox},
 };
@@ -29,10 +32,13 @@ fn main() {
     row("enter the sandbox", vec![entered]);
     setup(&sandbox);
     cuts(&sandbox);
+    iptables(&sandbox);
     shapings(&sandbox);
     processes(&sandbox);
     round_trips(&sandbox);
-    load(&sandbox);
+    for ports in [Ports::Tun, Ports::Packet] {
+        load(&sandbox, ports);
+    }
     disks(&sandbox);
 }
 
@@ -80,6 +86,46 @@ fn cuts(sandbox: &Sandbox) {
         }
         row(&format!("cut one of {nodes} off"), cut);
         row("… and heal it", heal);
+    }
+}
+
+/// Cuts of the kernel's network: what a run of one of its programs in each namespace takes.
+fn iptables(sandbox: &Sandbox) {
+    for variant in [Variant::Nft, Variant::Legacy] {
+        let options = IptablesOptions { variant };
+        let network = match Iptables::create(sandbox, 5, &options) {
+            Ok(network) => network,
+            Err(error @ NetworkError::Missing { .. }) => {
+                println!("| {variant}: {error} | | | |");
+                continue;
+            }
+            Err(error) => panic!("{variant}: {error}"),
+        };
+        let halves = Grudge::halves(&[1, 2].map(Node).into(), &[3, 4, 5].map(Node).into());
+        for (what, grudge) in [
+            (
+                "one edge",
+                [Edge::new(Node(1), Node(2))].into_iter().collect(),
+            ),
+            ("one of 5 off", Grudge::isolate(Node(1), 5)),
+            ("5 in halves", halves),
+        ] {
+            let (mut cut, mut heal) = (Vec::new(), Vec::new());
+            for _ in 0..50 {
+                let mut id = None;
+                cut.push(timed(|| id = network.cut(&grudge).ok()));
+                let id = id.expect("these nodes are there");
+                heal.push(timed(|| network.heal(id).unwrap()));
+            }
+            row(&format!("{variant}: cut {what}"), cut);
+            row("… and heal it, verified", heal);
+        }
+        drop(network);
+        let make = || Iptables::create(sandbox, 5, &options).unwrap();
+        row(
+            &format!("{variant}: a network of 5 nodes"),
+            (0..5).map(|_| timed(make)).collect(),
+        );
     }
 }
 
@@ -259,10 +305,14 @@ fn switch_cpu() -> Duration {
 }
 
 /// 20,000 packets a second through the switch: the core it takes, and what is lost.
-fn load(sandbox: &Sandbox) {
+fn load(sandbox: &Sandbox, ports: Ports) {
     const PER_SECOND: u32 = 20_000;
     const SECONDS: u32 = 3;
-    let switch = switch(sandbox, 2);
+    let options = SwitchOptions {
+        ports,
+        ..SwitchOptions::default()
+    };
+    let switch = Switch::create(sandbox, 2, &options).unwrap();
     let at = SocketAddr::from((address(Node(1)), 9000));
     let bind = move || UdpSocket::bind(at).unwrap();
     let receiver = switch
@@ -299,7 +349,8 @@ fn load(sandbox: &Sandbox) {
     done.store(true, Relaxed);
     let received: u32 = receiving.join().unwrap();
     println!(
-        "\n{} packets in {took:.2?}: {received} arrived, the switch used {:.1} % of a core\n",
+        "\n{ports:?}: {} packets in {took:.2?}: {received} arrived, the switch used {:.1} % of a \
+         core\n",
         PER_SECOND * SECONDS,
         100.0 * used.as_secs_f64() / took.as_secs_f64()
     );

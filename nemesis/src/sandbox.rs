@@ -84,6 +84,32 @@ const FORWARDED: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
+/// Ends a whole sandbox from outside, by SIGKILL to its first process (its number here, outside):
+/// the kernel ends all others with it.
+///
+/// # Errors
+///
+/// When it is gone already, or belongs to somebody else.
+pub fn kill_init(init: u32) -> io::Result<()> {
+    let pid = i32::try_from(init).map_err(io::Error::other)?;
+    let no_such = || io::Error::from_raw_os_error(libc::ESRCH);
+    let pid = rustix::process::Pid::from_raw(pid).ok_or_else(no_such)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL)?;
+    let mut ended = [rustix::event::PollFd::new(
+        &pidfd,
+        rustix::event::PollFlags::IN,
+    )];
+    let patience = rustix::event::Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    match rustix::event::poll(&mut ended, Some(&patience))? {
+        0 => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        _ => Ok(()),
+    }
+}
+
 /// Moves into a sandbox: returns in the harness process only, as pid 2 of a new pid namespace.
 ///
 /// Call it first thing in `main`, before any runtime or thread. The process that called it stays

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::console::say;
 use crate::plan::{self, Plan, PlanError};
 use crate::run::{self, RigError, Setting};
-use crate::store::{RunFolder, StoreError};
+use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
 use ordeal_nemesis::doctor::choose;
@@ -77,10 +77,16 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
         return Ok(Exit::Valid);
     }
+    // Inside, nobody can be seen who is outside.
+    let outer = Started::of(std::process::id());
     let sandbox = sandbox::enter()?;
     let backend = choose_network(&mut plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
+    if let Some(outer) = outer {
+        let mark = serde_json::to_vec(&Mark::inside(outer)?).expect("a mark is plain data");
+        folder.write(MARK, &mark)?;
+    }
     folder.write("plan.toml", plan.to_toml().as_bytes())?;
     let path = folder.path().display();
     say(format_args!(

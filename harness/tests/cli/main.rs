@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod check;
+mod clean;
 mod ending;
 mod power;
 mod trace;

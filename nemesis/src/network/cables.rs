@@ -9,7 +9,13 @@
 //! No offloads: a packet is one on the wire, at most one MTU long and with its checksums complete.
 //! So a corrupted one is found broken, and a lost one is one, not forty merged into one.
 
-use std::os::fd::AsFd;
+use std::{
+    io,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
 use super::{
     CLIENT_ADDRESS, Namespace, NetworkError, address,
@@ -85,6 +91,44 @@ impl Cables {
         configure(&ends, mtu, arp)?;
         Ok(cables)
     }
+}
+
+impl Cables {
+    /// Waits until packets pass every cable, once the hub has raised its ends: the kernel notices
+    /// that both ends are up a little later, and drops what comes before.
+    pub(super) fn await_carrier(&self) -> Result<(), NetworkError> {
+        let nodes = (1..).map(Node).map(Endpoint::Node).zip(&self.nodes);
+        let ends = std::iter::once((Endpoint::Clients, &self.clients)).chain(nodes);
+        for (end, namespace) in ends {
+            for (place, interface) in [(namespace, INTERFACE.to_owned()), (&self.hub, plug(end))] {
+                let wait = move || await_running(&interface);
+                let waiting = place.spawn("await a cable", wait);
+                let waiting = waiting.map_err(|source| failed(end, ("start a thread", source)))?;
+                let ready = waiting.join().expect("waiting does not panic");
+                ready.map_err(|source| failed(end, ("await the cable", source)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The kernel takes milliseconds.
+const CARRIER_DEADLINE: Duration = Duration::from_secs(5);
+
+fn await_running(interface: &str) -> io::Result<()> {
+    let until = Instant::now() + CARRIER_DEADLINE;
+    let is_running = || -> io::Result<bool> {
+        let mut all = getifaddrs()?.filter(|address| address.interface_name == interface);
+        Ok(all.any(|address| address.flags.contains(InterfaceFlags::IFF_RUNNING)))
+    };
+    while !is_running()? {
+        if Instant::now() > until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // Says so just before its queue works, in one step that no other request gets into.
+    netlink::set_queue_length(interface, QUEUE_PACKETS)
 }
 
 impl Drop for Cables {

@@ -73,6 +73,7 @@ impl Iptables {
         let tools = Tools::find(options.variant)?;
         let cables = Cables::lay(nodes, 1500, true)?;
         bridge::join(&cables.hub, nodes)?;
+        cables.await_carrier()?;
         let network = Self {
             cables,
             tools,

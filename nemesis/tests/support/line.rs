@@ -6,7 +6,9 @@
 
 use std::{
     collections::BTreeSet,
+    io::IoSliceMut,
     net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -14,6 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
+        sockopt::{RcvBufForce, ReceiveTimestampns},
+    },
+    time::ClockId,
+};
 use ordeal_nemesis::{
     Edge, Node, PacketEffect,
     network::{FateSeed, Network, ShapingId, address},
@@ -38,7 +47,8 @@ pub(crate) struct Arrival {
     pub(crate) number: u32,
     /// After it was sent.
     pub(crate) late: Duration,
-    pub(crate) at: Instant,
+    /// When, on the clock of [`now`].
+    pub(crate) at: Duration,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -71,13 +81,15 @@ impl Line {
                 .unwrap()
         });
         let to = SocketAddr::from((address(Node(if send.backwards { 1 } else { 2 })), PORT));
+        setsockopt(&n2, ReceiveTimestampns, &true).unwrap();
+        // Room for all, however late the receiving thread gets to run; without root, less.
+        let _ = setsockopt(&n2, RcvBufForce, &(16 << 20));
         let (count, epoch) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let counter = Arc::clone(&count);
         let receiving = std::thread::spawn(move || {
             let (mut arrived, mut buffer) = (Vec::new(), [0; 2048]);
             loop {
-                let length = n2.recv(&mut buffer).expect("the fence arrives");
-                let at = Instant::now();
+                let (length, at) = receive(&n2, &mut buffer);
                 let number = u32::from_le_bytes(buffer[..4].try_into().unwrap());
                 if number == FENCE {
                     return arrived;
@@ -85,7 +97,7 @@ impl Line {
                 let sent = u64::from_le_bytes(buffer[4..12].try_into().unwrap());
                 arrived.push(Arrival {
                     number,
-                    late: (at - epoch).saturating_sub(Duration::from_nanos(sent)),
+                    late: at.saturating_sub(Duration::from_nanos(sent)),
                     at,
                     payload: buffer[12..length].to_vec(),
                 });
@@ -97,7 +109,7 @@ impl Line {
             let due = epoch + send.every * number;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             datagram[..4].copy_from_slice(&number.to_le_bytes());
-            let sent = u64::try_from(epoch.elapsed().as_nanos()).unwrap();
+            let sent = u64::try_from(now().as_nanos()).unwrap();
             datagram[4..12].copy_from_slice(&sent.to_le_bytes());
             n1.send_to(&datagram, to).unwrap();
         }
@@ -143,6 +155,26 @@ impl Line {
             assert!(median(&arrived) < Duration::from_millis(2) + slack());
         }
     }
+}
+
+/// The clock that the kernel stamps packets with.
+fn now() -> Duration {
+    ClockId::CLOCK_REALTIME.now().unwrap().into()
+}
+
+/// Takes one datagram, and when it came in: as the kernel has it, so that it does not matter when
+/// this thread gets to run.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> (usize, Duration) {
+    let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let (descriptor, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+    let received = recvmsg::<()>(descriptor, &mut parts, Some(&mut space), flags);
+    let received = received.expect("the fence arrives");
+    let stamp = received.cmsgs().unwrap().find_map(|message| match message {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp.into()),
+        _ => None,
+    });
+    (received.bytes, stamp.expect("the kernel stamps it"))
 }
 
 /// How much later than promised things may be on a machine that is known to be slow, such as an

@@ -103,6 +103,7 @@ fn over_packet_sockets(nodes: u16, mtu: u16, why: &str) -> Result<Parts, Network
     let opening = cables.hub.spawn("open ports", open);
     let opening = opening.map_err(clients("enter the hub"))?;
     let ports = opening.join().expect("opening ports does not panic")?;
+    cables.await_carrier()?;
     Ok(Parts {
         namespaces: cables.nodes.clone(),
         ports,

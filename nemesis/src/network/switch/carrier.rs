@@ -18,6 +18,7 @@ use rustix::{
     buffer::spare_capacity,
     event::epoll,
     io::{Errno, read},
+    process::setpriority_process,
 };
 
 use super::{
@@ -100,6 +101,9 @@ impl Carrier {
         // The kernel rounds this thread's waits up by 50 µs otherwise; where it may not be told
         // so, packets that wait are that much later.
         let _ = set_timerslack(1);
+        // A wire does not wait until busy nodes leave it a processor; where it may not be put
+        // before them, it does.
+        let _ = setpriority_process(None, -10);
         let mut events = Vec::with_capacity(self.ports.len() + 2);
         let mut buffer = vec![0_u8; usize::from(u16::MAX)];
         while !self.shared.quit.load(Relaxed) {
