@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Doctor,
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
-    Node(target_node::NodeArgs),
+    Node(target_node::NodeCommand),
 }
 
 /// Flags of `ordeal run`. Whatever is left out is chosen; the plan that is printed says how.

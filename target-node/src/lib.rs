@@ -1,6 +1,7 @@
 //! The system under test: a Raft node.
 
 mod args;
+mod command;
 mod console;
 mod driver;
 mod failure;
@@ -16,4 +17,4 @@ pub mod raft;
 pub mod simulation;
 
 pub use args::NodeArgs;
-pub use node::run;
+pub use command::{NodeCommand, run};

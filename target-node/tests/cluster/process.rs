@@ -107,6 +107,18 @@ impl Cluster {
         child.wait().unwrap()
     }
 
+    /// How a process ends of itself.
+    #[allow(
+        dead_code,
+        reason = "only some of the tests that share this file wait for an end"
+    )]
+    pub(crate) fn wait(&mut self, id: usize) -> ExitStatus {
+        let mut child = self.nodes[id - 1].child.take().unwrap();
+        let ended = eventually("the process ends", || child.try_wait().unwrap());
+        drop(child);
+        ended
+    }
+
     pub(crate) fn data(&self, id: usize) -> PathBuf {
         self.dir.path().join(format!("n{id}"))
     }
