@@ -29,6 +29,9 @@ pub struct NodeArgs {
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     listen_client: String,
+    /// Where clients are told to reach this node; left out: where it listens for them
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_client: Option<String>,
     /// Where this node keeps its log; made if missing
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -231,6 +234,9 @@ impl NodeArgs {
                 id: self.id,
                 cluster: self.cluster,
                 addresses,
+                client: self
+                    .advertise_client
+                    .unwrap_or_else(|| self.listen_client.clone()),
             },
             listen_client: self.listen_client,
             data_dir: self.data_dir,

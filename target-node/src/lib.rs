@@ -5,7 +5,7 @@ mod command;
 mod console;
 mod driver;
 mod failure;
-mod kv;
+mod machine;
 mod node;
 mod peer;
 mod server;

@@ -23,8 +23,8 @@ use tokio::time::timeout;
 use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts};
-use crate::peer::{self, Links, Surroundings};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, Routing};
+use crate::peer::{self, Directory, Links, Surroundings};
 use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
 use crate::storage::{Identity, Storage, StorageError};
@@ -146,10 +146,12 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     })?;
     let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
     let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+    let directory = Arc::new(Directory::default());
     let surroundings = Surroundings {
         membership: membership.clone(),
         console,
         events,
+        directory: Arc::clone(&directory),
     };
     let beacon = Arc::new(Beacon::default());
     let parts = Parts {
@@ -176,6 +178,8 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         node: membership.id,
         requests,
         beacon,
+        directory,
+        redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
     let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));

@@ -34,6 +34,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
                 total.leaders += summary.leaders;
                 total.writes += summary.writes;
                 total.reads += summary.reads;
+                total.repeats += summary.repeats;
                 total.crashes += summary.crashes;
                 total.compacted += summary.compacted;
                 total.installed += summary.installed;
@@ -52,6 +53,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
         "{total:?}"
     );
     assert!(total.quorums_lost > count / 10, "{total:?}");
+    assert!(total.repeats > count, "{total:?}");
     assert!(total.transfers > count / 4, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
@@ -131,6 +133,19 @@ fn a_read_that_asks_nobody_is_stale() {
         let broken = broken_by(Defect::ReadLeaderLocal, 200);
         assert_eq!(broken, BTreeSet::from([Invariant::FreshReads]));
     }
+}
+
+#[test]
+fn what_is_sent_again_without_a_session_is_applied_twice() {
+    let plan = Plan {
+        sessions: false,
+        ..Plan::default()
+    };
+    let violations = (0..100).filter_map(|seed| simulate(seed, &plan).err());
+    let broken: BTreeSet<_> = violations
+        .map(|violation| violation.broken.invariant)
+        .collect();
+    assert_eq!(broken, BTreeSet::from([Invariant::ExactlyOnce]));
 }
 
 /// The bound on clocks is not there for nothing.

@@ -198,11 +198,9 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             self.live.retain(|live| *live != place);
             frontier = next;
         }
-        let mut ends: Vec<u32> = frontier.iter().map(|end| end.state).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        let first = frontier.first().map_or(NOWHERE, |first| first.node);
-        Fate::Survived(self.order(first), ends)
+        let ends: std::collections::BTreeSet<u32> = frontier.iter().map(|end| end.state).collect();
+        let order = self.order(frontier.first().map_or(NOWHERE, |first| first.node));
+        Fate::Survived(order, ends.into_iter().collect())
     }
 
     fn call(&mut self, place: u32) {

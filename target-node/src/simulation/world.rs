@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::client::Repeater;
 use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, ReadMode, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, ReadMode, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -87,6 +88,7 @@ pub(super) struct World {
     pub(super) invariants: Invariants,
     pub(super) summary: Summary,
     pub(super) next_value: u64,
+    pub(super) repeater: Repeater,
     pub(super) is_healed: bool,
     pub(super) is_quiet: bool,
 }
@@ -127,6 +129,7 @@ impl World {
             invariants: Invariants::new(ids.len()),
             summary: Summary::default(),
             next_value: 0,
+            repeater: Repeater::default(),
             is_healed: false,
             is_quiet: false,
             rng,
@@ -273,7 +276,7 @@ impl World {
 
     pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
         self.next_value += 1;
-        let command = Opaque::from(self.next_value.to_string().into_bytes());
+        let command = self.proposal(self.next_value).encode();
         let is_early = self.plan.defects.has(Defect::AckOnAppend);
         let node = self.node(id);
         let proposed = node.raft.as_mut()?.propose(command).ok()?;
