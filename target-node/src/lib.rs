@@ -1,6 +1,7 @@
 //! The system under test: a Raft node.
 
 mod args;
+mod command;
 mod console;
 mod driver;
 mod failpoint;
@@ -18,4 +19,4 @@ pub mod simulation;
 pub mod trace;
 
 pub use args::NodeArgs;
-pub use node::run;
+pub use command::{NodeCommand, run};

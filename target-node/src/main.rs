@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use target_node::NodeArgs;
+use target_node::NodeCommand;
 
 /// A Raft node to put on trial
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
     #[command(flatten)]
-    node: NodeArgs,
+    node: NodeCommand,
 }
 
 fn main() -> ExitCode {

@@ -43,7 +43,7 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a node does not run.
 #[derive(Debug, Error)]
-enum NodeError {
+pub(crate) enum NodeError {
     #[error("{0}")]
     Args(#[from] ArgsError),
     #[error("{0}")]
@@ -71,7 +71,7 @@ enum NodeError {
 
 impl NodeError {
     /// The exit codes of `sysexits.h`, as far as it has one for the case.
-    fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
         const FOREIGN: u8 = 66;
@@ -106,7 +106,7 @@ impl NodeError {
 /// | 70 | an I/O error, of the log above all, or a bug |
 /// | 73 | the disk is full |
 #[must_use]
-pub fn run(args: NodeArgs) -> ExitCode {
+pub(crate) fn run(args: NodeArgs) -> ExitCode {
     let settings = match args.into_settings() {
         Ok(settings) => settings,
         Err(error) => {
@@ -238,6 +238,12 @@ fn restore(
         let bytes = repair.torn_bytes;
         console.say(format_args!(
             "dropped {bytes} bytes of a write that a crash cut short"
+        ));
+    }
+    if let Some(last) = repair.unreadable {
+        console.say(format_args!(
+            "cannot read the snapshot at {last}, and set it aside: begins with an older state and \
+             all entries since"
         ));
     }
     let state = recovered.hard_state;

@@ -5,7 +5,7 @@
 //!   identity              whose data this is; written once, checked at every start
 //!   lock                  held by the process that uses the directory
 //!   wal/0000000000000001.wal, …
-//!   snap/…              the newest snapshot, and for a moment the one before it
+//!   snap/…                the newest snapshot, and the one before it, which would do in its place
 //! ```
 //!
 //! | file | what |
@@ -16,6 +16,7 @@
 //! | [`recover`] | bytes of all segments in, log and hard state or a refusal out: pure |
 //! | [`wal`] | the files: append, sync, rotate, purge |
 //! | [`snapshot`] | snapshots: written whole or not at all |
+//! | [`inspect`] | all of it told as JSON, changing nothing |
 //! | [`vfs`] | the seam to the file system, and one in memory that forgets what was not synced |
 //! | [`simulated`] | all of it but the thread, for a node that is simulated |
 //! | [`writer`] | the thread that owns them, so that no tick waits for a disk |
@@ -26,6 +27,7 @@
 #![allow(clippy::disallowed_types, reason = "the storage is what touches files")]
 
 mod identity;
+mod inspect;
 mod record;
 mod recover;
 mod segment;
@@ -43,6 +45,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub(crate) use identity::Identity;
+pub(crate) use inspect::{Condition, inspect};
 pub(crate) use recover::Repair;
 pub(crate) use simulated::SimulatedStorage;
 pub(crate) use writer::Writer;

@@ -34,38 +34,38 @@ impl Identity {
         (u64::from(hash) << 32) ^ self.node.wrapping_add(1)
     }
 
+    /// What a directory says; none where it says nothing.
+    pub(super) fn read(files: &dyn Vfs, dir: &Path) -> Result<Option<Self>, StorageError> {
+        let path = dir.join(NAME);
+        let bytes = match files.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::io("read", &path)(error)),
+        };
+        let identity = str::from_utf8(&bytes).ok().and_then(Self::parse);
+        identity.map(Some).ok_or_else(|| StorageError::Corrupt {
+            path,
+            offset: 0,
+            reason: "the identity is not what was written".to_owned(),
+        })
+    }
+
     /// Checks that the directory is this node's, or nobody's.
     pub(super) fn find(&self, files: &dyn Vfs, dir: &Path) -> Result<Claim, StorageError> {
-        let path = dir.join(NAME);
         let foreign = |reason| {
-            Err(StorageError::Foreign {
-                path: dir.to_owned(),
-                reason,
-            })
+            let path = dir.to_owned();
+            Err(StorageError::Foreign { path, reason })
         };
-        let corrupt = |reason: &str| {
-            let (path, reason) = (path.clone(), reason.to_owned());
-            Err(StorageError::Corrupt {
-                path,
-                offset: 0,
-                reason,
-            })
-        };
-        match files.read(&path) {
-            Ok(bytes) => match str::from_utf8(&bytes).ok().and_then(Self::parse) {
-                Some(found) if found == *self => Ok(Claim::Ours),
-                Some(Self { cluster, node }) => foreign(format!(
-                    "belongs to node {node} of cluster {cluster:?}, not to node {} of cluster {:?}",
-                    self.node, self.cluster
-                )),
-                None => corrupt("the identity is not what was written"),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match stranger_in(files, dir)?
-            {
+        match Self::read(files, dir)? {
+            Some(found) if found == *self => Ok(Claim::Ours),
+            Some(Self { cluster, node }) => foreign(format!(
+                "belongs to node {node} of cluster {cluster:?}, not to node {} of cluster {:?}",
+                self.node, self.cluster
+            )),
+            None => match stranger_in(files, dir)? {
                 Some(stranger) => foreign(format!("has no identity, but holds {stranger:?}")),
                 None => Ok(Claim::Unclaimed),
             },
-            Err(error) => Err(StorageError::io("read", &path)(error)),
         }
     }
 

@@ -7,7 +7,11 @@
 //!
 //! The checksum covers the segment's salt, the record's own offset, kind, length and payload. A
 //! record is therefore valid only where it was written: one that lies elsewhere, or in another
-//! node's file, is not taken for one of this log. All numbers are little-endian.
+//! node's file, is not taken for one of this log.
+//!
+//! That it was the record written *last* at its place, the [`Chain`] tells: a checksum of the
+//! checksums of all records before, from file to file, which every sync mark repeats. A sector
+//! that holds what stood there once, whole and valid, breaks it. All numbers are little-endian.
 
 use crate::raft::{Entry, HardState, Index, LogId, Opaque, Payload};
 
@@ -27,8 +31,9 @@ pub(super) enum Record {
     /// Drop the entry at this index and all behind it.
     TruncateFrom(Index),
     /// Everything before this offset of the file was durable when this was written: what is bad
-    /// below is corruption, and not a write that a crash cut short.
-    SyncMark(u64),
+    /// below is corruption, and not a write that a crash cut short. The records before this one
+    /// are those of the chain.
+    SyncMark(u64, Chain),
     /// The file of the snapshot that ends with this entry is durable. It stands for the whole log
     /// where the flag is set, and for a beginning of it that may be dropped where it is not.
     Snapshot(LogId, bool),
@@ -45,13 +50,26 @@ pub(super) enum Found {
     Damage(&'static str),
 }
 
+/// A checksum of the checksums of all records from the first file on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Chain(pub(super) u32);
+
+impl Chain {
+    /// With the valid record at `offset`.
+    pub(super) fn extended(self, bytes: &[u8], offset: usize) -> Self {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(&bytes[offset + 4..offset + 8]);
+        Self(hasher.finalize())
+    }
+}
+
 impl Record {
     fn kind(&self) -> u8 {
         match self {
             Self::Entry(_) => 1,
             Self::HardState(_) => 2,
             Self::TruncateFrom(_) => 3,
-            Self::SyncMark(_) => 4,
+            Self::SyncMark(..) => 4,
             Self::Snapshot(..) => 5,
         }
     }
@@ -94,8 +112,10 @@ impl Record {
                 bytes.extend_from_slice(&last.index.to_le_bytes());
                 bytes.push(u8::from(*drops_log));
             }
-            Self::TruncateFrom(number) | Self::SyncMark(number) => {
-                bytes.extend_from_slice(&number.to_le_bytes());
+            Self::TruncateFrom(number) => bytes.extend_from_slice(&number.to_le_bytes()),
+            Self::SyncMark(durable, Chain(chain)) => {
+                bytes.extend_from_slice(&durable.to_le_bytes());
+                bytes.extend_from_slice(&chain.to_le_bytes());
             }
         }
     }
@@ -123,7 +143,10 @@ impl Record {
                     .then_some(Self::HardState(HardState { term: number, vote }))
             }
             3 => rest.is_empty().then_some(Self::TruncateFrom(number)),
-            4 => rest.is_empty().then_some(Self::SyncMark(number)),
+            4 => {
+                let chain = u32::from_le_bytes(rest.try_into().ok()?);
+                Some(Self::SyncMark(number, Chain(chain)))
+            }
             5 => {
                 let (index, rest) = self::number(rest)?;
                 let last = LogId::new(number, index);
@@ -208,7 +231,7 @@ mod tests {
                 payload: command,
             }),
             Record::TruncateFrom(2),
-            Record::SyncMark(48),
+            Record::SyncMark(48, Chain(9)),
             Record::Snapshot(LogId::new(3, 2), false),
             Record::Snapshot(LogId::new(4, 9), true),
         ]
@@ -234,7 +257,7 @@ mod tests {
     #[test]
     fn a_record_counts_only_where_and_for_whom_it_was_written() {
         let mut bytes = Vec::new();
-        Record::SyncMark(0).encode(7, 0, &mut bytes);
+        Record::SyncMark(0, Chain(9)).encode(7, 0, &mut bytes);
         let moved = [&[0; 8], &bytes[..]].concat();
         assert!(matches!(decode(&moved, 8, 7), Found::Damage(_)));
         assert!(matches!(decode(&bytes, 0, 8), Found::Damage(_)));

@@ -13,7 +13,7 @@
 //! A mark is written right after each sync and becomes durable with the next one, so what is
 //! unprotected is at most the last write before the machine lost power.
 
-use super::record::{self, ALIGNMENT, Found, Record};
+use super::record::{self, ALIGNMENT, Chain, Found, Record};
 use super::segment::{HEAD, Head};
 use crate::raft::{Entry, HardState, Index, LogId, Recovered};
 
@@ -22,6 +22,9 @@ use crate::raft::{Entry, HardState, Index, LogId, Recovered};
 pub(crate) struct Repair {
     /// Bytes of a torn tail, of no record that anybody was told about.
     pub(crate) torn_bytes: u64,
+    /// The newest snapshot, where it could not be read and an older state took its place. No
+    /// entry is lost by it.
+    pub(crate) unreadable: Option<LogId>,
 }
 
 /// Why recovery refuses: which file, where, and what is wrong.
@@ -39,10 +42,18 @@ pub(super) struct Replay {
     pub(super) recovered: Recovered,
     /// The last snapshot that the log names.
     pub(super) snapshot: Option<LogId>,
+    /// The one before it, where the log still leads from that one to the last: then it will do
+    /// in its place.
+    pub(super) older: Option<LogId>,
+    /// What the older one ends with, 0 for the empty state: no file that is needed from there on
+    /// may go. Where the last snapshot stands for the whole log, its own end.
+    pub(super) floor: Index,
     /// Where the log ended when the first file was begun, and the place of that file.
     pub(super) files: Vec<(u64, Index)>,
     /// Where the next record belongs in the last file.
     pub(super) end: usize,
+    /// The chain of all records up to there.
+    pub(super) chain: Chain,
     /// Bytes from `end` to the last one that is not zero; to be cleared before anything is
     /// written, or they could be read as records one day.
     pub(super) torn_bytes: usize,
@@ -50,47 +61,24 @@ pub(super) struct Replay {
 
 /// Reads all segments, each with the place that its file's name tells, in order.
 pub(super) fn replay(segments: &[(u64, Vec<u8>)], owner: u64) -> Result<Replay, Corruption> {
+    let (replay, corruption) = survey(segments, owner);
+    corruption.map_or(Ok(replay), Err)
+}
+
+/// As [`replay`], but with what was read before the place that is corrupt.
+pub(super) fn survey(segments: &[(u64, Vec<u8>)], owner: u64) -> (Replay, Option<Corruption>) {
     let mut replay = Replay {
         recovered: Recovered::default(),
         snapshot: None,
+        older: None,
+        floor: 0,
         files: Vec::new(),
         end: 0,
+        chain: Chain::default(),
         torn_bytes: 0,
     };
-    for (place, (sequence, bytes)) in segments.iter().enumerate() {
-        let corrupt = |offset: usize, reason: &str| Corruption {
-            sequence: *sequence,
-            offset: offset as u64,
-            reason: reason.to_owned(),
-        };
-        let first = segments[0].0;
-        let expected = first + place as u64;
-        let head = check_head(*sequence, expected, bytes, owner).map_err(|why| corrupt(0, why))?;
-        if place == 0 {
-            replay.recovered.base.index = head.base;
-        }
-        replay.files.push((*sequence, head.base));
-        if place > 0 && head.previous_end != replay.end as u64 {
-            return Err(corrupt(0, "the file before it does not end where it ended"));
-        }
-        let (end, damage) = replay
-            .take_records(bytes, head.salt())
-            .map_err(|(offset, why)| corrupt(offset, why))?;
-        let used = used(bytes);
-        if let Some(offset) = mark_beyond(bytes, end, used, head.salt()) {
-            let what = damage.unwrap_or("a record is missing");
-            let proof = format!("{what}, but the mark at byte {offset} shows that it was durable");
-            return Err(corrupt(end, &proof));
-        }
-        replay.end = end;
-        replay.torn_bytes = used.saturating_sub(end);
-    }
-    replay.check_snapshot().map_err(|reason| Corruption {
-        sequence: segments.first().map_or(1, |&(sequence, _)| sequence),
-        offset: 0,
-        reason: reason.to_owned(),
-    })?;
-    Ok(replay)
+    let end = replay.take_segments(segments, owner);
+    (replay, end.err())
 }
 
 fn check_head(
@@ -117,7 +105,7 @@ fn mark_beyond(bytes: &[u8], end: usize, used: usize, salt: u64) -> Option<usize
     let mut candidates = (end.next_multiple_of(ALIGNMENT)..used).step_by(ALIGNMENT);
     candidates.find(|&offset| {
         matches!(record::decode(bytes, offset, salt),
-            Found::Record(Record::SyncMark(durable), _) if durable > end as u64)
+            Found::Record(Record::SyncMark(durable, _), _) if durable > end as u64)
     })
 }
 
@@ -142,6 +130,46 @@ fn used(bytes: &[u8]) -> usize {
 type Refusal = (usize, &'static str);
 
 impl Replay {
+    fn take_segments(&mut self, segments: &[(u64, Vec<u8>)], owner: u64) -> Result<(), Corruption> {
+        for (place, (sequence, bytes)) in segments.iter().enumerate() {
+            let corrupt = |offset: usize, reason: &str| Corruption {
+                sequence: *sequence,
+                offset: offset as u64,
+                reason: reason.to_owned(),
+            };
+            let first = segments[0].0;
+            let expected = first + place as u64;
+            let head =
+                check_head(*sequence, expected, bytes, owner).map_err(|why| corrupt(0, why))?;
+            if place == 0 {
+                self.recovered.base.index = head.base;
+            }
+            self.files.push((*sequence, head.base));
+            if place == 0 {
+                self.chain = head.chain;
+            } else if (head.previous_end, head.chain) != (self.end as u64, self.chain) {
+                return Err(corrupt(0, "the file before it does not end as it ended"));
+            }
+            let (end, damage) = self
+                .take_records(bytes, head.salt())
+                .map_err(|(offset, why)| corrupt(offset, why))?;
+            let used = used(bytes);
+            if let Some(offset) = mark_beyond(bytes, end, used, head.salt()) {
+                let what = damage.unwrap_or("a record is missing");
+                let proof =
+                    format!("{what}, but the mark at byte {offset} shows that it was durable");
+                return Err(corrupt(end, &proof));
+            }
+            self.end = end;
+            self.torn_bytes = used.saturating_sub(end);
+        }
+        self.check_snapshot().map_err(|reason| Corruption {
+            sequence: segments.first().map_or(1, |&(sequence, _)| sequence),
+            offset: 0,
+            reason: reason.to_owned(),
+        })
+    }
+
     /// Takes all records up to the first place that has none: that place, and what is wrong there
     /// if it is not simply empty.
     fn take_records(
@@ -154,6 +182,7 @@ impl Replay {
             match record::decode(bytes, offset, salt) {
                 Found::Record(record, next) => {
                     self.take(record, offset).map_err(|why| (offset, why))?;
+                    self.chain = self.chain.extended(bytes, offset);
                     offset = next;
                 }
                 Found::Nothing => return Ok((offset, None)),
@@ -173,10 +202,24 @@ impl Replay {
             }
             Record::TruncateFrom(first) => self.take_cut(first),
             Record::Snapshot(last, drops_log) => self.take_mark(last, drops_log),
-            Record::SyncMark(durable) => (durable <= offset as u64)
+            Record::SyncMark(durable, _) if durable > offset as u64 => {
+                Err("a sync mark speaks of the future")
+            }
+            Record::SyncMark(_, chain) => (chain == self.chain)
                 .then_some(())
-                .ok_or("a sync mark speaks of the future"),
+                .ok_or("the records before this mark are not those that were written last"),
         }
+    }
+}
+
+impl Replay {
+    /// What to begin with where the last snapshot cannot be read: the older one, or the empty
+    /// state. None where the log does not lead from there to its end: what the node has
+    /// acknowledged would be gone.
+    pub(super) fn fallback(&self) -> Option<Option<LogId>> {
+        let base = self.recovered.base.index;
+        let drops_log = self.older.is_none() && self.floor > 0;
+        (!drops_log && base <= self.floor).then_some(self.older)
     }
 }
 
@@ -202,14 +245,18 @@ impl Replay {
     /// A snapshot became durable. What it is about stands in the log, or it takes the log's place.
     fn take_mark(&mut self, last: LogId, drops_log: bool) -> Result<(), &'static str> {
         let log = &mut self.recovered;
-        if self.snapshot.is_some_and(|older| last.index <= older.index) {
-            return Err("a snapshot is older than the one before it");
-        }
         if drops_log {
+            if self.snapshot.is_some_and(|older| last <= older) {
+                return Err("a snapshot is older than the one before it");
+            }
             log.base = last;
             log.entries.clear();
+            (self.older, self.floor) = (None, last.index);
         } else if !log.holds(last) {
             return Err("a snapshot ends with an entry that is not in the log");
+        } else if self.snapshot != Some(last) {
+            self.floor = self.snapshot.map_or(0, |older| older.index);
+            self.older = self.snapshot;
         }
         self.snapshot = Some(last);
         Ok(())
@@ -226,8 +273,11 @@ impl Replay {
         if log.last().index < snapshot.index {
             return Err("entries are missing that the snapshot was made of");
         }
+        let older = self.older.unwrap_or_default();
         if log.base.index == snapshot.index {
             log.base = snapshot;
+        } else if log.base.index == older.index {
+            log.base = older;
         } else if log.base.term == 0 && log.base.index > 0 {
             // The first file begins in the middle: its first entry is the new base.
             log.base = log.entries.remove(0).id;

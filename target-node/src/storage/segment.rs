@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0          8       16      24             32         40      48      56    60
-//! │ magic    │ owner │ seq   │ previous end │ capacity │ base  │ zeros │ crc │ 0 │ records …
+//! │ magic    │ owner │ seq   │ previous end │ capacity │ base  │ chain │ crc │ 0 │ records …
 //! ```
 //!
 //! A file is laid out at full capacity before it gets its name, and never changes its size: one
@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::record::Chain;
 use crate::raft::Index;
 
 /// Length of the head; the first record begins here.
@@ -18,7 +19,7 @@ pub(super) const HEAD: usize = 64;
 /// How large a file is laid out unless a single write needs more.
 pub(super) const CAPACITY: u64 = 16 * 1024 * 1024;
 
-const MAGIC: &[u8; 8] = b"TNWAL\0\0\x01";
+const MAGIC: &[u8; 8] = b"TNWAL\0\0\x02";
 
 /// What a file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(super) struct Head {
     /// Where the log ended when this file was begun: the files before it are needed no more once
     /// a snapshot reaches as far.
     pub(super) base: Index,
+    /// The chain of all records in the files before it.
+    pub(super) chain: Chain,
 }
 
 impl Head {
@@ -51,6 +54,7 @@ impl Head {
             self.previous_end,
             self.capacity,
             self.base,
+            u64::from(self.chain.0),
         ];
         for (number, place) in numbers.into_iter().zip(bytes[8..].chunks_exact_mut(8)) {
             place.copy_from_slice(&number.to_le_bytes());
@@ -73,6 +77,7 @@ impl Head {
             previous_end: number(24),
             capacity: number(32),
             base: number(40),
+            chain: Chain(u32::try_from(number(48)).ok()?),
         };
         (head.encode() == *bytes).then_some(head)
     }
@@ -102,6 +107,7 @@ mod tests {
             previous_end: 4096,
             capacity: CAPACITY,
             base: 17,
+            chain: Chain(5),
         };
         let bytes = head.encode();
         assert_eq!(Head::decode(&bytes), Some(head));

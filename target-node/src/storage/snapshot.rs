@@ -7,11 +7,14 @@
 //! ```
 //!
 //! A file is written under a temporary name and gets its own once it is durable; it counts only
-//! when the log has a mark that names it, and it is removed when the log has a later one. Numbers
-//! are little-endian.
+//! when the log has a mark that names it. The one before is kept too, with the entries that lead
+//! from it to the newest: where that cannot be read, nothing is lost. The length in the head does
+//! what a footer would: a file that ends early, or goes on, is damaged. Numbers are little-endian.
 
+use std::io;
 use std::path::PathBuf;
 
+use super::recover::{Repair, Replay};
 use super::vfs::Files;
 use super::{StorageError, make_dir, sync_dir};
 use crate::raft::{LogId, Opaque, Snapshot};
@@ -35,9 +38,26 @@ pub(super) struct Shelf {
 impl Shelf {
     /// Opens the directory, making it where there is none.
     pub(super) fn open(files: &Files, dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
+        make_dir(&**files, &dir)?;
+        Ok(Self::at(files, dir, owner))
+    }
+
+    /// The directory as it is, if it is.
+    pub(super) fn at(files: &Files, dir: PathBuf, owner: u64) -> Self {
         let files = Files::clone(files);
-        make_dir(&*files, &dir)?;
-        Ok(Self { files, dir, owner })
+        Self { files, dir, owner }
+    }
+
+    /// What the names of the files tell, oldest first.
+    pub(super) fn list(&self) -> Result<Vec<LogId>, StorageError> {
+        if !self.files.is_dir(&self.dir) {
+            return Ok(Vec::new());
+        }
+        let names = self.files.list(&self.dir);
+        let names = names.map_err(StorageError::io("list", &self.dir))?;
+        let mut found: Vec<LogId> = names.iter().filter_map(|name| named(name)).collect();
+        found.sort_unstable_by_key(|last| (last.index, last.term));
+        Ok(found)
     }
 
     /// The file system that it is on.
@@ -45,7 +65,7 @@ impl Shelf {
         &self.files
     }
 
-    fn path(&self, last: LogId) -> PathBuf {
+    pub(super) fn path(&self, last: LogId) -> PathBuf {
         self.dir
             .join(format!("{:016x}-{:016x}.snap", last.index, last.term))
     }
@@ -66,15 +86,15 @@ impl Shelf {
     /// Reads the snapshot that the log names.
     pub(super) fn read(&self, last: LogId) -> Result<Snapshot, StorageError> {
         let path = self.path(last);
-        let bytes = self
-            .files
-            .read(&path)
-            .map_err(StorageError::io("read", &path))?;
         let corrupt = |(offset, reason): (usize, &str)| StorageError::Corrupt {
             path: path.clone(),
             offset: offset as u64,
             reason: reason.to_owned(),
         };
+        let bytes = self.files.read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => corrupt((0, "the file is gone")),
+            _ => StorageError::io("read", &path)(error),
+        })?;
         let snapshot = decode(&bytes, self.owner).map_err(corrupt)?;
         match snapshot.last == last {
             true => Ok(snapshot),
@@ -85,16 +105,60 @@ impl Shelf {
         }
     }
 
-    /// Removes everything but the snapshot that the log names.
-    pub(super) fn keep_only(&self, last: Option<LogId>) -> Result<(), StorageError> {
-        let kept = last.map(|last| self.path(last));
+    /// Reads the newest snapshot that the log names, or what will do in its place. Returns those
+    /// that may be relied on from now on, the newest last.
+    pub(super) fn restore(
+        &self,
+        replay: &mut Replay,
+        repair: &mut Repair,
+    ) -> Result<Vec<LogId>, StorageError> {
+        let Some(newest) = replay.snapshot else {
+            return Ok(Vec::new());
+        };
+        let error = match self.read(newest) {
+            Ok(snapshot) => {
+                replay.recovered.snapshot = Some(snapshot);
+                return Ok(replay.older.into_iter().chain([newest]).collect());
+            }
+            Err(error) => error,
+        };
+        let is_damage = matches!(error, StorageError::Corrupt { .. });
+        let Some(older) = replay.fallback().filter(|_| is_damage) else {
+            return Err(error);
+        };
+        // Where the older one cannot be read either, the newest is what should be restored.
+        let snapshot = older.map(|older| self.read(older).map_err(|_| error));
+        replay.recovered.snapshot = snapshot.transpose()?;
+        replay.floor = older.map_or(0, |older| older.index);
+        self.set_aside(newest)?;
+        repair.unreadable = Some(newest);
+        Ok(older.into_iter().collect())
+    }
+
+    /// Gives a file that cannot be read another name, for whoever wants to know why; a file that
+    /// is missing has none.
+    pub(super) fn set_aside(&self, last: LogId) -> Result<(), StorageError> {
+        let path = self.path(last);
+        match self
+            .files
+            .rename(&path, &path.with_extension("snap.broken"))
+        {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StorageError::io("set aside", &path)(error)),
+            Ok(()) => sync_dir(&*self.files, &self.dir),
+        }
+    }
+
+    /// Removes all snapshots and drafts but these.
+    pub(super) fn keep_only(&self, kept: &[LogId]) -> Result<(), StorageError> {
+        let kept: Vec<PathBuf> = kept.iter().map(|&last| self.path(last)).collect();
         let names = self.files.list(&self.dir);
         for name in names.map_err(StorageError::io("list", &self.dir))? {
             let path = self.dir.join(name);
             let is_ours = path
                 .extension()
                 .is_some_and(|end| end == "snap" || end == "tmp");
-            if is_ours && Some(&path) != kept.as_ref() {
+            if is_ours && !kept.contains(&path) {
                 self.files
                     .remove(&path)
                     .map_err(StorageError::io("remove", &path))?;
@@ -102,6 +166,14 @@ impl Shelf {
         }
         Ok(())
     }
+}
+
+/// What a snapshot's name tells; none where it is not such a name.
+fn named(name: &str) -> Option<LogId> {
+    let (index, term) = name.strip_suffix(".snap")?.split_once('-')?;
+    let number = |digits| u64::from_str_radix(digits, 16).ok();
+    let last = LogId::new(number(term)?, number(index)?);
+    (name == format!("{:016x}-{:016x}.snap", last.index, last.term)).then_some(last)
 }
 
 fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
@@ -210,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_snapshot_that_the_log_names_is_kept() {
+    fn only_the_snapshots_that_the_log_names_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(&vfs::direct(), dir.path().to_owned(), OWNER).unwrap();
         let older = Snapshot {
@@ -220,7 +292,7 @@ mod tests {
         shelf.write(&older).unwrap();
         shelf.write(&snapshot(5)).unwrap();
         fs::write(dir.path().join("next.tmp"), "half").unwrap();
-        shelf.keep_only(Some(older.last)).unwrap();
+        shelf.keep_only(&[older.last]).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(shelf.read(older.last).unwrap(), older);
         assert!(shelf.read(LogId::new(3, 9)).is_err());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::record::Record;
+use super::record::{Chain, Record};
 use super::recover::{self, Repair};
 use super::segment::{self, HEAD, Head};
 use super::snapshot::Shelf;
@@ -26,7 +26,11 @@ pub(super) struct Wal {
     end: u64,
     /// The first thing in every new file, so that older ones need not be kept for it.
     hard_state: HardState,
+    /// The chain of all records before that.
+    chain: Chain,
+    /// Encoded records, to be written at `end`, and the chain with them.
     buffer: Vec<u8>,
+    buffer_chain: Chain,
     /// The size of files to come.
     capacity: u64,
     /// Where the log ends.
@@ -34,6 +38,10 @@ pub(super) struct Wal {
     /// Every file with the end of the log when it was begun, oldest first.
     files: VecDeque<(u64, Index)>,
     shelf: Shelf,
+    /// The newest snapshot, and before it the one that would do in its place.
+    snapshots: Vec<LogId>,
+    /// What the older of them ends with: see [`recover::Replay::floor`].
+    floor: Index,
 }
 
 impl Wal {
@@ -71,21 +79,26 @@ impl Wal {
             previous_end: 0,
             capacity,
             base: 0,
+            chain: Chain::default(),
         };
-        shelf.keep_only(None)?;
-        let (path, file, end) = lay_out(&**shelf.files(), dir, head, HardState::default())?;
+        shelf.keep_only(&[])?;
+        let (path, file, end, chain) = lay_out(&**shelf.files(), dir, head, HardState::default())?;
         Ok(Self {
             dir: dir.to_owned(),
             head,
             path,
             file,
             end,
+            chain,
             hard_state: HardState::default(),
             buffer: Vec::new(),
+            buffer_chain: chain,
             capacity,
             last: 0,
             files: VecDeque::from([(1, 0)]),
             shelf,
+            snapshots: Vec::new(),
+            floor: 0,
         })
     }
 
@@ -111,10 +124,12 @@ impl Wal {
                 reason,
             }
         })?;
-        if let Some(last) = replay.snapshot {
-            replay.recovered.snapshot = Some(shelf.read(last)?);
-        }
-        shelf.keep_only(replay.snapshot)?;
+        let mut repair = Repair {
+            torn_bytes: replay.torn_bytes as u64,
+            unreadable: None,
+        };
+        let snapshots = shelf.restore(&mut replay, &mut repair)?;
+        shelf.keep_only(&snapshots)?;
         let (sequence, bytes) = segments.pop().expect("there is a segment");
         let head = Head::decode(&bytes).expect("recovery has read this head");
         let path = segment::path(dir, sequence);
@@ -132,21 +147,19 @@ impl Wal {
             path,
             file,
             end: replay.end as u64,
+            chain: replay.chain,
             hard_state: replay.recovered.hard_state,
             buffer: Vec::new(),
+            buffer_chain: replay.chain,
             capacity,
             last: replay.recovered.last().index,
             files: replay.files.into(),
             shelf,
+            snapshots,
+            floor: replay.floor,
         };
         wal.settle()?;
-        Ok((
-            wal,
-            replay.recovered,
-            Repair {
-                torn_bytes: replay.torn_bytes as u64,
-            },
-        ))
+        Ok((wal, replay.recovered, repair))
     }
 
     /// What was read may still be only in the page cache: the process that wrote it may have died
@@ -179,23 +192,22 @@ impl Wal {
             self.rotate(needed)?;
             self.encode(&records);
         }
-        let written = self.file.write_at(&self.buffer, self.end);
-        written.map_err(StorageError::io("write", &self.path))?;
+        self.append()?;
         self.file
             .sync_data()
             .map_err(StorageError::io("sync", &self.path))?;
-        self.end += self.buffer.len() as u64;
         if let Some(state) = batches.iter().rev().find_map(|batch| batch.hard_state) {
             self.hard_state = state;
         }
         self.mark()?;
         batches.iter().for_each(|batch| self.note_end(batch));
-        let snapshots = batches
-            .iter()
-            .rev()
-            .filter_map(|batch| batch.snapshot.as_ref());
-        if let Some(snapshot) = snapshots.into_iter().next() {
-            self.purge(snapshot.last)?;
+        for batch in batches {
+            if let Some(snapshot) = &batch.snapshot {
+                self.note_snapshot(snapshot.last, batch.drops_log);
+            }
+        }
+        if batches.iter().any(|batch| batch.snapshot.is_some()) {
+            self.purge()?;
         }
         Ok(batches.last().map_or(0, |batch| batch.id))
     }
@@ -213,14 +225,28 @@ impl Wal {
             .map_or(self.last, |entry| entry.id.index);
     }
 
-    /// Removes older snapshots, and the files whose entries are all in this one. Oldest first, so
-    /// that a crash in between leaves no gap.
-    fn purge(&mut self, snapshot: LogId) -> Result<(), StorageError> {
-        self.shelf.keep_only(Some(snapshot))?;
+    /// A snapshot's mark is durable. The one before will do in its place as long as the entries
+    /// between the two are there; one that stands for the whole log has no such entries.
+    fn note_snapshot(&mut self, last: LogId, drops_log: bool) {
+        self.snapshots.retain(|&older| older != last && !drops_log);
+        self.snapshots.push(last);
+        let superfluous = self.snapshots.len().saturating_sub(2);
+        self.snapshots.drain(..superfluous);
+        self.floor = match self.snapshots[..] {
+            [older, _] => older.index,
+            _ if drops_log => last.index,
+            _ => 0,
+        };
+    }
+
+    /// Removes older snapshots, and the files whose entries are all below the floor. Oldest first,
+    /// so that a crash in between leaves no gap.
+    fn purge(&mut self) -> Result<(), StorageError> {
+        self.shelf.keep_only(&self.snapshots)?;
         while self
             .files
             .get(1)
-            .is_some_and(|&(_, base)| base <= snapshot.index)
+            .is_some_and(|&(_, base)| base <= self.floor)
         {
             let (sequence, _) = self.files.pop_front().expect("a second was just seen");
             let path = segment::path(&self.dir, sequence);
@@ -242,18 +268,27 @@ impl Wal {
 
     fn encode(&mut self, records: &[Record]) {
         self.buffer.clear();
+        self.buffer_chain = self.chain;
         for record in records {
+            let start = self.buffer.len();
             record.encode(self.head.salt(), self.end, &mut self.buffer);
+            self.buffer_chain = self.buffer_chain.extended(&self.buffer, start);
         }
+    }
+
+    /// Writes what was encoded.
+    fn append(&mut self) -> Result<(), StorageError> {
+        let written = self.file.write_at(&self.buffer, self.end);
+        written.map_err(StorageError::io("write", &self.path))?;
+        self.end += self.buffer.len() as u64;
+        self.chain = self.buffer_chain;
+        Ok(())
     }
 
     /// Notes that everything so far is durable. The note itself becomes so with the next sync.
     fn mark(&mut self) -> Result<(), StorageError> {
-        self.encode(&[Record::SyncMark(self.end)]);
-        let written = self.file.write_at(&self.buffer, self.end);
-        written.map_err(StorageError::io("write", &self.path))?;
-        self.end += self.buffer.len() as u64;
-        Ok(())
+        self.encode(&[Record::SyncMark(self.end, self.chain)]);
+        self.append()
     }
 
     /// Goes on in a new file with room for `needed` bytes. The old one is made durable first: the
@@ -269,8 +304,9 @@ impl Wal {
             previous_end: self.end,
             capacity: self.capacity.max((needed + room).next_multiple_of(4096)),
             base: self.last,
+            chain: self.chain,
         };
-        (self.path, self.file, self.end) =
+        (self.path, self.file, self.end, self.chain) =
             lay_out(&**self.shelf.files(), &self.dir, head, self.hard_state)?;
         self.head = head;
         self.files.push_back((head.sequence, head.base));
@@ -279,19 +315,21 @@ impl Wal {
 }
 
 /// Lays out a file under a temporary name, and gives it its own once it is durable. Returns its
-/// path, the file, and where the next record belongs.
+/// path, the file, where the next record belongs, and the chain up to there.
 fn lay_out(
     files: &dyn Vfs,
     dir: &Path,
     head: Head,
     hard_state: HardState,
-) -> Result<(PathBuf, Box<dyn VfsFile>, u64), StorageError> {
+) -> Result<(PathBuf, Box<dyn VfsFile>, u64, Chain), StorageError> {
     let draft = dir.join("next.tmp");
     let path = segment::path(dir, head.sequence);
     let mut bytes = head.encode().to_vec();
     Record::HardState(hard_state).encode(head.salt(), 0, &mut bytes);
-    let end = bytes.len() as u64;
-    Record::SyncMark(end).encode(head.salt(), 0, &mut bytes);
+    let chain = head.chain.extended(&bytes, HEAD);
+    let end = bytes.len();
+    Record::SyncMark(end as u64, chain).encode(head.salt(), 0, &mut bytes);
+    let chain = chain.extended(&bytes, end);
     let lay_out = || -> io::Result<Box<dyn VfsFile>> {
         let file = files.create(&draft)?;
         file.allocate(head.capacity)?;
@@ -302,7 +340,7 @@ fn lay_out(
     };
     let file = lay_out().map_err(StorageError::io("lay out", &path))?;
     sync_dir(files, dir)?;
-    Ok((path, file, bytes.len() as u64))
+    Ok((path, file, bytes.len() as u64, chain))
 }
 
 fn records(batch: &Batch) -> impl Iterator<Item = Record> {
@@ -320,17 +358,20 @@ fn records(batch: &Batch) -> impl Iterator<Item = Record> {
 
 /// The places of all segments in a directory, in order; drafts of an interrupted start are removed.
 fn list(files: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, StorageError> {
-    let mut sequences = Vec::new();
-    for name in files.list(dir).map_err(StorageError::io("list", dir))? {
-        if let Some(sequence) = segment::sequence(&name) {
-            sequences.push(sequence);
-        } else if name == "next.tmp" {
-            let path = dir.join(name);
-            files
-                .remove(&path)
-                .map_err(StorageError::io("remove", &path))?;
+    let draft = dir.join("next.tmp");
+    match files.remove(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::io("remove", &draft)(error))
         }
+        _ => sequences(files, dir),
     }
+}
+
+/// The places of all segments in a directory, in order.
+pub(super) fn sequences(files: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, StorageError> {
+    let names = files.list(dir).map_err(StorageError::io("list", dir))?;
+    let sequences = names.iter().filter_map(|name| segment::sequence(name));
+    let mut sequences: Vec<u64> = sequences.collect();
     sequences.sort_unstable();
     Ok(sequences)
 }

@@ -113,6 +113,10 @@ impl Cluster {
     }
 
     /// Waits for the end of a process that ends by itself.
+    #[allow(
+        dead_code,
+        reason = "only some of the tests that share this file wait for an end"
+    )]
     pub(crate) fn wait(&mut self, id: usize) -> ExitStatus {
         let child = self.nodes[id - 1].child.as_mut().unwrap();
         let status = eventually("the process ends", || child.try_wait().unwrap());

@@ -1,6 +1,7 @@
 //! The log against crashes and damage: cut and changed at every byte.
 
 mod crash;
+mod damage;
 mod purge;
 
 use std::fs;

@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 
-/// A log of many small files, with a snapshot on the way.
+/// A log of many small files, with two snapshots on the way.
 fn write_purged(dir: &Path) -> Wal {
     let (mut wal, ..) = open(dir).unwrap();
     wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
@@ -14,8 +14,13 @@ fn write_purged(dir: &Path) -> Wal {
             .unwrap();
     }
     wal.write(&[Batch {
+        snapshot: Some(snapshot(1, 200)),
+        ..batch(301, None, None, &[])
+    }])
+    .unwrap();
+    wal.write(&[Batch {
         snapshot: Some(snapshot(1, 250)),
-        ..batch(301, None, None, &[(1, 301)])
+        ..batch(302, None, None, &[(1, 301)])
     }])
     .unwrap();
     wal
@@ -69,17 +74,69 @@ fn a_crash_between_two_removals_leaves_a_log_that_is_read_back() {
     }
 }
 
+fn damage(dir: &Path, index: u64) {
+    let path = shelf(dir, OWNER).path(LogId::new(1, index));
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+}
+
 #[test]
-fn a_log_without_the_snapshot_it_names_is_refused() {
+fn without_its_newest_snapshot_a_log_is_read_back_from_the_one_before() {
+    let is_gone = |path: &Path| fs::remove_file(path).unwrap();
+    let is_cut = |path: &Path| fs::write(path, "half").unwrap();
+    for spoil in [is_gone as fn(&Path), is_cut as fn(&Path)] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(write_purged(dir.path()));
+        spoil(&shelf(dir.path(), OWNER).path(LogId::new(1, 250)));
+        for _ in 0..2 {
+            let (_, recovered, repair) = open(dir.path()).unwrap();
+            assert_eq!(repair.unreadable, Some(LogId::new(1, 250)));
+            assert_eq!(recovered.snapshot, Some(snapshot(1, 200)));
+            assert_eq!(recovered.last(), LogId::new(1, 301));
+            assert!(recovered.holds(LogId::new(1, 201)) && recovered.base.index <= 200);
+        }
+        // The next snapshot may be older than the one that is gone.
+        let (mut wal, ..) = open(dir.path()).unwrap();
+        wal.write(&[Batch {
+            snapshot: Some(snapshot(1, 240)),
+            ..batch(303, None, None, &[])
+        }])
+        .unwrap();
+        let (_, recovered, repair) = open(dir.path()).unwrap();
+        assert_eq!(recovered.snapshot, Some(snapshot(1, 240)));
+        assert_eq!(repair.unreadable, None);
+    }
+}
+
+#[test]
+fn a_log_without_any_snapshot_that_leads_to_its_end_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(write_purged(dir.path()));
-    let snap = dir.path().join("snap");
-    let file = fs::read_dir(&snap).unwrap().next().unwrap().unwrap().path();
-    let bytes = fs::read(&file).unwrap();
-    fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    damage(dir.path(), 200);
+    damage(dir.path(), 250);
     let refusal = open(dir.path()).unwrap_err();
-    assert!(matches!(refusal, StorageError::Corrupt { .. }), "{refusal}");
-    fs::remove_file(&file).unwrap();
+    let names_newest = refusal.to_string().contains("00fa-");
+    assert!(
+        matches!(refusal, StorageError::Corrupt { .. }) && names_newest,
+        "{refusal}"
+    );
+}
+
+#[test]
+fn the_first_snapshot_can_be_done_without_and_one_that_stands_for_the_log_cannot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wal, ..) = open(dir.path()).unwrap();
+    for batch in &history()[..6] {
+        wal.write(std::slice::from_ref(batch)).unwrap();
+    }
+    drop(wal);
+    fs::remove_file(shelf(dir.path(), OWNER).path(LogId::new(3, 4))).unwrap();
+    let (mut wal, recovered, _) = open(dir.path()).unwrap();
+    assert_eq!((recovered.snapshot, recovered.base), (None, LogId::ZERO));
+    assert_eq!(recovered.entries, after(6).entries);
+    wal.write(&history()[6..]).unwrap();
+    drop(wal);
+    fs::remove_file(shelf(dir.path(), OWNER).path(LogId::new(4, 9))).unwrap();
     assert!(open(dir.path()).is_err());
 }
 
@@ -134,11 +191,13 @@ fn a_cut_before_the_place_where_the_first_file_began_is_read_back() {
     let tail: Vec<(Term, u64)> = (cut..=base + 3).map(|index| (2, index)).collect();
     wal.write(&[batch(900, Some((2, 1)), Some(cut), &tail)])
         .unwrap();
-    wal.write(&[Batch {
-        snapshot: Some(snapshot(2, base + 1)),
-        ..batch(901, None, None, &[])
-    }])
-    .unwrap();
+    for index in [base, base + 1] {
+        wal.write(&[Batch {
+            snapshot: Some(snapshot(2, index)),
+            ..batch(901 + index, None, None, &[])
+        }])
+        .unwrap();
+    }
     drop(wal);
     assert_eq!(list(&Direct, dir.path()).unwrap(), [newest]);
     let (_, recovered, _) = open(dir.path()).unwrap();
