@@ -26,6 +26,8 @@
 
 mod forward;
 mod outbox;
+mod primary_backup;
+mod quorum;
 mod read;
 mod replicated_log;
 mod report;
@@ -45,7 +47,7 @@ use crate::defect::Defects;
 use crate::failure::Standing;
 use crate::kv::{Command, Kv};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{Consistency, ErrorInfo, GetResponse, Modes, Status};
+use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Modes, Stage, Status};
 use crate::raft::{BatchId, LogId, Output};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
@@ -54,6 +56,7 @@ use read::PendingReads;
 use turn::Turns;
 use write::Writes;
 
+pub(crate) use quorum::QuorumDriver;
 pub(crate) use replicated_log::ReplicatedLog;
 pub(crate) use turn::Inbox;
 pub(crate) use write::Written;
@@ -80,6 +83,11 @@ pub(crate) enum Request {
     Write {
         command: Command,
         reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+    },
+    /// Be the primary from now on.
+    Promote {
+        epoch: Option<u64>,
+        reply: oneshot::Sender<Result<u64, ErrorInfo>>,
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
@@ -229,6 +237,13 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 reply,
             } => self.get(key, consistency, reply),
             Request::Write { command, reply } => self.write(&command, reply),
+            Request::Promote { epoch, reply } => {
+                let promoted = self.core.promote(epoch).map_err(|why| {
+                    let standing = self.standing();
+                    standing.error(ErrorCode::Unsupported, Stage::PreAppend, why)
+                });
+                let _ = reply.send(promoted);
+            }
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }

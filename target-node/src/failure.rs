@@ -22,6 +22,8 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::NoQuorum
+            | Self::Unsupported
             | Self::Superseded => true,
             Self::Timeout
             | Self::LeadershipLost
@@ -39,7 +41,9 @@ impl ErrorCode {
             Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
             Self::Superseded => StatusCode::CONFLICT,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
+            Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Self::NoLeader
+            | Self::NoQuorum
             | Self::Overloaded
             | Self::Starting
             | Self::LeadershipLost

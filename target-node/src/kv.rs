@@ -32,6 +32,21 @@ impl Command {
         Opaque::from(bytes)
     }
 
+    /// The key that it is about.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Cas { key, .. } | Self::Append { key, .. } => key,
+        }
+    }
+
+    /// True where what it does to the key does not depend on what the key holds.
+    pub(crate) fn is_blind(&self) -> bool {
+        match self {
+            Self::Put { .. } => true,
+            Self::Cas { .. } | Self::Append { .. } => false,
+        }
+    }
+
     /// The command; none where the bytes are no command of this version.
     pub(crate) fn decode(bytes: &Opaque) -> Option<Self> {
         serde_json::from_slice(bytes.as_bytes()).ok()
@@ -72,6 +87,13 @@ pub(crate) struct Kv {
 }
 
 impl Kv {
+    /// A state with one key at most.
+    pub(crate) fn of(key: String, held: Option<Versioned>) -> Self {
+        Self {
+            keys: held.map(|held| (key, held)).into_iter().collect(),
+        }
+    }
+
     /// The whole state, for a snapshot: JSON, in the order of the keys.
     pub(crate) fn encode(&self) -> Opaque {
         let bytes = serde_json::to_vec(self).expect("JSON values can be written as JSON");

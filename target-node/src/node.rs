@@ -6,6 +6,7 @@
     reason = "tasks, signals, a clock"
 )]
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,14 +21,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::args::{ArgsError, NodeArgs, Settings};
+use crate::args::{ArgsError, NodeArgs, QuorumFlags, Replication, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, QuorumDriver};
 use crate::peer::{self, Links, Surroundings};
-use crate::raft::{Config, ConfigError, LogId, Raft};
+use crate::primary_backup::{self, Acknowledge, PrimaryBackup};
+use crate::quorum::{self, Quorum};
+use crate::raft::{Config, ConfigError, LogId, NodeId, Raft, Recovered};
 use crate::server::{self, Gateway};
-use crate::storage::{Identity, Storage, StorageError};
+use crate::storage::{Identity, Storage, StorageError, Writer};
 
 /// How many requests, and how many parcels of peers, may wait for the driver.
 const QUEUE_MAX: usize = 8192;
@@ -42,6 +45,10 @@ enum NodeError {
     Args(#[from] ArgsError),
     #[error("{0}")]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    PrimaryBackup(#[from] primary_backup::ConfigError),
+    #[error("{0}")]
+    Quorum(#[from] quorum::ConfigError),
     #[error("{0}")]
     Storage(#[from] StorageError),
     #[error("{0}")]
@@ -69,7 +76,9 @@ impl NodeError {
         const UNAVAILABLE: u8 = 70;
         const SOFTWARE: u8 = 70;
         match self {
-            Self::Args(_) | Self::Config(_) => USAGE,
+            Self::Args(_) | Self::Config(_) | Self::PrimaryBackup(_) => USAGE,
+            Self::Quorum(quorum::ConfigError::State) => DATA,
+            Self::Quorum(_) => USAGE,
             Self::Storage(StorageError::Corrupt { .. } | StorageError::Foreign { .. }) => DATA,
             Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
             Self::Storage(StorageError::Io { .. })
@@ -128,7 +137,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     let clients = listen("clients", &settings.listen_client).await?;
     let peers = listen("peers", &membership.addresses[&membership.id]).await?;
 
-    let (storage, raft) = restore(&settings, boot, console)?;
+    let (storage, recovered) = restore(&settings, console)?;
     let (report, persisted) = mpsc::unbounded_channel();
     let writer = storage.into_writer(move |result| {
         let _ = report.send(result);
@@ -170,15 +179,15 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         beacon,
     };
     let (stop, stopped) = watch::channel(false);
-    let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
+    let driver = start(&settings, recovered, parts, writer, links, stopped)?;
     work(driver, stop, clients, gateway, console).await
 }
 
-/// Opens the data directory, and makes a core of what is in it.
-fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage, Raft), NodeError> {
+/// Opens the data directory, and tells what is in it.
+fn restore(settings: &Settings, console: Console) -> Result<(Storage, Recovered), NodeError> {
     let membership = &settings.membership;
     let identity = Identity {
-        cluster: membership.cluster.clone(),
+        cluster: membership.realm(),
         node: membership.id,
     };
     let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity)?;
@@ -196,11 +205,78 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
         "recovered term {}, vote {:?}, snapshot at {snapshot}, log from {base} to {last}",
         state.term, state.vote
     ));
+    Ok((storage, recovered))
+}
 
-    let mut config = Config::new(
-        membership.id,
-        membership.addresses.keys().copied().collect(),
-    );
+/// Makes a core of the mode that was asked for, and a task that drives it.
+fn start(
+    settings: &Settings,
+    recovered: Recovered,
+    parts: Parts,
+    writer: Writer,
+    links: Links,
+    stop: watch::Receiver<bool>,
+) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
+    let tick_ms = settings.pace.tick.as_millis();
+    Ok(match settings.replication {
+        Replication::Raft => {
+            let raft = raft(settings, recovered, parts.boot)?;
+            tokio::spawn(Driver::new(raft, parts, writer, links).run(stop))
+        }
+        Replication::Quorum(flags) => {
+            let core = leaderless(settings, flags, &recovered, parts.boot)?;
+            let conditional = flags.conditional;
+            tokio::spawn(QuorumDriver::new(core, conditional, parts, writer, links).run(stop))
+        }
+        mode @ (Replication::Sync | Replication::Semisync { .. } | Replication::Async) => {
+            let acknowledge = mode.acknowledge(tick_ms);
+            let acknowledge = acknowledge.expect("these modes have a primary");
+            let core = with_primary(settings, acknowledge, recovered, parts.boot)?;
+            tokio::spawn(Driver::new(core, parts, writer, links).run(stop))
+        }
+    })
+}
+
+fn members(settings: &Settings) -> BTreeSet<NodeId> {
+    settings.membership.addresses.keys().copied().collect()
+}
+
+fn with_primary(
+    settings: &Settings,
+    acknowledge: Acknowledge,
+    recovered: Recovered,
+    boot: u64,
+) -> Result<PrimaryBackup, NodeError> {
+    let id = settings.membership.id;
+    let mut config = primary_backup::Config::new(id, members(settings), acknowledge);
+    config.heartbeat_ticks = settings.pace.heartbeat_ticks;
+    config.resend_ticks = settings.pace.election_ticks;
+    config.trailing_entries = settings.snapshot_trailing;
+    config.first_read = boot;
+    Ok(PrimaryBackup::new(config, recovered)?)
+}
+
+fn leaderless(
+    settings: &Settings,
+    flags: QuorumFlags,
+    recovered: &Recovered,
+    boot: u64,
+) -> Result<Quorum, NodeError> {
+    let mut config = quorum::Config::new(settings.membership.id, members(settings));
+    config.replicas = flags.replicas;
+    config.writes = flags.writes;
+    config.reads = flags.reads;
+    config.repair = flags.repair;
+    config.resend_ticks = settings.pace.election_ticks;
+    config.patience_ticks = settings.pace.election_ticks.saturating_mul(5);
+    config.snapshot_entries = settings.snapshot_entries;
+    config.life = boot;
+    Ok(Quorum::new(config, recovered)?)
+}
+
+fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, NodeError> {
+    let id = settings.membership.id;
+    let mut config = Config::new(id, members(settings));
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;
     config.election_ticks = settings.pace.election_ticks;
     config.jitter = settings.jitter;
@@ -209,8 +285,7 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
-    Ok((storage, raft))
+    Ok(Raft::new(config, recovered, jitter(settings.seed, id))?)
 }
 
 /// Drives and serves until a signal comes or the driver ends.
@@ -257,6 +332,7 @@ fn announce(settings: &Settings, console: Console) {
         jitter,
         snapshot_entries,
         snapshot_trailing,
+        replication,
         defects,
     } = settings;
     let defects = match defects.iter().map(Defect::name).collect::<Vec<_>>() {
@@ -265,7 +341,7 @@ fn announce(settings: &Settings, console: Console) {
     };
     console.say(format_args!(
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
-         seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
+         replication {}, seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
          {snapshot_trailing} kept, routing {routing:?}, defects: {defects}",
         membership.id,
@@ -273,6 +349,7 @@ fn announce(settings: &Settings, console: Console) {
         std::process::id(),
         membership.addresses,
         data_dir.display(),
+        [replication.name(), &replication.describe()].join(" ").trim_end(),
         pace.tick,
         pace.election_ticks,
     ));

@@ -28,6 +28,8 @@ pub(crate) use link::Links;
 pub(crate) use listener::listen;
 
 use crate::console::Console;
+use crate::primary_backup;
+use crate::quorum;
 use crate::raft::{Message, NodeId, Opaque};
 
 /// What nodes send each other.
@@ -37,6 +39,10 @@ pub(crate) enum Parcel {
     Hello { cluster: String },
     /// A word between the cores.
     Raft(Message),
+    /// A word between a primary and its backups.
+    PrimaryBackup(primary_backup::Message),
+    /// A word between a coordinator and replicas.
+    Quorum(quorum::Message),
     /// Propose this for a client of mine.
     Propose { ticket: u64, command: Opaque },
     /// What became of that: JSON, because a value is.
@@ -48,6 +54,8 @@ impl Parcel {
     fn speaker(&self) -> Option<NodeId> {
         match self {
             Self::Raft(message) => Some(message.from),
+            Self::PrimaryBackup(message) => Some(message.from),
+            Self::Quorum(message) => Some(message.from),
             Self::Hello { .. } | Self::Propose { .. } | Self::Proposed { .. } => None,
         }
     }
@@ -71,6 +79,26 @@ impl Envelope for Message {
     }
 }
 
+impl Envelope for primary_backup::Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::PrimaryBackup(self)
+    }
+}
+
+impl Envelope for quorum::Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::Quorum(self)
+    }
+}
+
 /// What happened on the links, told to the driver.
 #[derive(Debug)]
 pub(crate) enum PeerEvent {
@@ -85,8 +113,21 @@ pub(crate) enum PeerEvent {
 pub(crate) struct Membership {
     pub(crate) id: NodeId,
     pub(crate) cluster: String,
+    /// What its modes of replication have in common, where that is not Raft.
+    pub(crate) family: Option<&'static str>,
     /// Every member's peer address, this node's own among them.
     pub(crate) addresses: BTreeMap<NodeId, String>,
+}
+
+impl Membership {
+    /// What nodes must agree on to understand each other, and each other's disks: the cluster,
+    /// and the family of its replication.
+    pub(crate) fn realm(&self) -> String {
+        match self.family {
+            None => self.cluster.clone(),
+            Some(family) => format!("{} ({family})", self.cluster),
+        }
+    }
 }
 
 /// What links and listeners need of the node.

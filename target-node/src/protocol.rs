@@ -7,6 +7,7 @@
 //! | `POST /v1/kv/cas` | [`CasRequest`] | [`CasResponse`] |
 //! | `POST /v1/kv/append` | [`AppendRequest`] | [`AppendResponse`] |
 //! | `GET /v1/status` | – | [`Status`] |
+//! | `POST /v1/admin/promote-primary` | [`PromoteRequest`] | [`PromoteResponse`] |
 //!
 //! Every answer that is not 200 carries an [`ErrorBody`], and its `definite` flag is a promise:
 //! *definite* means that the request was not applied and never will be. A compare-and-set that
@@ -116,6 +117,22 @@ pub struct AppendResponse {
     pub meta: Meta,
 }
 
+/// Make a node the primary, in the modes that have one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// The new epoch: above every one so far. Left out: one above the node's own.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+}
+
+/// A node is the primary from now on; it says so to the others once its disk has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteResponse {
+    /// Its epoch.
+    pub epoch: u64,
+}
+
 /// Who answered, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -183,6 +200,10 @@ pub enum ErrorCode {
     Overloaded,
     /// The node is still recovering its log. Definite.
     Starting,
+    /// Fewer replicas answered than a quorum has, and nothing was stored. Definite.
+    NoQuorum,
+    /// The mode of replication has no such operation. Definite.
+    Unsupported,
     /// Another entry was committed at the request's index: it can never be applied. Definite.
     Superseded,
     /// No result in time. Indefinite for writes.
@@ -207,8 +228,10 @@ pub enum Role {
     PreCandidate,
     /// Asks for votes.
     Candidate,
-    /// Takes requests and replicates them.
+    /// Takes requests and replicates them: the leader of Raft, or the primary of another mode.
     Leader,
+    /// One among equals, where nobody leads.
+    Replica,
 }
 
 /// The switches of a node, as its flags spell them.
@@ -222,6 +245,12 @@ pub struct Modes {
     pub election_jitter: String,
     /// What it does with a write when another node leads: `forward` or `reject`.
     pub client_routing: String,
+    /// How the nodes keep copies: `raft`, `sync`, `semisync`, `async` or `quorum`.
+    #[serde(default)]
+    pub replication: String,
+    /// What that mode was told, in words; empty where there is nothing to tell.
+    #[serde(default)]
+    pub replication_flags: String,
 }
 
 /// A node's view of itself and its cluster.
@@ -259,6 +288,9 @@ pub struct Status {
     pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
+    /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
+    #[serde(default)]
+    pub is_alone: bool,
     /// What it was told to do in which way.
     #[serde(default)]
     pub modes: Modes,

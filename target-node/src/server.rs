@@ -32,7 +32,8 @@ use crate::driver::{Beacon, Request, Written};
 use crate::kv::{Command, Outcome};
 use crate::protocol::{
     AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, ErrorCode, ErrorInfo,
-    GetRequest, GetResponse, Meta, NodeId, PutRequest, PutResponse, Stage, Status,
+    GetRequest, GetResponse, Meta, NodeId, PromoteRequest, PromoteResponse, PutRequest,
+    PutResponse, Stage, Status,
 };
 
 /// How long a client waits for an answer.
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
         .route("/v1/kv/cas", post(cas_key))
         .route("/v1/kv/append", post(append_key))
         .route("/v1/status", get(status))
+        .route("/v1/admin/promote-primary", post(promote_primary))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -163,6 +165,16 @@ async fn status(State(gateway): State<Gateway>) -> Answer<Status> {
     status
         .map(Json)
         .map_err(|_| gateway.read_error(ErrorCode::ShuttingDown, "the node is stopping"))
+}
+
+async fn promote_primary(State(gateway): State<Gateway>, body: Body) -> Answer<PromoteResponse> {
+    let PromoteRequest { epoch } = gateway.parse(body)?;
+    let (reply, answer) = oneshot::channel();
+    gateway.submit(Request::Promote { epoch, reply })?;
+    match answer.await {
+        Ok(epoch) => Ok(Json(PromoteResponse { epoch: epoch? })),
+        Err(_) => Err(gateway.read_error(ErrorCode::ShuttingDown, "the node is stopping")),
+    }
 }
 
 async fn unknown_route(State(gateway): State<Gateway>, uri: Uri) -> Failure {

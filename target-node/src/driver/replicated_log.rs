@@ -49,6 +49,20 @@ pub(crate) trait ReplicatedLog {
     fn applied(&self) -> Index;
     /// The last index in the newest snapshot, 0 where there is none.
     fn snapshot_index(&self) -> Index;
+
+    /// True where what was committed at an index stays there for ever: then whoever waited for
+    /// another entry at that index knows that it never will be.
+    fn is_commit_final(&self) -> bool {
+        true
+    }
+    /// True where the core needs a snapshot now, however little has been applied.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+    /// Makes this node the primary of a new epoch; its number, or why not, in words.
+    fn promote(&mut self, _epoch: Option<Term>) -> Result<Term, String> {
+        Err("this mode elects its leaders: there is nobody to promote".to_owned())
+    }
 }
 
 /// Where a core stands, for its status.
@@ -60,6 +74,8 @@ pub(crate) struct View {
     pub(crate) last: Index,
     /// The last index that the log no longer has.
     pub(crate) base: Index,
+    /// A semi-synchronous primary that has given up waiting for its backups.
+    pub(crate) is_alone: bool,
 }
 
 impl ReplicatedLog for Raft {
@@ -119,6 +135,7 @@ impl ReplicatedLog for Raft {
             commit: self.commit(),
             last: self.last().index,
             base: self.base().index,
+            is_alone: false,
         }
     }
 

@@ -40,6 +40,14 @@ impl<C: ReplicatedLog> Driver<C> {
                     "takes the leader's snapshot at {last} for its log"
                 ));
             }
+            Event::WentAlone { term, last } => {
+                console.say(format_args!(
+                    "no backup answers in epoch {term}: goes on alone from {last}"
+                ));
+            }
+            Event::Accompanied { term } => {
+                console.say(format_args!("a backup has caught up in epoch {term}"));
+            }
             Event::Truncated { from, last } => {
                 console.say(format_args!("drops its entries from {from} to {last}"));
             }
@@ -68,6 +76,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 Role::Candidate => protocol::Role::Candidate,
                 Role::Leader => protocol::Role::Leader,
             },
+            is_alone: view.is_alone,
             term: core.term(),
             vote: view.vote,
             leader: core.leader(),

@@ -202,7 +202,7 @@ impl Replay {
     /// A snapshot became durable. What it is about stands in the log, or it takes the log's place.
     fn take_mark(&mut self, last: LogId, drops_log: bool) -> Result<(), &'static str> {
         let log = &mut self.recovered;
-        if self.snapshot.is_some_and(|older| last.index <= older.index) {
+        if self.snapshot.is_some_and(|older| last <= older) {
             return Err("a snapshot is older than the one before it");
         }
         if drops_log {

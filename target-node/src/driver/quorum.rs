@@ -1,0 +1,315 @@
+//! A leaderless node, driven: nobody to forward to, no log in common, and so no common state; what
+//! is shared with the other modes is the loop, what leaves the node, and what a command means.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use tokio::sync::{oneshot, watch};
+
+use super::outbox::Outbox;
+use super::turn::{self, Inbox, Turns};
+use super::{DriverError, Parts, Request, Written};
+use crate::args::Conditional;
+use crate::failure::Standing;
+use crate::kv::{Command, Kv, Outcome, Versioned};
+use crate::peer::{Links, Parcel, PeerEvent};
+use crate::protocol::{self, Consistency, ErrorCode, ErrorInfo, GetResponse, Meta, Stage, Status};
+use crate::quorum::{Answer, Decision, Message, Output, Quorum, Register, Stage as Reached, Stamp};
+use crate::raft::{BatchId, LogId, Opaque};
+use crate::storage::Writer;
+
+/// The task that owns a leaderless core.
+pub(crate) struct QuorumDriver {
+    core: Quorum,
+    parts: Parts,
+    conditional: Conditional,
+    outbox: Outbox<Message>,
+    waiting: BTreeMap<u64, Asker>,
+}
+
+/// Who waits for an operation.
+enum Asker {
+    Read(oneshot::Sender<Result<GetResponse, ErrorInfo>>),
+    Write {
+        command: Command,
+        /// What it comes to, once that is decided.
+        outcome: Option<Outcome>,
+        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+    },
+}
+
+/// How many operations may be under way.
+const WAITING_MAX: usize = 4096;
+
+impl QuorumDriver {
+    pub(crate) fn new(
+        core: Quorum,
+        conditional: Conditional,
+        parts: Parts,
+        writer: Writer,
+        links: Links,
+    ) -> Self {
+        Self {
+            core,
+            parts,
+            conditional,
+            outbox: Outbox::new(writer, links),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until told to stop, or until the log fails.
+    pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        turn::run(&mut self, stop).await?;
+        let message = "the node is stopping";
+        for asker in mem::take(&mut self.waiting).into_values() {
+            self.fail(asker, ErrorCode::ShuttingDown, Stage::Unknown, message);
+        }
+        self.outbox.close();
+        Ok(())
+    }
+
+    fn get(
+        &mut self,
+        key: &str,
+        consistency: Consistency,
+        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+    ) {
+        if consistency == Consistency::Local {
+            let found = self.response(self.core.register(key));
+            let _ = reply.send(Ok(found));
+        } else if self.waiting.len() >= WAITING_MAX {
+            let asker = Asker::Read(reply);
+            self.fail(asker, ErrorCode::Overloaded, Stage::PreAppend, FULL);
+        } else {
+            let operation = self.core.read(key);
+            self.waiting.insert(operation, Asker::Read(reply));
+        }
+    }
+
+    fn write(&mut self, command: Command, reply: oneshot::Sender<Result<Written, ErrorInfo>>) {
+        let is_refused = !command.is_blind() && self.conditional == Conditional::Refuse;
+        let key = command.key().to_owned();
+        let asker = Asker::Write {
+            command,
+            outcome: None,
+            reply,
+        };
+        if is_refused {
+            let message = "a leaderless quorum has no order in which to decide this: only reads \
+                           and plain writes are taken (--conditional refuse)";
+            self.fail(asker, ErrorCode::Unsupported, Stage::PreAppend, message);
+        } else if self.waiting.len() >= WAITING_MAX {
+            self.fail(asker, ErrorCode::Overloaded, Stage::PreAppend, FULL);
+        } else {
+            let operation = self.core.write(&key);
+            self.waiting.insert(operation, asker);
+        }
+    }
+
+    /// What a command makes of what the replicas hold: the state machine's answer, on this key
+    /// alone.
+    fn decide(&mut self, decision: Decision) {
+        let Decision {
+            operation,
+            key,
+            current,
+        } = decision;
+        let Some(Asker::Write {
+            command, outcome, ..
+        }) = self.waiting.get_mut(&operation)
+        else {
+            return self.core.cancel(operation);
+        };
+        let counter = current.as_ref().map_or(0, |held| held.stamp.counter);
+        let before = current.as_ref().and_then(held);
+        let mut kv = Kv::of(key.clone(), before.clone());
+        *outcome = Some(kv.apply(counter + 1, command.clone()));
+        let after = kv.get(&key);
+        let change = (after != before.as_ref()).then(|| after.map(|found| encode(&found.value)));
+        self.core.decide(operation, change);
+    }
+
+    fn answer(&mut self, operation: u64, answer: Answer) {
+        let Some(asker) = self.waiting.remove(&operation) else {
+            return;
+        };
+        match (asker, answer) {
+            (Asker::Read(reply), Answer::Read(register)) => {
+                let _ = reply.send(Ok(self.response(register.as_ref())));
+            }
+            (
+                Asker::Write {
+                    outcome: Some(outcome),
+                    reply,
+                    ..
+                },
+                Answer::Written(Stamp { counter, .. }),
+            ) => {
+                let id = LogId::new(0, counter);
+                let _ = reply.send(Ok(Written { id, outcome }));
+            }
+            (asker, Answer::GivenUp(Reached::Query)) => {
+                let message = "too few replicas answered; nothing was stored";
+                self.fail(asker, ErrorCode::NoQuorum, Stage::PreAppend, message);
+            }
+            (asker, Answer::GivenUp(Reached::Store)) => {
+                let message = "too few replicas have stored it in time, and some may have";
+                self.fail(asker, ErrorCode::Timeout, Stage::PostAppend, message);
+            }
+            (asker, answer) => {
+                let message = format!("an operation came to {answer:?}");
+                self.fail(asker, ErrorCode::Internal, Stage::Unknown, &message);
+            }
+        }
+    }
+
+    fn fail(&self, asker: Asker, code: ErrorCode, stage: Stage, message: &str) {
+        let standing = Standing::default();
+        match asker {
+            Asker::Read(reply) => {
+                let _ = reply.send(Err(standing.read_error(code, message)));
+            }
+            Asker::Write { reply, .. } => {
+                let _ = reply.send(Err(standing.error(code, stage, message)));
+            }
+        }
+    }
+
+    fn response(&self, register: Option<&Register>) -> GetResponse {
+        let found = register.and_then(held);
+        let counter = register.map_or(0, |register| register.stamp.counter);
+        GetResponse {
+            mod_index: found.as_ref().map_or(0, |found| found.mod_index),
+            version: found.as_ref().map_or(0, |found| found.version),
+            value: found.map(|found| found.value),
+            meta: Meta {
+                node: self.parts.membership.id,
+                term: 0,
+                index: counter,
+                leader: None,
+            },
+        }
+    }
+
+    fn status(&self) -> Status {
+        let Parts {
+            membership,
+            boot,
+            modes,
+            console,
+            ..
+        } = &self.parts;
+        let last = self.core.last();
+        Status {
+            id: membership.id,
+            cluster: membership.cluster.clone(),
+            boot: *boot,
+            pid: std::process::id(),
+            role: protocol::Role::Replica,
+            term: 0,
+            vote: None,
+            leader: None,
+            // Its own log, of what this replica alone has stored.
+            commit: last,
+            applied: last,
+            last,
+            first: self.core.snapshot_index() + 1,
+            snapshot: self.core.snapshot_index(),
+            voters: membership.addresses.keys().copied().collect(),
+            is_alone: false,
+            modes: modes.clone(),
+            defects: Vec::new(),
+            uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+const FULL: &str = "too many operations are under way already";
+
+/// What a register holds, as the state machine sees it; none where it is deleted.
+fn held(register: &Register) -> Option<Versioned> {
+    let value = register.value.as_ref()?;
+    let counter = register.stamp.counter;
+    Some(Versioned {
+        value: serde_json::from_slice(value.as_bytes()).unwrap_or_default(),
+        mod_index: counter,
+        version: counter,
+    })
+}
+
+fn encode(value: &serde_json::Value) -> Opaque {
+    Opaque::from(serde_json::to_vec(value).expect("JSON values can be written as JSON"))
+}
+
+impl Turns for QuorumDriver {
+    fn inbox(&mut self) -> &mut Inbox {
+        &mut self.parts.inbox
+    }
+
+    fn persisted(&mut self, batch: BatchId) {
+        self.core.persisted(batch);
+        self.outbox.persisted(batch);
+    }
+
+    fn take_peer_event(&mut self, event: PeerEvent) {
+        if let PeerEvent::Arrived {
+            parcel: Parcel::Quorum(message),
+            ..
+        } = event
+        {
+            self.core.step(message);
+        }
+    }
+
+    fn take_request(&mut self, request: Request) {
+        match request {
+            Request::Get {
+                key,
+                consistency,
+                reply,
+            } => self.get(&key, consistency, reply),
+            Request::Write { command, reply } => self.write(command, reply),
+            Request::Promote { reply, .. } => {
+                let message = "nobody leads in this mode: there is nobody to promote";
+                let standing = Standing::default();
+                let refusal = standing.error(ErrorCode::Unsupported, Stage::PreAppend, message);
+                let _ = reply.send(Err(refusal));
+            }
+            Request::Status { reply } => {
+                let _ = reply.send(self.status());
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.core.tick();
+    }
+
+    fn carry_out(&mut self) -> Result<(), DriverError> {
+        loop {
+            let output = self.core.take_output();
+            if output.is_empty() {
+                return Ok(());
+            }
+            let Output {
+                batch,
+                send_now,
+                send_durable,
+                barrier,
+                decisions,
+                answers,
+            } = output;
+            self.outbox.persist(batch);
+            self.outbox.send_now(send_now);
+            self.outbox.send_durable(barrier, send_durable);
+            for (operation, answer) in answers {
+                self.answer(operation, answer);
+            }
+            // A decision leads to messages, so the core is asked again.
+            for decision in decisions {
+                self.decide(decision);
+            }
+        }
+    }
+}
