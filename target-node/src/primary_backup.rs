@@ -24,7 +24,7 @@
 //! What always holds, and where it is enforced:
 //!
 //! ```text
-//! one epoch has one primary, for every node that has heard of it    step, HardState.vote
+//! an epoch can have one primary only                                Config::owner, promote
 //! what a primary sends is on its own disk                           primary::next_append
 //! acknowledged => committed by the mode's rule => on these disks    primary::advance_commit
 //! within an epoch the primary's log only grows                      propose
@@ -81,14 +81,27 @@ pub struct PrimaryBackup {
     output: Output<Message>,
 }
 
-/// A node that is not promoted: the epoch would not be a new one.
+/// Why a node is not promoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("epoch {asked} is not above {current}, which this node has heard of")]
-pub struct StaleEpoch {
-    /// What was asked for.
-    pub asked: Term,
-    /// What the node knows.
-    pub current: Term,
+pub enum EpochRefused {
+    /// The epoch would not be a new one.
+    #[error("epoch {asked} is not above {current}, which this node has heard of")]
+    Stale {
+        /// What was asked for.
+        asked: Term,
+        /// What the node knows.
+        current: Term,
+    },
+    /// The epoch can only be another node's.
+    #[error("epoch {asked} is node {owner}'s; the next that can be this node's is {next}")]
+    NotOurs {
+        /// What was asked for.
+        asked: Term,
+        /// Whose it is.
+        owner: NodeId,
+        /// What to ask for.
+        next: Term,
+    },
 }
 
 impl PrimaryBackup {
@@ -115,12 +128,11 @@ impl PrimaryBackup {
             "a recovered snapshot lies within the log"
         );
         let durability = Durability::new(log.last().index, hard_state);
-        let first = config.members.first().copied();
         let mut core = Self {
             hard_state: match hard_state.term {
                 0 => HardState {
                     term: 1,
-                    vote: first,
+                    vote: Some(config.owner(1)),
                 },
                 _ => hard_state,
             },
@@ -152,7 +164,9 @@ impl PrimaryBackup {
     pub fn step(&mut self, message: Message) {
         let is_from_peer =
             message.from != self.config.id && self.config.members.contains(&message.from);
-        if message.to != self.config.id || !is_from_peer || !message.is_well_formed() {
+        let is_owned = self.config.owner(message.epoch) == message.primary;
+        let is_sound = is_from_peer && is_owned && message.is_well_formed();
+        if message.to != self.config.id || !is_sound {
             return;
         }
         if message.epoch > self.term() {
@@ -163,10 +177,6 @@ impl PrimaryBackup {
             if message.body.is_request() {
                 self.say(message.from, Body::Fenced);
             }
-            return;
-        }
-        if Some(message.primary) != self.leader() {
-            // Two nodes were promoted with one epoch. This one keeps to the first it heard of.
             return;
         }
         self.dispatch(message);
@@ -213,18 +223,28 @@ impl PrimaryBackup {
     }
 
     /// Somebody outside says that this node is the primary from now on, in a new epoch: the given
-    /// one, or the next after the one it knows.
+    /// one, or the next that can be its own.
+    ///
+    /// Epochs are dealt out to the nodes in turn, so that two nodes can never be promoted with the
+    /// same one, whatever the operator does: their entries would have the same names.
     ///
     /// Its log is what the others will have. Whether that holds all that was acknowledged is the
     /// operator's business: `sync` has it in every log.
     ///
     /// # Errors
-    /// Where the epoch is not new; nothing changed then.
-    pub fn promote(&mut self, epoch: Option<Term>) -> Result<Term, StaleEpoch> {
-        let current = self.term();
-        let asked = epoch.unwrap_or(current + 1);
+    /// Where the epoch is not new, or is another node's; nothing changed then.
+    pub fn promote(&mut self, epoch: Option<Term>) -> Result<Term, EpochRefused> {
+        let (current, id) = (self.term(), self.config.id);
+        let next = (current + 1..)
+            .find(|&epoch| self.config.owner(epoch) == id)
+            .expect("epochs are dealt out to all members in turn");
+        let asked = epoch.unwrap_or(next);
         if asked <= current {
-            return Err(StaleEpoch { asked, current });
+            return Err(EpochRefused::Stale { asked, current });
+        }
+        let owner = self.config.owner(asked);
+        if owner != id {
+            return Err(EpochRefused::NotOurs { asked, owner, next });
         }
         let was_primary = self.primary.is_some();
         self.enter(asked, self.config.id);

@@ -95,6 +95,6 @@ impl ReplicatedLog for PrimaryBackup {
     }
 
     fn promote(&mut self, epoch: Option<Term>) -> Result<Term, String> {
-        self.promote(epoch).map_err(|stale| stale.to_string())
+        self.promote(epoch).map_err(|refused| refused.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::raft::NodeId;
+use crate::raft::{NodeId, Term};
 
 /// Whose disks must hold a write before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,19 @@ impl Config {
             trailing_entries: 500,
             first_read: 1,
         }
+    }
+
+    /// The only node that can be the primary of an epoch: they are dealt out in turn, the first to
+    /// the node with the lowest number.
+    ///
+    /// # Panics
+    /// Where there are no members, which [`Config::validate`] refuses.
+    #[must_use]
+    pub fn owner(&self, epoch: Term) -> NodeId {
+        let turn = epoch.saturating_sub(1) % self.members.len() as u64;
+        let turn = usize::try_from(turn).unwrap_or(0);
+        let owner = self.members.iter().nth(turn);
+        *owner.expect("a remainder is below the number of members")
     }
 
     /// Refuses what makes no sense.

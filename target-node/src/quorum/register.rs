@@ -25,7 +25,7 @@ pub struct Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/n{}", self.counter, self.node)
+        write!(f, "{}/n{}#{}", self.counter, self.node, self.life)
     }
 }
 
