@@ -25,6 +25,7 @@ mod portfolio;
 mod problem;
 mod queue;
 mod search;
+mod set;
 mod unrest;
 mod waiting;
 mod zone;

@@ -23,7 +23,7 @@ pub use lock::{FencedLock, LockOp, LockRet, Mutex};
 pub use nondeterministic::{AnyOf, Nondeterministic};
 pub use register::{CasRegister, RegisterOp, RegisterRet, RegisterStep};
 pub use sequence::{FifoQueue, QueueStep, SequenceOp, SequenceRet, Stack};
-pub use set::{Set, SetOp, SetRet};
+pub use set::{Set, SetOp, SetRet, SetStep};
 pub use transaction::{Registers, RegistersOp};
 
 use std::fmt;
@@ -84,6 +84,14 @@ pub trait Model: Sync {
     /// then histories whose values are all distinct are decided in near-linear time. `None` for an
     /// operation of unknown result that may have taken any value.
     fn as_queue(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<QueueStep> {
+        let _ = (op, ret);
+        None
+    }
+
+    /// The operation as one on a set that is empty at first, where it is one: then histories in
+    /// which no element is added twice or removed twice are decided in near-linear time. `None`
+    /// for a question of unknown result.
+    fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a Self::Ret>) -> Option<SetStep<'a>> {
         let _ = (op, ret);
         None
     }

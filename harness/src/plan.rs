@@ -60,6 +60,12 @@ pub(crate) struct Plan {
     /// The program to run as a node instead of the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_binary: Option<PathBuf>,
+    /// Further flags for every node, as the target's own command line spells them.
+    pub(crate) node_flags: Vec<String>,
+    /// For targets that elect no leader: after so long without its primary, a majority gets
+    /// another, promoted from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) promote_after: Option<Span>,
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
@@ -114,6 +120,13 @@ impl Plan {
         if !self.defects.is_empty() {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
+        }
+        if !self.node_flags.is_empty() {
+            lines.push(("flags", self.node_flags.join(" ")));
+        }
+        if let Some(after) = self.promote_after {
+            let rule = format!("after {after} in which a majority do not hear their primary");
+            lines.push(("promote", rule));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

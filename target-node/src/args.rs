@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::defect::{Defect, Defects};
 use crate::driver::Routing;
 use crate::peer::Membership;
-use crate::protocol::Modes;
+use crate::protocol::{Consistency, Modes};
 use crate::raft::{Jitter, NodeId};
 use replication::ReplicationArgs;
 
@@ -40,21 +40,28 @@ pub struct NodeArgs {
     /// Seeds the election time-outs
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How long a tick is, and how many make an election time-out
-    #[arg(long, value_enum, default_value_t = Profile::Fast)]
+    /// How long a tick is, how many make an election time-out, and what is switched on. Where it
+    /// is given twice, the last one counts
+    #[arg(long, value_enum, default_value_t = Profile::Fast, overrides_with = "profile")]
     profile: Profile,
     /// What to do with a write when another node leads
     #[arg(long, value_enum, default_value_t = Routing::Forward)]
     client_routing: Routing,
-    /// Ask first whether an election could be won, without raising the term
-    #[arg(long, value_enum, default_value_t = Switch::Off)]
-    pre_vote: Switch,
+    /// Ask first whether an election could be won, without raising the term [default: on, but for
+    /// the profile source-defaults]
+    #[arg(long, value_enum)]
+    pre_vote: Option<Switch>,
     /// A leader without a majority steps down, and nobody votes who still hears a leader
-    #[arg(long, value_enum, default_value_t = Switch::Off)]
-    check_quorum: Switch,
+    /// [default: on]
+    #[arg(long, value_enum)]
+    check_quorum: Option<Switch>,
     /// How election time-outs are kept apart
     #[arg(long, value_enum, default_value_t = ElectionJitter::Etcd)]
     election_jitter: ElectionJitter,
+    /// How to make reads that do not say how: a majority confirms the leader, or its lease does, or
+    /// an entry of the log does, or nothing
+    #[arg(long, value_enum, default_value_t = ReadDefault::Linearizable)]
+    read_mode: ReadDefault,
     /// Take a snapshot after so many applied entries
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -81,8 +88,11 @@ struct Peer {
 enum Profile {
     /// Ticks of 10 ms, heartbeats every 30 ms, elections after 300 to 590 ms
     Fast,
-    /// The defaults of etcd: heartbeats every 100 ms, elections after 1 to 1.9 s
-    Etcd,
+    /// The pace of etcd: heartbeats every 100 ms, elections after 1 to 1.9 s
+    #[value(alias = "etcd")]
+    EtcdDefault,
+    /// As etcd 3.4 comes: its pace, and no pre-vote
+    SourceDefaults,
 }
 
 /// On or off.
@@ -90,6 +100,12 @@ enum Profile {
 enum Switch {
     On,
     Off,
+}
+
+impl Switch {
+    fn is_on(self) -> bool {
+        self == Self::On
+    }
 }
 
 /// How election time-outs are kept apart.
@@ -101,6 +117,20 @@ enum ElectionJitter {
     Sofa,
     /// None at all: votes may split for ever
     None,
+}
+
+/// How reads are made that do not say how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReadDefault {
+    /// The leader confirms its leadership
+    #[value(alias = "index")]
+    Linearizable,
+    /// The leader relies on its lease, and so on clocks
+    Lease,
+    /// An entry of the log stands for the read
+    Log,
+    /// From what this node has applied: may be old
+    Local,
 }
 
 /// What a profile stands for.
@@ -165,6 +195,7 @@ pub(crate) struct Settings {
     pub(crate) pre_vote: bool,
     pub(crate) check_quorum: bool,
     pub(crate) jitter: Jitter,
+    pub(crate) consistency: Consistency,
     pub(crate) snapshot_entries: u64,
     pub(crate) snapshot_trailing: u64,
     pub(crate) replication: Replication,
@@ -182,6 +213,7 @@ impl Settings {
             client_routing: format!("{routing:?}").to_lowercase(),
             replication: self.replication.name().to_owned(),
             replication_flags: self.replication.describe(),
+            read_mode: format!("{:?}", self.consistency).to_lowercase(),
         }
     }
 }
@@ -225,12 +257,20 @@ impl NodeArgs {
             seed: self.seed,
             pace: self.profile.pace(),
             routing: self.client_routing,
-            pre_vote: self.pre_vote == Switch::On,
-            check_quorum: self.check_quorum == Switch::On,
+            pre_vote: self
+                .pre_vote
+                .map_or(self.profile != Profile::SourceDefaults, Switch::is_on),
+            check_quorum: self.check_quorum.is_none_or(Switch::is_on),
             jitter: match self.election_jitter {
                 ElectionJitter::Etcd => Jitter::Etcd,
                 ElectionJitter::Sofa => Jitter::Sofa,
                 ElectionJitter::None => Jitter::None,
+            },
+            consistency: match self.read_mode {
+                ReadDefault::Linearizable => Consistency::Linearizable,
+                ReadDefault::Lease => Consistency::Lease,
+                ReadDefault::Log => Consistency::Log,
+                ReadDefault::Local => Consistency::Local,
             },
             snapshot_entries: self.snapshot_entries,
             snapshot_trailing: self.snapshot_trailing,
@@ -243,7 +283,7 @@ impl Profile {
     const fn pace(self) -> Pace {
         let (tick_ms, heartbeat_ticks, election_ticks) = match self {
             Self::Fast => (10, 3, 30),
-            Self::Etcd => (100, 1, 10),
+            Self::EtcdDefault | Self::SourceDefaults => (100, 1, 10),
         };
         Pace {
             tick: Duration::from_millis(tick_ms),
@@ -293,13 +333,30 @@ mod tests {
     #[test]
     fn the_switches_of_elections_are_told_as_they_were_given() {
         let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
-        let switches = ["--pre-vote", "on", "--check-quorum", "on"];
-        let jitter = ["--election-jitter", "sofa"];
-        let settings = settings(&[&base[..], &switches, &jitter].concat()).unwrap();
-        let modes = settings.modes();
-        assert!(modes.pre_vote && modes.check_quorum);
-        assert_eq!(modes.election_jitter, "sofa");
-        assert_eq!(modes.client_routing, "forward");
+        let modes = |extra: &[&str]| settings(&[&base[..], extra].concat()).unwrap().modes();
+        assert!(modes(&[]).pre_vote && modes(&[]).check_quorum);
+        let off = modes(&["--pre-vote", "off", "--check-quorum", "off"]);
+        assert!(!off.pre_vote && !off.check_quorum);
+        assert_eq!(
+            modes(&["--election-jitter", "sofa"]).election_jitter,
+            "sofa"
+        );
+        assert_eq!(modes(&[]).client_routing, "forward");
+    }
+
+    #[test]
+    fn a_profile_sets_the_pace_and_a_switch_of_its_own_wins() {
+        let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
+        let of = |extra: &[&str]| settings(&[&base[..], extra].concat()).unwrap();
+        let etcd = of(&["--profile", "fast", "--profile", "etcd-default"]);
+        assert_eq!((etcd.pace.election_ticks, etcd.pre_vote), (10, true));
+        assert_eq!(
+            etcd.pace.tick * etcd.pace.heartbeat_ticks,
+            Duration::from_millis(100)
+        );
+        let source = of(&["--profile", "source-defaults"]);
+        assert!(!source.pre_vote && source.check_quorum);
+        assert!(of(&["--profile", "source-defaults", "--pre-vote", "on"]).pre_vote);
     }
 
     #[test]

@@ -41,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::console::Console;
 use crate::defect::Defects;
@@ -76,7 +77,7 @@ pub(crate) enum Request {
     /// Read a key.
     Get {
         key: String,
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
     },
     /// Change a key.
@@ -138,10 +139,19 @@ pub(crate) struct Parts {
     pub(crate) election_ticks: u32,
     /// How many entries are applied from one snapshot to the next.
     pub(crate) snapshot_entries: u64,
+    /// How a read is made that does not say how.
+    pub(crate) consistency: Consistency,
     pub(crate) modes: Modes,
     pub(crate) console: Console,
     pub(crate) inbox: Inbox,
     pub(crate) beacon: Arc<Beacon>,
+}
+
+impl Parts {
+    /// How long a tick is.
+    fn tick_ms(&self) -> u64 {
+        u64::try_from(self.inbox.tick.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The task that owns the core.
@@ -155,6 +165,7 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     forwards: Forwards,
     /// Ticks since the start.
     now: u64,
+    started: Instant,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
@@ -169,6 +180,7 @@ impl<C: ReplicatedLog> Driver<C> {
             reads: PendingReads::default(),
             forwards,
             now: 0,
+            started: Instant::now(),
         }
     }
 
@@ -178,6 +190,14 @@ impl<C: ReplicatedLog> Driver<C> {
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())
+    }
+
+    /// Tells the core what its clock says: one that is monotonic, and goes on while the process
+    /// does not.
+    fn observe(&mut self) {
+        let tick = self.parts.inbox.tick.as_micros();
+        let now = self.started.elapsed().as_micros() * 1000 / tick;
+        self.core.observe(u64::try_from(now).unwrap_or(u64::MAX));
     }
 
     fn publish_standing(&self) {
@@ -221,6 +241,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 Parcel::Proposed { ticket, result } => self.forwarded(from, ticket, &result),
                 parcel => {
                     if let Some(message) = C::message(parcel) {
+                        self.observe();
                         self.core.step(message);
                     }
                 }
@@ -252,6 +273,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn tick(&mut self) {
         self.now += 1;
+        self.observe();
         self.core.tick();
         self.expire_writes();
         self.forget_reads();

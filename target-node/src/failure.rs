@@ -24,6 +24,7 @@ impl ErrorCode {
             | Self::Starting
             | Self::NoQuorum
             | Self::Unsupported
+            | Self::TransferInProgress
             | Self::Superseded => true,
             Self::Timeout
             | Self::LeadershipLost
@@ -46,6 +47,7 @@ impl ErrorCode {
             | Self::NoQuorum
             | Self::Overloaded
             | Self::Starting
+            | Self::TransferInProgress
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,

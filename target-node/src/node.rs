@@ -161,6 +161,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         routing: settings.routing,
         election_ticks: settings.pace.election_ticks,
         snapshot_entries: settings.snapshot_entries,
+        consistency: settings.consistency,
         modes: settings.modes(),
         console,
         inbox: Inbox {
@@ -285,7 +286,20 @@ fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, No
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    Ok(Raft::new(config, recovered, jitter(settings.seed, id))?)
+    let mut raft = Raft::new(config, recovered, jitter(settings.seed, id))?;
+    hurry_first_election(&mut raft, settings.pace.election_ticks);
+    Ok(raft)
+}
+
+/// A node that was never in any term begins as if it had waited for half an election time-out
+/// already: most likely its whole cluster is as new, and nobody leads it. etcd does the like
+/// (`--initial-election-tick-advance`); how long anybody waits is no matter of safety.
+fn hurry_first_election(raft: &mut Raft, election_ticks: u32) {
+    if raft.term() == 0 {
+        for _ in 0..election_ticks / 2 {
+            raft.tick();
+        }
+    }
 }
 
 /// Drives and serves until a signal comes or the driver ends.
@@ -330,6 +344,7 @@ fn announce(settings: &Settings, console: Console) {
         pre_vote,
         check_quorum,
         jitter,
+        consistency,
         snapshot_entries,
         snapshot_trailing,
         replication,
@@ -341,15 +356,18 @@ fn announce(settings: &Settings, console: Console) {
     };
     console.say(format_args!(
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
-         replication {}, seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
+         replication {}, seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, \
+         pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
-         {snapshot_trailing} kept, routing {routing:?}, defects: {defects}",
+         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),
         membership.addresses,
         data_dir.display(),
-        [replication.name(), &replication.describe()].join(" ").trim_end(),
+        [replication.name(), &replication.describe()]
+            .join(" ")
+            .trim_end(),
         pace.tick,
         pace.election_ticks,
     ));

@@ -54,8 +54,8 @@ pub use message::{Body, Message};
 use crate::raft::durability::Durability;
 use crate::raft::log::Log;
 use crate::raft::{
-    Batch, BatchId, Entry, Event, HardState, Index, LogId, NodeId, NotLeader, Opaque, Output,
-    Payload, Recovered, Snapshot, Term,
+    Batch, BatchId, Entry, Event, HardState, Index, LogId, NodeId, Opaque, Output, Payload,
+    ProposeError, Recovered, Snapshot, Term,
 };
 use backup::Incoming;
 use primary::Primary;
@@ -77,6 +77,8 @@ pub struct PrimaryBackup {
     applied: Index,
     /// A backup: up to here its log is known to equal the log of this epoch's primary.
     verified: Index,
+    /// A backup: ticks since it last heard its primary.
+    silent_ticks: u64,
     reads: Reads,
     output: Output<Message>,
 }
@@ -144,6 +146,7 @@ impl PrimaryBackup {
             commit: applied,
             applied,
             verified: 0,
+            silent_ticks: 0,
             reads: Reads::new(config.first_read),
             output: Output::default(),
             config,
@@ -156,6 +159,7 @@ impl PrimaryBackup {
 
     /// One unit of time has passed.
     pub fn tick(&mut self) {
+        self.silent_ticks += 1;
         self.tick_primary();
         self.tick_reads();
     }
@@ -178,6 +182,9 @@ impl PrimaryBackup {
                 self.say(message.from, Body::Fenced);
             }
             return;
+        }
+        if Some(message.from) == self.leader() {
+            self.silent_ticks = 0;
         }
         self.dispatch(message);
     }
@@ -213,10 +220,10 @@ impl PrimaryBackup {
     ///
     /// # Errors
     /// Where this node is not the primary; nothing was appended then.
-    pub fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
+    pub fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
         match self.primary {
             Some(_) => Ok(self.push(Payload::Command(command))),
-            None => Err(NotLeader {
+            None => Err(ProposeError::NotLeader {
                 leader: self.leader(),
             }),
         }
@@ -345,6 +352,7 @@ impl PrimaryBackup {
         self.primary = None;
         self.incoming = None;
         self.verified = 0;
+        self.silent_ticks = 0;
     }
 
     fn push(&mut self, payload: Payload) -> LogId {

@@ -27,7 +27,12 @@ pub enum Consistency {
     /// that was asked answers from its own state once it has applied that far.
     #[default]
     Linearizable,
-    /// Whatever this node has applied: may be old.
+    /// The leader answers from its lease, if it has one, and confirms its leadership if not.
+    /// Linearizable as long as clocks keep the stated bound.
+    Lease,
+    /// The read waits for an entry of its own in the log.
+    Log,
+    /// Whatever this node has applied: may be old, and is not linearizable.
     Local,
 }
 
@@ -37,9 +42,9 @@ pub enum Consistency {
 pub struct GetRequest {
     /// The key.
     pub key: String,
-    /// How fresh the answer must be.
-    #[serde(default)]
-    pub consistency: Consistency,
+    /// How fresh the answer must be; left out: as the node was told with `--read-mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
 }
 
 /// What a key holds.
@@ -190,6 +195,8 @@ pub enum Stage {
 pub enum ErrorCode {
     /// The request makes no sense: not JSON, an unknown field, a wrong type. Definite.
     Invalid,
+    /// This node is handing its leadership over. Definite.
+    TransferInProgress,
     /// The request is larger than this node takes. Definite.
     TooLarge,
     /// This node does not lead, and does not forward. Definite.
@@ -251,6 +258,9 @@ pub struct Modes {
     /// What that mode was told, in words; empty where there is nothing to tell.
     #[serde(default)]
     pub replication_flags: String,
+    /// How it makes reads that do not say how: `linearizable`, `lease`, `log` or `local`.
+    #[serde(default)]
+    pub read_mode: String,
 }
 
 /// A node's view of itself and its cluster.
@@ -291,6 +301,10 @@ pub struct Status {
     /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
     #[serde(default)]
     pub is_alone: bool,
+    /// For how long a backup has heard nothing from its primary, in milliseconds: what an operator
+    /// looks at who is to promote another. Absent where nobody is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<u64>,
     /// What it was told to do in which way.
     #[serde(default)]
     pub modes: Modes,

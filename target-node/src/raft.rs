@@ -38,6 +38,7 @@ mod read;
 mod replication;
 mod role;
 mod snapshot;
+mod transfer;
 mod view;
 
 use std::mem;
@@ -49,8 +50,10 @@ pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use message::{AppendOutcome, Body, Message};
 pub use output::{Batch, BatchId, Event, Output};
+pub use read::{Moment, ReadMode};
 pub use role::Role;
 pub use snapshot::{Recovered, Snapshot};
+pub use transfer::TransferError;
 
 use durability::Durability;
 use election::ElectionTimer;
@@ -76,6 +79,8 @@ pub struct Raft {
     applied: Index,
     reads: Reads,
     timer: ElectionTimer,
+    /// The last that was said about the time.
+    now: Moment,
     rng: ChaCha8Rng,
     output: Output,
 }
@@ -85,12 +90,21 @@ pub struct Raft {
 #[error("no leader is known")]
 pub struct NoLeader;
 
-/// The node does not lead, so it takes no proposals.
+/// Why a node takes no proposals. Nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("this node does not lead")]
-pub struct NotLeader {
-    /// Who does, if known.
-    pub leader: Option<NodeId>,
+pub enum ProposeError {
+    /// It does not lead.
+    #[error("this node does not lead")]
+    NotLeader {
+        /// Who does, if known.
+        leader: Option<NodeId>,
+    },
+    /// It is handing its leadership over.
+    #[error("this node is handing its leadership over to node {to}")]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
 }
 
 impl Raft {
@@ -127,7 +141,8 @@ impl Raft {
             commit: applied,
             applied,
             reads: Reads::new(config.first_read),
-            timer: ElectionTimer::default(),
+            timer: ElectionTimer::new(&config, hard_state.term),
+            now: 0,
             rng,
             output: Output::default(),
             config,
@@ -138,6 +153,7 @@ impl Raft {
 
     /// One unit of time has passed.
     pub fn tick(&mut self) {
+        self.timer.pass();
         match self.role() {
             Role::Leader => self.tick_leader(),
             Role::Follower | Role::PreCandidate | Role::Candidate => self.tick_election(),
@@ -158,7 +174,15 @@ impl Raft {
             return self.handle_pre_vote(message.from, campaign, last);
         }
         let is_ahead = message.term > self.term();
-        if is_ahead && matches!(message.body, Body::Vote { .. }) && self.hears_leader() {
+        // But for a candidate whom the leader itself has asked to take over.
+        let is_unasked = matches!(
+            message.body,
+            Body::Vote {
+                is_transfer: false,
+                ..
+            }
+        );
+        if is_ahead && is_unasked && self.hears_leader() {
             return;
         }
         if is_ahead {
@@ -187,7 +211,7 @@ impl Raft {
     fn dispatch(&mut self, message: Message) {
         let from = message.from;
         match message.body {
-            Body::Vote { last } => self.handle_vote(from, last),
+            Body::Vote { last, .. } => self.handle_vote(from, last),
             Body::VoteResponse { granted } => self.handle_vote_response(from, granted),
             Body::PreVote { .. } | Body::PreVoteResponse { .. } => {
                 unreachable!("pre-votes are handled before the terms are compared")
@@ -218,10 +242,11 @@ impl Raft {
             Body::SnapshotResponse { last, received } => {
                 self.handle_snapshot_response(from, last, received);
             }
+            Body::TimeoutNow => self.take_over(),
             Body::AppendResponse(outcome) => self.handle_append_response(from, outcome),
             Body::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
             Body::HeartbeatResponse { round } => self.handle_heartbeat_response(from, round),
-            Body::ReadIndex { read } => self.handle_read_index(from, read),
+            Body::ReadIndex { read, mode } => self.handle_read_index(from, read, mode),
             Body::ReadIndexResponse { read, index } => {
                 self.handle_read_index_response(read, index);
             }
@@ -244,7 +269,7 @@ impl Raft {
                 };
                 self.say(message.from, Body::AppendResponse(refusal));
             }
-            Body::Heartbeat { .. } | Body::Snapshot { .. } => {
+            Body::Heartbeat { .. } | Body::Snapshot { .. } | Body::TimeoutNow => {
                 let refusal = AppendOutcome::Rejected {
                     at: 0,
                     hint: LogId::ZERO,
@@ -259,13 +284,16 @@ impl Raft {
     /// name; whether it is ever committed is another question.
     ///
     /// # Errors
-    /// Where this node does not lead; nothing was appended then.
-    pub fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
-        match self.role() {
-            Role::Leader => Ok(self.push(Payload::Command(command))),
-            Role::Follower | Role::PreCandidate | Role::Candidate => Err(NotLeader {
+    /// Where this node does not lead, or is about to lead no more; nothing was appended then.
+    pub fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
+        if self.role() != Role::Leader {
+            return Err(ProposeError::NotLeader {
                 leader: self.leader,
-            }),
+            });
+        }
+        match self.transferring_to() {
+            None => Ok(self.push(Payload::Command(command))),
+            Some(to) => Err(ProposeError::Transferring { to }),
         }
     }
 
@@ -278,12 +306,15 @@ impl Raft {
 
     /// Everything that the inputs since the last call have led to.
     pub fn take_output(&mut self) -> Output {
+        self.log_reads();
         self.flush_reads();
         self.flush_appends();
+        self.flush_transfer();
         self.output.batch = self.take_batch();
         self.output.barrier = self.durability.last_batch();
         // Committed first: it may find that the state has to be rebuilt.
         self.output.committed = self.take_committed();
+        self.answer_logged();
         self.output.reads = self.reads.take_ready(self.applied);
         mem::take(&mut self.output)
     }

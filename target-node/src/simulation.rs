@@ -30,6 +30,8 @@ pub struct Plan {
     pub ticks: u64,
     /// What is deliberately wrong in every node.
     pub defects: Defects,
+    /// Clocks differ by more than a lease allows for.
+    pub clocks_drift: bool,
 }
 
 impl Default for Plan {
@@ -37,6 +39,7 @@ impl Default for Plan {
         Self {
             ticks: 300,
             defects: Defects::NONE,
+            clocks_drift: false,
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct Summary {
     pub installed: u64,
     /// Leaders that stepped down because they heard no majority.
     pub quorums_lost: u64,
+    /// Transfers of the leadership that began.
+    pub transfers: u64,
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.

@@ -16,9 +16,11 @@
 //! |---|---|
 //! | `cluster nodes=3 [election=10] [append-bytes=1] [switches]` | begins anew, with empty logs |
 //! | … `[chunk-bytes=4] [trailing=0]` | and so small are chunks and what is kept below a snapshot |
-//! | `set [pre-vote=on] [check-quorum=on] [jitter=sofa]` | switches of whoever starts from now on |
+//! | `set [pre-vote=on] [check-quorum=on] [leases=on] [jitter=sofa]` | switches of whoever starts from now on |
 //! | `node 1 term=6 [vote=2] log=1,1,4` | gives a node a past: the terms of its entries |
-//! | `tick 1 [times=10]`, `campaign 1`, `propose 1 x`, `read 1` | an input |
+//! | `tick 1 [times=10]`, `campaign 1`, `propose 1 x`, `transfer 1 to=2` | an input |
+//! | `read 1 [mode=lease]` | a read that a majority, the lease, or the log makes certain |
+//! | `pass 1 ticks=5` | node 1 does nothing, and its clock goes on |
 //! | `compact 1 state=abc` | node 1 takes a snapshot, of this state |
 //! | `persist 1` | all that node 1 has handed out is durable |
 //! | `deliver [1->2] [kind=vote]` | delivers what is in flight now, once, in order |

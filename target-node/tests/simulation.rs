@@ -38,6 +38,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
                 total.compacted += summary.compacted;
                 total.installed += summary.installed;
                 total.quorums_lost += summary.quorums_lost;
+                total.transfers += summary.transfers;
             }
             Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
         }
@@ -51,6 +52,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
         "{total:?}"
     );
     assert!(total.quorums_lost > count / 10, "{total:?}");
+    assert!(total.transfers > count / 4, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
         "{total:?}"
@@ -103,4 +105,16 @@ fn a_read_that_asks_nobody_is_stale() {
         let broken = broken_by(Defect::ReadLeaderLocal, 200);
         assert_eq!(broken, BTreeSet::from([Invariant::FreshReads]));
     }
+}
+
+/// The bound on clocks is not there for nothing.
+#[test]
+fn a_lease_on_clocks_that_drift_beyond_the_bound_gives_stale_reads() {
+    let plan = Plan {
+        clocks_drift: true,
+        ..Plan::default()
+    };
+    let broken = (0..1000).find_map(|seed| simulate(seed, &plan).err());
+    let invariant = broken.map(|violation| violation.broken.invariant);
+    assert_eq!(invariant, Some(Invariant::FreshReads));
 }

@@ -22,7 +22,7 @@ use super::search::{Cuts, Outcome, Search};
 use super::{Prefix, Stuck};
 use crate::budget::Budget;
 use crate::history::{Operation, OperationId, Time};
-use crate::model::{Model, QueueStep, RegisterStep};
+use crate::model::{Model, QueueStep, RegisterStep, SetStep};
 
 /// Configurations for each re-check; a sub-history that takes more is kept as it is.
 const STATES_MAX: u64 = 20_000;
@@ -127,6 +127,24 @@ fn has_orphan<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>]) -> 
         return steps
             .iter()
             .any(|step| matches!(step, QueueStep::Taken(value) if !put.contains(value)));
+    }
+    let steps: Option<Vec<SetStep<'_>>> = operations
+        .iter()
+        .map(|operation| model.as_set(operation.op(), operation.outcome().ok()))
+        .collect();
+    if let Some(steps) = steps {
+        let added: FxHashSet<i64> = steps
+            .iter()
+            .filter_map(|step| match step {
+                SetStep::Add(element) => Some(*element),
+                _ => None,
+            })
+            .collect();
+        return steps.iter().any(|step| match step {
+            SetStep::Contains(element, true) => !added.contains(element),
+            SetStep::Read(seen) => seen.iter().any(|element| !added.contains(element)),
+            _ => false,
+        });
     }
     let problem = Problem::new(model, operations);
     let mut classes = Classes::new(&problem);

@@ -1,7 +1,7 @@
 //! The algorithms in growing slices of the budget, cheapest first, until one decides.
 //!
 //! ```text
-//!   zones, or queue
+//!   zones, queue or set
 //!     └─▶ impossible results ────▶ ┌ depth-first, narrow and restless   (valid)   ┐
 //!                                  │ frontier in windows, relaxed       (invalid) │ ×8 each round
 //!                                  │ frontier, relaxed                  (invalid) │
@@ -18,6 +18,7 @@ use super::meter::Meter;
 use super::problem::Problem;
 use super::queue;
 use super::search::{Cuts, Outcome, Search};
+use super::set;
 use super::zone::{self, Zones};
 use crate::model::Model;
 
@@ -46,7 +47,10 @@ const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
 pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: Meter) -> (Answer, u64) {
     let told = match zone::decide(problem) {
-        Zones::Undecided => queue::decide(problem),
+        Zones::Undecided => match queue::decide(problem) {
+            Zones::Undecided => set::decide(problem),
+            told => told,
+        },
         told => told,
     };
     match told {

@@ -1,6 +1,6 @@
 //! Many independent objects of one kind, each under its key.
 
-use super::{Model, QueueStep, RegisterStep};
+use super::{Model, QueueStep, RegisterStep, SetStep};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -76,6 +76,10 @@ where
 
     fn as_queue(&self, op: &Self::Op, ret: Option<&M::Ret>) -> Option<QueueStep> {
         self.object.as_queue(&op.op, ret)
+    }
+
+    fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a M::Ret>) -> Option<SetStep<'a>> {
+        self.object.as_set(&op.op, ret)
     }
 
     fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {

@@ -32,6 +32,19 @@ pub enum SetRet {
     Elements(BTreeSet<i64>),
 }
 
+/// What happened on a set, results included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetStep<'a> {
+    /// This was put in.
+    Add(i64),
+    /// This was taken out.
+    Remove(i64),
+    /// This was in, or not.
+    Contains(i64, bool),
+    /// This was all that was in.
+    Read(&'a BTreeSet<i64>),
+}
+
 impl Model for Set {
     type Op = SetOp;
     type Ret = SetRet;
@@ -70,5 +83,17 @@ impl Model for Set {
 
     fn is_read(&self, op: &SetOp, _: Option<&SetRet>) -> bool {
         matches!(op, SetOp::Contains(_) | SetOp::Read)
+    }
+
+    fn as_set<'a>(&self, op: &'a SetOp, ret: Option<&'a SetRet>) -> Option<SetStep<'a>> {
+        match (op, ret) {
+            (SetOp::Add(element), None | Some(SetRet::Done)) => Some(SetStep::Add(*element)),
+            (SetOp::Remove(element), None | Some(SetRet::Done)) => Some(SetStep::Remove(*element)),
+            (SetOp::Contains(element), Some(SetRet::Is(is))) => {
+                Some(SetStep::Contains(*element, *is))
+            }
+            (SetOp::Read, Some(SetRet::Elements(seen))) => Some(SetStep::Read(seen)),
+            _ => None,
+        }
     }
 }

@@ -22,6 +22,7 @@ const TIME: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(24 * 360
 const WARM_UP: RangeInclusive<Span> = Span::from_millis(0)..=Span::from_secs(300);
 const OP_TIMEOUT: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(60);
 const RECOVERY: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(600);
+const PROMOTE_AFTER: RangeInclusive<Span> = Span::from_millis(50)..=Span::from_secs(600);
 const NODES: RangeInclusive<u32> = 1..=ordeal_nemesis::network::NODES_MAX as u32;
 const RATE: RangeInclusive<u32> = 1..=100_000;
 const CONCURRENCY: RangeInclusive<u32> = 1..=WORKERS_MAX;
@@ -46,6 +47,8 @@ pub(crate) struct Draft {
     pub(crate) seed: Option<u64>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) node_binary: Option<PathBuf>,
+    pub(crate) node_flags: Option<Vec<String>>,
+    pub(crate) promote_after: Option<Span>,
     /// The schedule, where it is not to be drawn.
     pub(crate) fault: Option<Vec<PlannedFault>>,
 }
@@ -183,6 +186,8 @@ impl Draft {
             seed: self.seed.or(other.seed),
             defects: self.defects.or(other.defects),
             node_binary: self.node_binary.or(other.node_binary),
+            node_flags: self.node_flags.or(other.node_flags),
+            promote_after: self.promote_after.or(other.promote_after),
             fault,
         }
     }
@@ -209,7 +214,7 @@ impl Draft {
         let recipe = defects.first().and_then(|defect| attack(defect));
         let workload = match &self.workload {
             Some(name) => name.parse()?,
-            None => recipe.map_or(WorkloadName::Register, |(workload, _)| workload),
+            None => recipe.map_or(WorkloadName::Register, |recipe| recipe.workload),
         };
         if !target.workloads().contains(&workload) {
             return Err(PlanError::Unserved {
@@ -219,9 +224,13 @@ impl Draft {
         }
         let nemesis = match &self.nemesis {
             Some(name) => name.parse()?,
-            None => recipe.map_or(Nemesis::Mixed, |(_, nemesis)| nemesis),
+            None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
+        let node_flags = self.node_flags.unwrap_or_else(|| {
+            let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
+            flags.iter().map(|&flag| flag.to_owned()).collect()
+        });
         let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
         let mut plan = Plan {
             format: FORMAT,
@@ -250,6 +259,11 @@ impl Draft {
             seed: self.seed.unwrap_or_else(fresh_seed),
             defects,
             node_binary,
+            node_flags,
+            promote_after: self
+                .promote_after
+                .map(|after| within("promote_after", after, PROMOTE_AFTER))
+                .transpose()?,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
@@ -418,6 +432,11 @@ mod tests {
             plan_of("workload = 'register'").workload,
             WorkloadName::Register
         );
+        let hidden = plan("defects = ['no_log_check_in_vote']").unwrap();
+        assert_eq!(hidden.node_flags, ["--pre-vote=off", "--check-quorum=off"]);
+        assert_eq!(plan(&hidden.to_toml()).unwrap(), hidden);
+        let told = plan("defects = ['no_log_check_in_vote']\nnode_flags = []").unwrap();
+        assert!(told.node_flags.is_empty());
     }
 
     #[test]

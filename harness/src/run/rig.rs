@@ -195,6 +195,7 @@ fn commands(
             seed: seed::derive(plan.seed, "node", u64::from(node.0)).next_u64(),
             defects: &plan.defects,
             binary: plan.node_binary.as_deref(),
+            flags: &plan.node_flags,
         });
         let command = NodeCommand {
             program: program.program,

@@ -60,7 +60,8 @@ impl<'a> Trial<'a> {
         faults: Recorder<FaultEvent>,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
-        let watch = Watch::start(&rig, setting, lines)?;
+        let promote_after = plan.promote_after.map(|after| after.0);
+        let watch = Watch::start(&rig, setting, promote_after, lines)?;
         let active = ActiveFaults::default();
         let live = Live::new(history.counters(), watch.cluster.clone(), active.clone());
         let bench = Bench {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use target_node::defect::Defect;
 use target_node::protocol::{
-    AppendRequest, AppendResponse, CasRequest, CasResponse, Consistency, ErrorBody, GetRequest,
-    GetResponse, Meta, PutRequest, PutResponse, Role, Status,
+    AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
+    Meta, PromoteRequest, PromoteResponse, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
@@ -65,6 +65,7 @@ impl Target for Raft {
                 .iter()
                 .map(|defect| format!("--defect={defect}")),
         );
+        args.extend(node.flags.iter().cloned());
         let program = node
             .binary
             .map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from);
@@ -83,10 +84,10 @@ impl Target for Raft {
     }
 
     fn probe(&self, node: SocketAddr, deadline: Duration) -> Result<Box<dyn Probe>, ClientError> {
-        let url = format!("http://{node}/v1/status");
         Ok(Box::new(RaftProbe {
             http: http(deadline)?,
-            url,
+            url: format!("http://{node}/v1/status"),
+            promote_url: format!("http://{node}/v1/admin/promote-primary"),
             deadline,
         }))
     }
@@ -173,7 +174,7 @@ impl RaftClient {
     async fn read(&self, key: &str, read: fn(Option<Value>) -> Option<Ret>) -> Completion {
         let request = GetRequest {
             key: key.to_owned(),
-            consistency: Consistency::Linearizable,
+            consistency: None,
         };
         let done = |answer: GetResponse| Some((read(answer.value)?, answer.meta));
         self.ask("get", &request, done).await
@@ -255,6 +256,7 @@ fn innermost(error: &reqwest::Error) -> String {
 struct RaftProbe {
     http: reqwest::Client,
     url: String,
+    promote_url: String,
     deadline: Duration,
 }
 
@@ -270,7 +272,25 @@ impl Probe for RaftProbe {
                 term: status.term,
                 pid: Some(status.pid),
                 defects: status.defects,
+                silent_ms: status.silent_ms,
+                last: status.last,
             })
+        })
+    }
+
+    fn promote(&mut self) -> Boxed<'_, Result<u64, String>> {
+        Box::pin(async move {
+            let request = self.http.post(&self.promote_url).timeout(self.deadline);
+            let request = request.json(&PromoteRequest::default());
+            let response = request.send().await.map_err(|error| innermost(&error))?;
+            if response.status() == StatusCode::OK {
+                let promoted = response.json::<PromoteResponse>().await;
+                return promoted
+                    .map(|promoted| promoted.epoch)
+                    .map_err(|error| innermost(&error));
+            }
+            let body = response.json::<ErrorBody>().await;
+            Err(body.map_or_else(|error| innermost(&error), |body| body.error.message))
         })
     }
 }
@@ -290,6 +310,7 @@ mod tests {
             data_dir: Path::new("/d"),
             seed: 7,
             defects: &["ack_on_append".to_owned()],
+            flags: &["--pre-vote=off".to_owned()],
             binary: None,
         };
         let program = Raft.command(&spec);
@@ -300,7 +321,10 @@ mod tests {
             args.contains("--peer=1=10.77.0.1:7000 --peer=2=10.77.0.2:7000"),
             "{args}"
         );
-        assert!(args.ends_with("--defect=ack_on_append"), "{args}");
+        assert!(
+            args.ends_with("--defect=ack_on_append --pre-vote=off"),
+            "{args}"
+        );
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 mod bad_input;
 mod check;
 mod ending;
+mod mode;
 mod trace;
 mod whole_run;
 

@@ -5,7 +5,8 @@ use super::replicated_log::View;
 use crate::peer::Parcel;
 use crate::primary_backup::{Message, PrimaryBackup};
 use crate::raft::{
-    BatchId, Entry, Index, LogId, NoLeader, NodeId, NotLeader, Opaque, Output, Snapshot, Term,
+    BatchId, Entry, Index, LogId, NoLeader, NodeId, Opaque, Output, ProposeError, ReadMode,
+    Snapshot, Term,
 };
 
 impl ReplicatedLog for PrimaryBackup {
@@ -34,11 +35,12 @@ impl ReplicatedLog for PrimaryBackup {
         self.take_output()
     }
 
-    fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
+    fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
         self.propose(command)
     }
 
-    fn read(&mut self) -> Result<u64, NoLeader> {
+    /// Neither a lease nor the log makes a read more certain here: what the mode has is taken.
+    fn read(&mut self, _mode: ReadMode) -> Result<u64, NoLeader> {
         self.read()
     }
 
@@ -67,6 +69,7 @@ impl ReplicatedLog for PrimaryBackup {
             last: self.last().index,
             base: self.base().index,
             is_alone: self.is_alone(),
+            silent_ticks: self.silent_ticks(),
         }
     }
 

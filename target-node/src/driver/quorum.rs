@@ -72,10 +72,10 @@ impl QuorumDriver {
     fn get(
         &mut self,
         key: &str,
-        consistency: Consistency,
+        consistency: Option<Consistency>,
         reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
     ) {
-        if consistency == Consistency::Local {
+        if consistency.unwrap_or(self.parts.consistency) == Consistency::Local {
             let found = self.response(self.core.register(key));
             let _ = reply.send(Ok(found));
         } else if self.waiting.len() >= WAITING_MAX {
@@ -218,6 +218,7 @@ impl QuorumDriver {
             snapshot: self.core.snapshot_index(),
             voters: membership.addresses.keys().copied().collect(),
             is_alone: false,
+            silent_ms: None,
             modes: modes.clone(),
             defects: Vec::new(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),

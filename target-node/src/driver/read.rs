@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Driver, ReplicatedLog};
 use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Meta};
+use crate::raft::ReadMode;
 
 type Reply = oneshot::Sender<Result<GetResponse, ErrorInfo>>;
 
@@ -22,22 +23,25 @@ struct PendingRead {
 /// Reads that wait for the core.
 #[derive(Debug, Default)]
 pub(super) struct PendingReads {
-    /// They came in this turn; the core will be asked once for all of them.
-    gathered: Vec<PendingRead>,
+    /// They came in this turn; the core will be asked once for all of a kind.
+    gathered: Vec<(ReadMode, PendingRead)>,
     /// By the core's name for them.
     waiting: BTreeMap<u64, Vec<PendingRead>>,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
-    pub(super) fn get(&mut self, key: String, consistency: Consistency, reply: Reply) {
-        match consistency {
+    /// A client's read; one that does not say how it is to be made is made as the flag says.
+    pub(super) fn get(&mut self, key: String, consistency: Option<Consistency>, reply: Reply) {
+        let mode = match consistency.unwrap_or(self.parts.consistency) {
             Consistency::Local => {
                 let _ = reply.send(Ok(self.look_up(&key)));
+                return;
             }
-            Consistency::Linearizable => {
-                self.reads.gathered.push(PendingRead { key, reply });
-            }
-        }
+            Consistency::Linearizable => ReadMode::Index,
+            Consistency::Lease => ReadMode::Lease,
+            Consistency::Log => ReadMode::Log,
+        };
+        self.reads.gathered.push((mode, PendingRead { key, reply }));
     }
 
     /// Asks the core about the reads of this turn.
@@ -45,13 +49,24 @@ impl<C: ReplicatedLog> Driver<C> {
         if self.reads.gathered.is_empty() {
             return;
         }
-        let gathered = mem::take(&mut self.reads.gathered);
-        match self.core.read() {
+        self.observe();
+        let mut gathered = mem::take(&mut self.reads.gathered);
+        for mode in [ReadMode::Index, ReadMode::Lease, ReadMode::Log] {
+            let reads = gathered.extract_if(.., |(wanted, _)| *wanted == mode);
+            let reads: Vec<PendingRead> = reads.map(|(_, read)| read).collect();
+            if !reads.is_empty() {
+                self.begin(mode, reads);
+            }
+        }
+    }
+
+    fn begin(&mut self, mode: ReadMode, reads: Vec<PendingRead>) {
+        match self.core.read(mode) {
             Ok(name) => {
-                self.reads.waiting.insert(name, gathered);
+                self.reads.waiting.insert(name, reads);
             }
             Err(no_leader) => {
-                for read in gathered {
+                for read in reads {
                     let refusal = self
                         .standing()
                         .read_error(ErrorCode::NoLeader, no_leader.to_string());
@@ -100,7 +115,8 @@ impl<C: ReplicatedLog> Driver<C> {
 
     pub(super) fn abandon_reads(&mut self) {
         let waiting = mem::take(&mut self.reads.waiting).into_values().flatten();
-        for read in waiting.chain(mem::take(&mut self.reads.gathered)) {
+        let gathered = mem::take(&mut self.reads.gathered).into_iter();
+        for read in waiting.chain(gathered.map(|(_, read)| read)) {
             let message = "the node is stopping";
             let error = self.standing().read_error(ErrorCode::ShuttingDown, message);
             let _ = read.reply.send(Err(error));

@@ -6,8 +6,8 @@
 
 use crate::peer::{Envelope, Parcel};
 use crate::raft::{
-    BatchId, Entry, Index, LogId, NoLeader, NodeId, NotLeader, Opaque, Output, Raft, Role,
-    Snapshot, Term,
+    BatchId, Entry, Index, LogId, Moment, NoLeader, NodeId, Opaque, Output, ProposeError, Raft,
+    ReadMode, Role, Snapshot, Term,
 };
 
 /// A core that puts commands into one log, which one node at a time leads.
@@ -18,6 +18,8 @@ pub(crate) trait ReplicatedLog {
     /// The message in a parcel; none where it is for another kind of core.
     fn message(parcel: Parcel) -> Option<Self::Message>;
 
+    /// What the node's monotonic clock says, in thousandths of a tick; for cores with leases.
+    fn observe(&mut self, _now: Moment) {}
     /// One unit of time has passed.
     fn tick(&mut self);
     /// A message has come.
@@ -28,9 +30,10 @@ pub(crate) trait ReplicatedLog {
     fn take_output(&mut self) -> Output<Self::Message>;
 
     /// Puts a command into the leader's log; refuses where this node does not lead.
-    fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader>;
-    /// The name that the output gives back once a read may be answered from what is applied.
-    fn read(&mut self) -> Result<u64, NoLeader>;
+    fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError>;
+    /// The name that the output gives back once a read may be answered from what is applied. A
+    /// core that cannot make it certain in the way asked for takes one that is as good.
+    fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader>;
     /// Nobody waits for this read any more.
     fn cancel_read(&mut self, read: u64);
     /// Takes the state right after the last applied entry as a snapshot.
@@ -76,6 +79,8 @@ pub(crate) struct View {
     pub(crate) base: Index,
     /// A semi-synchronous primary that has given up waiting for its backups.
     pub(crate) is_alone: bool,
+    /// For how many ticks a backup has not heard its primary; none where nobody is promoted.
+    pub(crate) silent_ticks: Option<u64>,
 }
 
 impl ReplicatedLog for Raft {
@@ -86,6 +91,10 @@ impl ReplicatedLog for Raft {
             Parcel::Raft(message) => Some(message),
             _ => None,
         }
+    }
+
+    fn observe(&mut self, now: Moment) {
+        self.observe(now);
     }
 
     fn tick(&mut self) {
@@ -104,12 +113,12 @@ impl ReplicatedLog for Raft {
         self.take_output()
     }
 
-    fn propose(&mut self, command: Opaque) -> Result<LogId, NotLeader> {
+    fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
         self.propose(command)
     }
 
-    fn read(&mut self) -> Result<u64, NoLeader> {
-        self.read()
+    fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader> {
+        self.read(mode)
     }
 
     fn cancel_read(&mut self, read: u64) {
@@ -136,6 +145,7 @@ impl ReplicatedLog for Raft {
             last: self.last().index,
             base: self.base().index,
             is_alone: false,
+            silent_ticks: None,
         }
     }
 

@@ -25,6 +25,14 @@ impl<C: ReplicatedLog> Driver<C> {
             Event::BecameLeader { term, last } => {
                 console.say(format_args!("leads term {term}, log ends at {last}"));
             }
+            Event::TransferBegan { term, to } => {
+                console.say(format_args!("hands term {term} over to n{to}"));
+            }
+            Event::TransferFailed { term, to } => {
+                console.say(format_args!(
+                    "leads term {term} on: n{to} did not take over"
+                ));
+            }
             Event::BecameFollower { term } => {
                 console.say(format_args!("steps down in term {term}"));
                 self.lose_leadership();
@@ -77,6 +85,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 Role::Leader => protocol::Role::Leader,
             },
             is_alone: view.is_alone,
+            silent_ms: view.silent_ticks.map(|ticks| ticks * self.parts.tick_ms()),
             term: core.term(),
             vote: view.vote,
             leader: core.leader(),

@@ -8,7 +8,7 @@ use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
 use crate::kv::{Command, Kv, Outcome};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
-use crate::raft::{Entry, LogId, Opaque, Payload};
+use crate::raft::{Entry, LogId, Opaque, Payload, ProposeError};
 
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
@@ -76,10 +76,16 @@ impl<C: ReplicatedLog> Driver<C> {
             let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         };
-        let Ok(id) = self.core.propose(command) else {
-            let message = "this node does not lead";
-            let refusal = standing.error(ErrorCode::NotLeader, Stage::PreAppend, message);
-            return self.complete(asker, Err(refusal));
+        let id = match self.core.propose(command) {
+            Ok(id) => id,
+            Err(refusal) => {
+                let code = match refusal {
+                    ProposeError::NotLeader { .. } => ErrorCode::NotLeader,
+                    ProposeError::Transferring { .. } => ErrorCode::TransferInProgress,
+                };
+                let refusal = standing.error(code, Stage::PreAppend, refusal.to_string());
+                return self.complete(asker, Err(refusal));
+            }
         };
         if self.parts.defects.has(Defect::AckOnAppend) {
             let outcome = self.speculate(id, command_of_ours);

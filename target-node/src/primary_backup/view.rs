@@ -31,6 +31,12 @@ impl PrimaryBackup {
         self.hard_state.vote
     }
 
+    /// For how long a backup has not heard its primary; none for a primary.
+    #[must_use]
+    pub fn silent_ticks(&self) -> Option<u64> {
+        self.primary.is_none().then_some(self.silent_ticks)
+    }
+
     /// The highest index known to be committed.
     #[must_use]
     pub fn commit(&self) -> Index {

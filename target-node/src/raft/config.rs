@@ -24,6 +24,9 @@ pub struct Config {
     /// A leader that has not heard a majority for an election timeout steps down, and nobody votes
     /// while it hears a leader.
     pub check_quorum: bool,
+    /// Leaders may answer reads from a lease: see [`ReadMode::Lease`](super::ReadMode). Only with
+    /// `check_quorum`, and only where all nodes have both.
+    pub leases: bool,
     /// A leader speaks at least every so many ticks.
     pub heartbeat_ticks: u32,
     /// How much payload one append carries at most, unless a single entry has more.
@@ -92,8 +95,9 @@ impl Config {
             voters,
             election_ticks: 10,
             jitter: Jitter::Etcd,
-            pre_vote: false,
-            check_quorum: false,
+            pre_vote: true,
+            check_quorum: true,
+            leases: true,
             heartbeat_ticks: 1,
             append_bytes_max: 256 * 1024,
             chunk_bytes_max: 64 * 1024,
@@ -102,6 +106,11 @@ impl Config {
             first_read: 1,
             defects: Defects::NONE,
         }
+    }
+
+    /// True where a leader may rely on a lease.
+    pub(super) fn has_leases(&self) -> bool {
+        self.leases && self.check_quorum
     }
 
     /// Refuses what makes no sense.

@@ -17,7 +17,7 @@ use std::mem;
 use rand::RngExt;
 
 use super::Raft;
-use super::config::Jitter;
+use super::config::{Config, Jitter};
 use super::entry::{LogId, NodeId, Payload, Term};
 use super::message::Body;
 use super::output::{BatchId, Event};
@@ -33,6 +33,8 @@ enum Campaign {
     PreElection,
     /// Raises the term, and asks for votes.
     Election,
+    /// The same, because the leader wants it: also of those who hear the leader.
+    Transfer,
 }
 
 /// What a node keeps that asks whether it could win.
@@ -51,11 +53,31 @@ pub(super) struct Candidate {
 }
 
 /// Counts the ticks in which no leader was heard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ElectionTimer {
     elapsed: u32,
     /// When to campaign: drawn so that split votes do not repeat.
     timeout: u32,
+    /// For how many ticks yet the leader of the life before may count on this node.
+    bound: u32,
+}
+
+impl ElectionTimer {
+    /// Who has a past may have answered a leader right before, whose lease runs on; the answer is
+    /// forgotten, but holds.
+    pub(super) fn new(config: &Config, term: Term) -> Self {
+        let is_bound = config.has_leases() && term > 0;
+        Self {
+            elapsed: 0,
+            timeout: config.election_ticks,
+            bound: if is_bound { config.election_ticks } else { 0 },
+        }
+    }
+
+    /// A tick has passed, whatever the node plays.
+    pub(super) fn pass(&mut self) {
+        self.bound = self.bound.saturating_sub(1);
+    }
 }
 
 impl Raft {
@@ -70,12 +92,18 @@ impl Raft {
         });
     }
 
+    /// The leader wants this node to lead in its stead.
+    pub(super) fn take_over(&mut self) {
+        self.begin(Campaign::Transfer);
+    }
+
     fn begin(&mut self, campaign: Campaign) {
         self.leader = None;
         self.restart_timer();
         match campaign {
             Campaign::PreElection => self.ask_for_pre_votes(),
-            Campaign::Election => self.ask_for_votes(),
+            Campaign::Election => self.ask_for_votes(false),
+            Campaign::Transfer => self.ask_for_votes(true),
         }
     }
 
@@ -94,7 +122,7 @@ impl Raft {
         self.count_pre_votes();
     }
 
-    fn ask_for_votes(&mut self) {
+    fn ask_for_votes(&mut self, is_transfer: bool) {
         self.hard_state.term += 1;
         self.hard_state.vote = Some(self.config.id);
         let ballot = self.durability.next_batch();
@@ -108,7 +136,7 @@ impl Raft {
             last,
         });
         for peer in self.peers() {
-            self.say(peer, Body::Vote { last });
+            self.say(peer, Body::Vote { last, is_transfer });
         }
     }
 
@@ -132,10 +160,8 @@ impl Raft {
             Jitter::Sofa => 2 * base,
             Jitter::None => base,
         };
-        self.timer = ElectionTimer {
-            elapsed: 0,
-            timeout,
-        };
+        self.timer.elapsed = 0;
+        self.timer.timeout = timeout;
     }
 
     /// Counts towards the check that a leader makes once in an election timeout: it steps down
@@ -161,13 +187,13 @@ impl Raft {
         }
     }
 
-    /// True while this node may not help another into an election: it leads, or has heard the
+    /// True while this node may not help another into an election: it leads, or may have heard the
     /// leader within the shortest election timeout. That is what lets a leader with a majority
     /// stay, whatever a node wants that comes back or was removed (Raft thesis section 4.2.3). A
     /// leader stays in this state only as long as the check of its quorum goes well.
     pub(super) fn hears_leader(&self) -> bool {
         let is_fresh = self.timer.elapsed < self.config.election_ticks;
-        self.config.check_quorum && self.leader.is_some() && is_fresh
+        self.config.check_quorum && (self.leader.is_some() && is_fresh || self.timer.bound > 0)
     }
 
     /// The election timer begins again, with the timeout it had. Only for what proves that an

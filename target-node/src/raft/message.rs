@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Index, LogId, NodeId, Opaque, Term};
+use super::read::ReadMode;
 
 /// One message. Any of them may be lost, late, doubled or out of order; none is ever changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,12 @@ pub enum Body {
     Vote {
         /// The candidate's last entry.
         last: LogId,
+        /// The leader has asked the candidate to take over: so it does not matter that the leader
+        /// is heard.
+        is_transfer: bool,
     },
+    /// Take over: campaign at once.
+    TimeoutNow,
     /// The answer to [`Body::Vote`].
     VoteResponse {
         /// Whether the vote was given.
@@ -59,6 +65,8 @@ pub enum Body {
     ReadIndex {
         /// The asker's name for the read, unique over all its lives.
         read: u64,
+        /// How the answer is to be made certain.
+        mode: ReadMode,
     },
     /// The answer to [`Body::ReadIndex`].
     ReadIndexResponse {
@@ -140,7 +148,7 @@ impl Body {
     pub const fn is_from_leader(&self) -> bool {
         matches!(
             self,
-            Self::Append { .. } | Self::Heartbeat { .. } | Self::Snapshot { .. }
+            Self::Append { .. } | Self::Heartbeat { .. } | Self::Snapshot { .. } | Self::TimeoutNow
         )
     }
 }
@@ -189,7 +197,11 @@ impl fmt::Display for Message {
 impl fmt::Display for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vote { last } => write!(f, "vote last={last}"),
+            Self::Vote { last, is_transfer } => {
+                let transfer = if *is_transfer { " transfer" } else { "" };
+                write!(f, "vote last={last}{transfer}")
+            }
+            Self::TimeoutNow => write!(f, "time-out-now"),
             Self::VoteResponse { granted: true } => write!(f, "vote-granted"),
             Self::VoteResponse { granted: false } => write!(f, "vote-refused"),
             Self::Append {
@@ -230,7 +242,14 @@ impl fmt::Display for Body {
             Self::SnapshotResponse { last, received } => {
                 write!(f, "snapshot-answer last={last} received={received}")
             }
-            Self::ReadIndex { read } => write!(f, "read-index read={read}"),
+            Self::ReadIndex { read, mode } => {
+                let how = match mode {
+                    ReadMode::Index => "",
+                    ReadMode::Lease => " lease",
+                    ReadMode::Log => " log",
+                };
+                write!(f, "read-index read={read}{how}")
+            }
             Self::ReadIndexResponse { read, index } => {
                 write!(f, "read-index-answer read={read} index={index}")
             }

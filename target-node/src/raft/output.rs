@@ -132,6 +132,20 @@ pub enum Event {
         /// The term it led.
         term: Term,
     },
+    /// It is handing its leadership over, and takes no proposals meanwhile.
+    TransferBegan {
+        /// The term it leads.
+        term: Term,
+        /// To whom.
+        to: NodeId,
+    },
+    /// The one that it was handing over to did not take over in time: it leads on.
+    TransferFailed {
+        /// The term it leads.
+        term: Term,
+        /// To whom.
+        to: NodeId,
+    },
     /// It stopped to lead or to campaign.
     BecameFollower {
         /// Its term now.

@@ -10,6 +10,7 @@ use super::output::Event;
 use super::progress::Progress;
 use super::read::ReadRounds;
 use super::role::State;
+use super::transfer::Transfer;
 
 /// What a leader keeps.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Leader {
     pub(super) reads: ReadRounds,
     /// Who has said anything in this term since the quorum was last checked.
     pub(super) heard: BTreeSet<NodeId>,
+    /// To whom it is handing over.
+    pub(super) transfer: Option<Transfer>,
 }
 
 impl Leader {
@@ -34,6 +37,7 @@ impl Leader {
             heartbeat_elapsed: 0,
             reads: ReadRounds::default(),
             heard: BTreeSet::new(),
+            transfer: None,
         }
     }
 }
@@ -49,6 +53,7 @@ impl Raft {
 
     pub(super) fn tick_leader(&mut self) {
         self.tick_heartbeat();
+        self.tick_transfer();
         self.tick_quorum();
     }
 
@@ -59,10 +64,14 @@ impl Raft {
         leader.heartbeat_elapsed += 1;
         if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
             leader.heartbeat_elapsed = 0;
+            if self.config.has_leases() {
+                leader.reads.begin_empty(self.now);
+            }
             leader
                 .progress
                 .values_mut()
                 .for_each(Progress::begin_interval);
+            self.repeat_transfer();
             self.broadcast_heartbeat();
         }
     }

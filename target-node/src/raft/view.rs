@@ -65,6 +65,12 @@ impl Raft {
         self.log.range(first, last)
     }
 
+    /// Whether a node has a vote in the configuration in effect.
+    #[must_use]
+    pub fn is_voter(&self, id: NodeId) -> bool {
+        self.config.voters.contains(&id)
+    }
+
     /// A leader's view of one follower: matched, next, and how appends are sent.
     #[must_use]
     pub fn progress(&self, follower: NodeId) -> Option<(Index, Index, &'static str)> {

@@ -39,6 +39,8 @@ pub(super) struct Host {
     pub(super) leads_since: u64,
     /// Whether it checks its quorum in this life.
     pub(super) check_quorum: bool,
+    /// Until when the process is paused.
+    pub(super) paused_until: Time,
 }
 
 /// A state machine that forgets nothing of the order: each entry changes all that follows.
@@ -92,6 +94,7 @@ impl Host {
             heard: BTreeMap::new(),
             leads_since: 0,
             check_quorum: false,
+            paused_until: 0,
         }
     }
 }
@@ -104,7 +107,7 @@ impl World {
         let seed = self.rng.random();
         let pre_vote = self.weather.pre_vote.draw(&mut self.rng);
         let check_quorum = self.weather.check_quorum.draw(&mut self.rng);
-        let jitter = self.weather.jitter;
+        let (jitter, leases) = (self.weather.jitter, self.weather.leases);
         let is_purged = self.rng.random();
         let trailing_entries = self.rng.random_range(0..4);
         let defects = self.plan.defects;
@@ -121,6 +124,7 @@ impl World {
             in_flight_max: 4,
             pre_vote,
             check_quorum,
+            leases,
             jitter,
             chunk_bytes_max: 3,
             trailing_entries,
@@ -210,6 +214,7 @@ impl World {
 
     /// What a driver does with the core's output; then the invariants.
     pub(super) fn carry_out(&mut self, id: NodeId) -> Result<(), Broken> {
+        self.observe(id);
         let Some(raft) = &mut self.node(id).raft else {
             return Ok(());
         };
@@ -260,6 +265,16 @@ impl World {
         }
         self.compact(id);
         Ok(())
+    }
+
+    /// Tells the node what its own clock says.
+    pub(super) fn observe(&mut self, id: NodeId) {
+        let now = self.now;
+        let node = self.node(id);
+        let moment = now * 1000 / node.tick;
+        if let Some(raft) = &mut node.raft {
+            raft.observe(moment);
+        }
     }
 
     pub(super) fn check(&mut self, id: NodeId) -> Result<(), Broken> {
@@ -326,6 +341,7 @@ impl World {
         for event in events {
             match event {
                 Event::LostQuorum { .. } => self.summary.quorums_lost += 1,
+                Event::TransferBegan { .. } => self.summary.transfers += 1,
                 Event::Compacted { .. } => self.summary.compacted += 1,
                 Event::Installed { .. } => self.summary.installed += 1,
                 _ => {}

@@ -10,7 +10,7 @@ use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, ReadMode, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -48,6 +48,8 @@ pub(super) struct Weather {
     pub(super) pre_vote: Custom,
     pub(super) check_quorum: Custom,
     pub(super) jitter: Jitter,
+    /// Leaders answer some reads from their lease: everyone checks the quorum, and clocks are good.
+    pub(super) leases: bool,
     /// How many entries are applied from one snapshot to the next; none: there are no snapshots.
     pub(super) snapshot_entries: Option<u64>,
 }
@@ -94,13 +96,18 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let size = [3, 3, 3, 4, 5][rng.random_range(0..5)];
         let ids: BTreeSet<NodeId> = (1..=size).collect();
+        let check_quorum = match plan.clocks_drift {
+            true => Custom::On,
+            false => [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+        };
         let weather = Weather {
+            leases: plan.clocks_drift || check_quorum == Custom::On && rng.random_bool(0.7),
             sync_max: [0, 5, 20, 60][rng.random_range(0..4)],
             client_pause: [5, 20, 60][rng.random_range(0..3)],
             fault_pause: [150, 300, 600][rng.random_range(0..3)],
             crash_share: [0.0, 0.4, 0.8][rng.random_range(0..3)],
             pre_vote: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
-            check_quorum: [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
+            check_quorum,
             // A defect that overwrites what was committed can cut a log below its snapshot.
             snapshot_entries: match rng.random_range(0..4) {
                 0 => None,
@@ -125,7 +132,11 @@ impl World {
             rng,
         };
         for &id in &ids {
-            let tick = world.rng.random_range(8..=12);
+            let tick = match world.weather.leases {
+                true if plan.clocks_drift => [4, 24][world.rng.random_range(0..2)],
+                true => world.rng.random_range(10..=11),
+                false => world.rng.random_range(8..=12),
+            };
             let node = Host::new(tick);
             world.nodes.insert(id, node);
             world
@@ -174,7 +185,22 @@ impl World {
             .insert((self.now + delay, self.sequence), happening);
     }
 
+    /// A process that is paused does what was due when it goes on.
+    fn is_put_off(&self, happening: &Happening) -> Option<Time> {
+        let id = match happening {
+            Happening::Tick(id) | Happening::Synced { node: id, .. } => *id,
+            Happening::Deliver(message) => message.to,
+            Happening::Client | Happening::Fault | Happening::Restart(_) => return None,
+        };
+        let until = self.nodes[&id].paused_until;
+        (until > self.now).then(|| until - self.now)
+    }
+
     pub(super) fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        if let Some(delay) = self.is_put_off(&happening) {
+            self.schedule(delay, happening);
+            return Ok(());
+        }
         match happening {
             Happening::Tick(id) => {
                 let node = self.node(id);
@@ -224,10 +250,19 @@ impl World {
         let pause = self.rng.random_range(1..=self.weather.client_pause);
         self.schedule(pause, Happening::Client);
         let id = self.any_node();
+        if self.nodes[&id].paused_until > self.now {
+            return Ok(());
+        }
+        self.observe(id);
         let floor = self.invariants.acknowledged_index();
         if self.rng.random_bool(0.5) {
+            let mode = match self.rng.random_range(0..4) {
+                0 => ReadMode::Log,
+                1 => ReadMode::Lease,
+                _ => ReadMode::Index,
+            };
             let node = self.node(id);
-            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read().ok()) {
+            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
                 node.reads.insert(read, floor);
             }
         } else {
@@ -278,6 +313,11 @@ impl World {
         }
         let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
         self.schedule(pause, Happening::Fault);
+        match self.rng.random_range(0..8) {
+            0 => return self.transfer(),
+            1 => return self.pause(),
+            _ => {}
+        }
         if self.rng.random_bool(self.weather.crash_share) {
             let everyone = self.rng.random_bool(0.1);
             let victims = match everyone {
@@ -294,11 +334,32 @@ impl World {
         }
     }
 
+    /// A leader is asked to hand over, to whomever.
+    fn transfer(&mut self) {
+        let to = self.any_node();
+        for node in self.nodes.values_mut() {
+            if let Some(raft) = &mut node.raft {
+                // Whoever does not lead refuses.
+                let _ = raft.transfer(to);
+            }
+        }
+    }
+
+    /// A process stops for a while, and its clock does not.
+    fn pause(&mut self) {
+        let id = self.any_node();
+        let pause = self.rng.random_range(1..=40 * TICK);
+        self.node(id).paused_until = self.now + pause;
+    }
+
     /// From here on the world is as Raft needs it to make progress: a message and a sync take
     /// little time beside an election time-out (Raft paper, section 5.6).
     pub(super) fn heal(&mut self) -> Result<(), Broken> {
         self.is_healed = true;
         self.network.heal();
+        for node in self.nodes.values_mut() {
+            node.paused_until = 0;
+        }
         self.weather.sync_max = self.weather.sync_max.min(TICK / 2);
         for id in self.network.ids().clone() {
             self.start(id)?;

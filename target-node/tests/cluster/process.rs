@@ -1,9 +1,10 @@
 //! Real node processes on loopback, and a client that speaks just enough HTTP.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,15 +29,15 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
-/// Addresses that were free a moment ago.
+/// Addresses that nobody else uses. Each process has a loopback host of its own (all of 127/8 is
+/// one), made of its pid, and ports below those that the kernel gives to outgoing connections: so
+/// no other test can take them between here and the start of a node.
 pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+    let [_, high, middle, low] = (std::process::id() * 4 + 2).to_be_bytes();
+    let host = Ipv4Addr::new(127, high, middle, low);
+    let address = |_| SocketAddr::from((host, NEXT_PORT.fetch_add(1, Ordering::Relaxed)));
+    (0..count).map(address).collect()
 }
 
 pub(crate) fn node_command() -> Command {
@@ -51,6 +52,8 @@ impl Cluster {
         let dir = tempfile::tempdir().unwrap();
         let peers = free_addresses(size);
         let clients = free_addresses(size);
+        let is_seeded = extra.contains(&"--seed");
+        let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
         let mut nodes = Vec::new();
         for id in 1..=size {
             let data = dir.path().join(format!("n{id}"));
@@ -58,7 +61,7 @@ impl Cluster {
                 .into_iter()
                 .chain(["--data-dir", data.to_str().unwrap()])
                 .chain(["--listen-client", &clients[id - 1].to_string()])
-                .chain(["--seed", "7"])
+                .chain(seed.iter().copied())
                 .chain(extra.iter().copied())
                 .map(str::to_owned)
                 .collect();
@@ -91,6 +94,15 @@ impl Cluster {
     pub(crate) fn restart(&mut self, id: usize) {
         let dir = &self.dir;
         self.nodes[id - 1].spawn(dir);
+    }
+
+    /// Starts a node with its data in another mode, and waits for it to refuse: its exit code.
+    pub(crate) fn start_as(&mut self, id: usize, mode: &str) -> Option<i32> {
+        let node = &mut self.nodes[id - 1];
+        let place = node.flags.iter().position(|flag| flag == "--replication");
+        node.flags[place.unwrap() + 1] = mode.to_owned();
+        node.spawn(&self.dir);
+        node.child.take().unwrap().wait().unwrap().code()
     }
 
     /// SIGTERM, and what the process then says.

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use target_node::raft::{
-    Batch, BatchId, Config, Entry, HardState, Jitter, LogId, Message, NodeId, Opaque, Output,
-    Payload, Raft, Recovered,
+    Batch, BatchId, Config, Entry, HardState, Jitter, LogId, Message, Moment, NodeId, Opaque,
+    Output, Payload, Raft, ReadMode, Recovered,
 };
 
 use super::telling::{Mute, kind, list, named, shown, told};
@@ -18,6 +18,7 @@ pub(crate) struct Stage {
     election_ticks: u32,
     pre_vote: bool,
     check_quorum: bool,
+    leases: bool,
     jitter: Jitter,
     /// What is lost as soon as a node says it: as if the node did not say it.
     mute: Vec<Mute>,
@@ -39,6 +40,8 @@ struct Actor {
     held: Vec<(BatchId, Message)>,
     durable: BatchId,
     life: u64,
+    /// What its clock says; a tick is 1000.
+    now: Moment,
 }
 
 impl Stage {
@@ -52,9 +55,11 @@ impl Stage {
             "node" => self.give_past(&words),
             "tick" => {
                 for _ in 0..words.number("times", 1) {
-                    self.input(words.node(), Raft::tick);
+                    self.tick(words.node());
                 }
             }
+            "pass" => self.pass(words.node(), 1000 * words.number("ticks", 1)),
+            "transfer" => self.transfer(&words),
             "campaign" => self.input(words.node(), Raft::campaign),
             "propose" => self.propose(&words),
             "compact" => {
@@ -62,7 +67,7 @@ impl Stage {
                 let state = Opaque::from(state.as_bytes());
                 self.input(words.node(), |raft| raft.compact(state));
             }
-            "read" => self.read(words.node()),
+            "read" => self.read(&words),
             "persist" => self.persist(words.node()),
             "deliver" => self.deliver(&words),
             "drop" => {
@@ -117,6 +122,7 @@ impl Stage {
     fn set(&mut self, words: &Words<'_>) {
         let is_on = |name| words.options.get(name) == Some(&"on");
         (self.pre_vote, self.check_quorum) = (is_on("pre-vote"), is_on("check-quorum"));
+        self.leases = is_on("leases");
         self.jitter = match words.options.get("jitter").copied() {
             None | Some("etcd") => Jitter::Etcd,
             Some("sofa") => Jitter::Sofa,
@@ -130,15 +136,22 @@ impl Stage {
     fn quiet(&mut self, words: &Words<'_>) {
         for _ in 0..words.number("ticks", 1) {
             for id in self.ids.clone() {
-                self.input(id, Raft::tick);
+                self.tick(id);
             }
             self.settle();
         }
         let told = std::mem::take(&mut self.told);
         let is_news = |line: &&str| {
-            ["asks", "campaigns", "leads", "steps down", "has not heard"]
-                .iter()
-                .any(|word| line.starts_with('n') && line.contains(word))
+            [
+                "asks",
+                "campaigns",
+                "leads",
+                "hands",
+                "steps down",
+                "has not heard",
+            ]
+            .iter()
+            .any(|word| line.starts_with('n') && line.contains(word))
         };
         for line in told.lines().filter(is_news) {
             self.tell(line);
@@ -176,6 +189,7 @@ impl Stage {
             trailing_entries: self.trailing_entries,
             pre_vote: self.pre_vote,
             check_quorum: self.check_quorum,
+            leases: self.leases,
             jitter: self.jitter,
             first_read: actor.life * 100,
             ..Config::new(id, self.ids.clone())
@@ -186,9 +200,31 @@ impl Stage {
 
     fn crash(&mut self, id: NodeId) {
         let actor = self.nodes.get_mut(&id).unwrap();
-        let life = actor.life;
+        let (life, now) = (actor.life, actor.now);
         *actor = Actor::new(std::mem::take(&mut actor.disk));
-        actor.life = life;
+        (actor.life, actor.now) = (life, now);
+    }
+
+    fn tick(&mut self, id: NodeId) {
+        self.pass(id, 1000);
+        self.input(id, Raft::tick);
+    }
+
+    /// Time that only the node's clock notices, as while its process is paused.
+    fn pass(&mut self, id: NodeId, time: Moment) {
+        let actor = self.nodes.get_mut(&id).unwrap();
+        actor.now += time;
+        let now = actor.now;
+        self.input(id, |raft| raft.observe(now));
+    }
+
+    fn transfer(&mut self, words: &Words<'_>) {
+        let mut refusal = None;
+        let to = words.number("to", 0);
+        self.input(words.node(), |raft| refusal = raft.transfer(to).err());
+        if let Some(refusal) = refusal {
+            self.tell(&format!("n{}: refuses: {refusal}", words.node()));
+        }
     }
 
     fn input(&mut self, id: NodeId, act: impl FnOnce(&mut Raft)) {
@@ -209,9 +245,16 @@ impl Stage {
         }
     }
 
-    fn read(&mut self, id: NodeId) {
+    fn read(&mut self, words: &Words<'_>) {
+        let id = words.node();
+        let mode = match words.options.get("mode").copied() {
+            None | Some("index") => ReadMode::Index,
+            Some("lease") => ReadMode::Lease,
+            Some("log") => ReadMode::Log,
+            Some(other) => panic!("no read is made in the way {other:?}"),
+        };
         let mut answer = None;
-        self.input(id, |raft| answer = Some(raft.read()));
+        self.input(id, |raft| answer = Some(raft.read(mode)));
         match answer {
             Some(Ok(_)) | None => {}
             Some(Err(refusal)) => self.tell(&format!("n{id}: refuses: {refusal}")),
@@ -359,6 +402,7 @@ impl Actor {
             held: Vec::new(),
             durable: 0,
             life: 0,
+            now: 0,
         }
     }
 

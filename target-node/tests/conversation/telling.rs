@@ -76,6 +76,10 @@ pub(crate) fn told(event: &Event) -> String {
             in_term("asks for", *campaign) + &format!(", log ends at {last}")
         }
         Event::LostQuorum { term } => in_term("has not heard a majority in", *term),
+        Event::TransferBegan { term, to } => in_term("hands over", *term) + &format!(" to n{to}"),
+        Event::TransferFailed { term, to } => {
+            in_term("leads", *term) + &format!(" on: n{to} did not take over")
+        }
         Event::Voted { term, candidate } => in_term(&format!("votes for n{candidate} in"), *term),
         Event::BecameLeader { term, .. } => in_term("leads", *term),
         Event::BecameFollower { term } => in_term("steps down in", *term),

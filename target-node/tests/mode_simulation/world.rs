@@ -21,6 +21,7 @@ const WORKERS: u64 = 4;
 const KEYS: u8 = 2;
 
 /// What an operation came to at the node that was asked.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Written,
     Read(Option<i64>),

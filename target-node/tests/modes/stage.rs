@@ -108,7 +108,7 @@ impl<C: Core> Stage<C> {
             other => {
                 let mut refusal = None;
                 self.input(words.node(), |core| {
-                    refusal = core.input(other, &words).err()
+                    refusal = core.input(other, &words).err();
                 });
                 if let Some(refusal) = refusal {
                     self.tell(&format!("n{}: refuses: {refusal}", words.node()));
