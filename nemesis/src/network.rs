@@ -6,6 +6,7 @@
 //!             └──────────────── backend ────────┴────────────────────┘
 //! ```
 
+mod backend;
 mod cables;
 mod endpoint;
 mod iptables;
@@ -15,6 +16,7 @@ mod switch;
 
 use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
 
+pub use backend::{Backend, Choice, NetworkNameError, Wanted};
 pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
 pub use switch::{Ports, Switch, SwitchOptions, Traffic};

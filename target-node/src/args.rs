@@ -34,6 +34,9 @@ pub struct NodeArgs {
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     listen_client: String,
+    /// Where clients are told to reach this node; left out: where it listens for them
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_client: Option<String>,
     /// Where this node keeps its log; made if missing
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -250,6 +253,9 @@ impl NodeArgs {
                 cluster: self.cluster,
                 family: replication.family(),
                 addresses,
+                client: self
+                    .advertise_client
+                    .unwrap_or_else(|| self.listen_client.clone()),
             },
             replication,
             listen_client: self.listen_client,

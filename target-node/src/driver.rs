@@ -31,6 +31,7 @@ mod quorum;
 mod read;
 mod replicated_log;
 mod report;
+mod session;
 mod snapshot;
 mod turn;
 mod waiter;
@@ -46,27 +47,32 @@ use tokio::time::Instant;
 use crate::console::Console;
 use crate::defect::Defects;
 use crate::failure::Standing;
-use crate::kv::{Command, Kv};
+use crate::machine::{Applied, Machine, Proposal, StateError};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Modes, Stage, Status};
-use crate::raft::{BatchId, LogId, Output};
+use crate::protocol::{
+    Consistency, ErrorCode, ErrorInfo, LogResponse, Modes, Stage, StateHash, Status,
+};
+use crate::raft::{BatchId, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
 use outbox::Outbox;
 use read::PendingReads;
+use session::LogClock;
 use turn::Turns;
 use write::Writes;
 
 pub(crate) use quorum::QuorumDriver;
+pub(crate) use read::Look;
 pub(crate) use replicated_log::ReplicatedLog;
 pub(crate) use turn::Inbox;
-pub(crate) use write::Written;
 
 /// What a node that does not lead does with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Routing {
     /// Sends it to the leader and passes on the answer.
     Forward,
+    /// Refuses it, and sends the client to the leader.
+    Redirect,
     /// Refuses it, and names the leader.
     Reject,
 }
@@ -74,16 +80,15 @@ pub(crate) enum Routing {
 /// What a client asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Read a key.
-    Get {
-        key: String,
+    /// Look at the state.
+    Read {
         consistency: Option<Consistency>,
-        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+        look: Look,
     },
     /// Change a key.
     Write {
-        command: Command,
-        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+        proposal: Proposal,
+        reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
     },
     /// Be the primary from now on.
     Promote {
@@ -92,6 +97,17 @@ pub(crate) enum Request {
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
+    /// Tell the hashes of the state after an entry, the last one applied if none is named.
+    Hash {
+        index: Option<Index>,
+        reply: oneshot::Sender<Result<StateHash, ErrorInfo>>,
+    },
+    /// Tell a part of the log.
+    Log {
+        from: Index,
+        to: Index,
+        reply: oneshot::Sender<LogResponse>,
+    },
 }
 
 /// The present standing, for those who answer without the driver.
@@ -100,6 +116,7 @@ pub(crate) struct Beacon {
     term: AtomicU64,
     /// 0: not known.
     leader: AtomicU64,
+    applied: AtomicU64,
 }
 
 impl Beacon {
@@ -110,6 +127,11 @@ impl Beacon {
             term,
             leader: (leader != 0).then_some(leader),
         }
+    }
+
+    /// The highest index applied.
+    pub(crate) fn applied(&self) -> Index {
+        self.applied.load(Ordering::Relaxed)
     }
 }
 
@@ -122,12 +144,17 @@ pub(crate) enum DriverError {
     /// The log's thread is gone.
     #[error("the thread that writes the log is gone")]
     WriterGone,
-    /// A snapshot holds no state of this version.
+    /// A snapshot holds no state.
     #[error(
-        "the snapshot up to {0} is no state that this version can read: start the version that \
-         wrote it"
+        "the snapshot up to {last} is no state: {source}; start the version that wrote it, or \
+         remove the node"
     )]
-    State(LogId),
+    State {
+        /// Its last entry.
+        last: LogId,
+        /// What is wrong with it.
+        source: StateError,
+    },
 }
 
 /// What a driver is given beside its core.
@@ -159,10 +186,11 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     core: C,
     parts: Parts,
     outbox: Outbox<C::Message>,
-    kv: Kv,
+    machine: Machine,
     writes: Writes,
     reads: PendingReads,
     forwards: Forwards,
+    log_clock: LogClock,
     /// Ticks since the start.
     now: u64,
     started: Instant,
@@ -175,10 +203,11 @@ impl<C: ReplicatedLog> Driver<C> {
             core,
             parts,
             outbox: Outbox::new(writer, links),
-            kv: Kv::default(),
+            machine: Machine::default(),
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
+            log_clock: LogClock::default(),
             now: 0,
             started: Instant::now(),
         }
@@ -252,12 +281,8 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Get {
-                key,
-                consistency,
-                reply,
-            } => self.get(key, consistency, reply),
-            Request::Write { command, reply } => self.write(&command, reply),
+            Request::Read { consistency, look } => self.read(consistency, look),
+            Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Promote { epoch, reply } => {
                 let promoted = self.core.promote(epoch).map_err(|why| {
                     let standing = self.standing();
@@ -268,6 +293,12 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }
+            Request::Hash { index, reply } => {
+                let _ = reply.send(self.hash_at(index));
+            }
+            Request::Log { from, to, reply } => {
+                let _ = reply.send(self.log(from, to));
+            }
         }
     }
 
@@ -276,6 +307,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         self.observe();
         self.core.tick();
         self.expire_writes();
+        self.expire_sessions();
         self.forget_reads();
     }
 
@@ -308,6 +340,8 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         for entry in &committed {
             self.apply(entry);
         }
+        let applied = self.core.applied();
+        self.parts.beacon.applied.store(applied, Ordering::Relaxed);
         for read in reads {
             self.answer_read(read);
         }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
+use crate::protocol::{ErrorCode, ErrorInfo, LeaderHint, NodeId, Stage};
 
 /// What a node knows of the cluster when it answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,9 @@ impl ErrorCode {
             | Self::NoQuorum
             | Self::Unsupported
             | Self::TransferInProgress
-            | Self::Superseded => true,
+            | Self::Superseded
+            | Self::SessionUnknown
+            | Self::SeqTooOld => true,
             Self::Timeout
             | Self::LeadershipLost
             | Self::ShuttingDown
@@ -40,7 +42,8 @@ impl ErrorCode {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
-            Self::Superseded => StatusCode::CONFLICT,
+            Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
+            Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
             Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Self::NoLeader
@@ -71,7 +74,7 @@ impl Standing {
             definite,
             stage,
             message,
-            leader,
+            leader: leader.map(|id| LeaderHint { id, url: None }),
             term,
         }
     }

@@ -24,8 +24,8 @@ use tokio::time::timeout;
 use crate::args::{ArgsError, NodeArgs, QuorumFlags, Replication, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, QuorumDriver};
-use crate::peer::{self, Links, Surroundings};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, QuorumDriver, Routing};
+use crate::peer::{self, Directory, Links, Surroundings};
 use crate::primary_backup::{self, Acknowledge, PrimaryBackup};
 use crate::quorum::{self, Quorum};
 use crate::raft::{Config, ConfigError, LogId, NodeId, Raft, Recovered};
@@ -69,17 +69,22 @@ enum NodeError {
 }
 
 impl NodeError {
-    /// The exit codes of `sysexits.h`.
+    /// The exit codes of `sysexits.h`, as far as it has one for the case.
     fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 70;
+        const FOREIGN: u8 = 66;
+        const UNAVAILABLE: u8 = 69;
         const SOFTWARE: u8 = 70;
+        const FULL: u8 = 73;
         match self {
             Self::Args(_) | Self::Config(_) | Self::PrimaryBackup(_) => USAGE,
             Self::Quorum(quorum::ConfigError::State) => DATA,
             Self::Quorum(_) => USAGE,
-            Self::Storage(StorageError::Corrupt { .. } | StorageError::Foreign { .. }) => DATA,
+            Self::Storage(StorageError::Corrupt { .. }) => DATA,
+            Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
+            Self::Storage(StorageError::Full { .. })
+            | Self::Driver(DriverError::Storage(StorageError::Full { .. })) => FULL,
             Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
             Self::Storage(StorageError::Io { .. })
             | Self::Driver(_)
@@ -95,9 +100,11 @@ impl NodeError {
 /// |---|---|
 /// | 0 | stopped in order |
 /// | 64 | flags that make no sense |
-/// | 65 | data that is corrupt, or belongs to another node |
-/// | 70 | an address or the data directory is in use |
-/// | 70 | an I/O error or a bug |
+/// | 65 | data that is corrupt: nothing was changed, and the message says where |
+/// | 66 | a data directory of another node or another cluster |
+/// | 69 | an address or the data directory is in use |
+/// | 70 | an I/O error, of the log above all, or a bug |
+/// | 73 | the disk is full |
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {
     let settings = match args.into_settings() {
@@ -148,10 +155,12 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     })?;
     let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
     let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+    let directory = Arc::new(Directory::default());
     let surroundings = Surroundings {
         membership: membership.clone(),
         console,
         events,
+        directory: Arc::clone(&directory),
     };
     let beacon = Arc::new(Beacon::default());
     let parts = Parts {
@@ -178,6 +187,8 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         node: membership.id,
         requests,
         beacon,
+        directory,
+        redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
     let driver = start(&settings, recovered, parts, writer, links, stopped)?;

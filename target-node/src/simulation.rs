@@ -10,6 +10,7 @@
 //!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
 //! ```
 
+mod client;
 mod disk;
 mod host;
 mod invariant;
@@ -30,8 +31,23 @@ pub struct Plan {
     pub ticks: u64,
     /// What is deliberately wrong in every node.
     pub defects: Defects,
+    /// Whether the client that sends again what it got no answer to says so, in a session.
+    pub sessions: bool,
     /// Clocks differ by more than a lease allows for.
     pub clocks_drift: bool,
+    /// What nodes keep their logs on.
+    pub disks: Disks,
+}
+
+/// What nodes keep their logs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// A model of a disk: by far the fastest, and what crashes leave is worse than real.
+    #[default]
+    Model,
+    /// The storage of the node itself, on a file system in memory that loses and tears whatever
+    /// was not synced.
+    Files,
 }
 
 impl Default for Plan {
@@ -39,7 +55,9 @@ impl Default for Plan {
         Self {
             ticks: 300,
             defects: Defects::NONE,
+            sessions: true,
             clocks_drift: false,
+            disks: Disks::default(),
         }
     }
 }
@@ -55,6 +73,8 @@ pub struct Summary {
     pub writes: u64,
     /// Linearizable reads answered.
     pub reads: u64,
+    /// Requests that a client sent again.
+    pub repeats: u64,
     /// Crashes.
     pub crashes: u64,
     /// Snapshots that nodes took of their own state.
@@ -119,8 +139,13 @@ pub enum Invariant {
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
     Order,
+    /// After a crash a node's log is what it had synced, and perhaps a beginning of what it had
+    /// not.
+    Recovery,
     /// A read sees every write that was acknowledged before it began.
     FreshReads,
+    /// What is sent again in a session is applied once, and answered each time with what it came to.
+    ExactlyOnce,
     /// An acknowledged write is in every log in the end.
     Durability,
     /// After all is healed: one leader, equal logs, and it serves.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe};
 
 use target_node::defect::{Defect, Defects};
-use target_node::simulation::{Invariant, Plan, Summary, Violation, run};
+use target_node::simulation::{Disks, Invariant, Plan, Summary, Violation, run};
 
 /// Runs a seed; a panic of the core names its seed.
 fn simulate(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
@@ -34,6 +34,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
                 total.leaders += summary.leaders;
                 total.writes += summary.writes;
                 total.reads += summary.reads;
+                total.repeats += summary.repeats;
                 total.crashes += summary.crashes;
                 total.compacted += summary.compacted;
                 total.installed += summary.installed;
@@ -52,6 +53,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
         "{total:?}"
     );
     assert!(total.quorums_lost > count / 10, "{total:?}");
+    assert!(total.repeats > count, "{total:?}");
     assert!(total.transfers > count / 4, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
@@ -60,10 +62,36 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
 }
 
 #[test]
+fn the_storage_itself_keeps_every_invariant_on_a_disk_that_loses_what_was_not_synced() {
+    let plan = Plan {
+        disks: Disks::Files,
+        ..Plan::default()
+    };
+    let mut total = Summary::default();
+    for seed in seeds().take(150) {
+        match simulate(seed, &plan) {
+            Ok(summary) => {
+                total.crashes += summary.crashes;
+                total.compacted += summary.compacted;
+                total.installed += summary.installed;
+            }
+            Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
+        }
+    }
+    println!("{total:?}");
+    assert!(total.crashes > 0 && total.compacted > 0, "{total:?}");
+}
+
+#[test]
 fn a_seed_gives_the_same_run_twice() {
-    let plan = Plan::default();
-    for seed in 0..20 {
-        assert_eq!(simulate(seed, &plan), simulate(seed, &plan));
+    for disks in [Disks::Model, Disks::Files] {
+        let plan = Plan {
+            disks,
+            ..Plan::default()
+        };
+        for seed in 0..20 {
+            assert_eq!(simulate(seed, &plan), simulate(seed, &plan));
+        }
     }
 }
 
@@ -105,6 +133,19 @@ fn a_read_that_asks_nobody_is_stale() {
         let broken = broken_by(Defect::ReadLeaderLocal, 200);
         assert_eq!(broken, BTreeSet::from([Invariant::FreshReads]));
     }
+}
+
+#[test]
+fn what_is_sent_again_without_a_session_is_applied_twice() {
+    let plan = Plan {
+        sessions: false,
+        ..Plan::default()
+    };
+    let violations = (0..100).filter_map(|seed| simulate(seed, &plan).err());
+    let broken: BTreeSet<_> = violations
+        .map(|violation| violation.broken.invariant)
+        .collect();
+    assert_eq!(broken, BTreeSet::from([Invariant::ExactlyOnce]));
 }
 
 /// The bound on clocks is not there for nothing.

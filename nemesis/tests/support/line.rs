@@ -140,12 +140,21 @@ impl Line {
             let arrived = self.measure(&send, 100, || {});
             assert!(numbers(&arrived).into_iter().eq(0..100));
             assert!(arrived.iter().all(|arrival| arrival.payload == [0; 52]));
-            assert!(median(&arrived) < Duration::from_millis(2));
+            assert!(median(&arrived) < Duration::from_millis(2) + slack());
         }
     }
 }
 
-/// What to send: by default 1000 datagrams of 64 bytes, one every 200 µs, from n1 to n2.
+/// How much later than promised things may be on a machine that is known to be slow, such as an
+/// emulated one: nothing, unless `ORDEAL_SLACK_MS` says otherwise.
+pub(crate) fn slack() -> Duration {
+    let given = std::env::var("ORDEAL_SLACK_MS").ok();
+    let ms = given.map_or(0, |text| text.parse().expect("a number of milliseconds"));
+    Duration::from_millis(ms)
+}
+
+/// What to send: by default 1000 datagrams of 64 bytes, one every 200 µs, from n1 to
+/// n2.
 pub(crate) struct Send {
     pub(crate) count: u32,
     pub(crate) every: Duration,
@@ -157,7 +166,7 @@ impl Default for Send {
     fn default() -> Self {
         Self {
             count: 1000,
-            every: Duration::from_micros(200),
+            every: Duration::from_micros(200) + slack() / 10,
             bytes: 64,
             backwards: false,
         }

@@ -4,16 +4,20 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::outbox::Outbox;
 use super::turn::{self, Inbox, Turns};
-use super::{DriverError, Parts, Request, Written};
+use super::{DriverError, Look, Parts, Request};
 use crate::args::Conditional;
 use crate::failure::Standing;
-use crate::kv::{Command, Kv, Outcome, Versioned};
+use crate::machine::{Applied, Command, Outcome, Proposal, apply_alone};
 use crate::peer::{Links, Parcel, PeerEvent};
-use crate::protocol::{self, Consistency, ErrorCode, ErrorInfo, GetResponse, Meta, Stage, Status};
+use crate::protocol::{
+    self, Consistency, ErrorCode, ErrorInfo, GetResponse, LogResponse, Meta, Stage, StateHash,
+    Status,
+};
 use crate::quorum::{Answer, Decision, Message, Output, Quorum, Register, Stage as Reached, Stamp};
 use crate::raft::{BatchId, LogId, Opaque};
 use crate::storage::Writer;
@@ -34,7 +38,7 @@ enum Asker {
         command: Command,
         /// What it comes to, once that is decided.
         outcome: Option<Outcome>,
-        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+        reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
     },
 }
 
@@ -69,6 +73,13 @@ impl QuorumDriver {
         Ok(())
     }
 
+    fn look(&mut self, consistency: Option<Consistency>, look: Look) {
+        match look {
+            Look::Key { key, reply } => self.get(&key, consistency, reply),
+            prefix @ Look::Prefix { .. } => prefix.refuse(unsupported()),
+        }
+    }
+
     fn get(
         &mut self,
         key: &str,
@@ -87,9 +98,14 @@ impl QuorumDriver {
         }
     }
 
-    fn write(&mut self, command: Command, reply: oneshot::Sender<Result<Written, ErrorInfo>>) {
+    fn write(&mut self, proposal: Proposal, reply: oneshot::Sender<Result<Applied, ErrorInfo>>) {
+        let Proposal { command, turn, .. } = proposal;
+        let key = command.key().filter(|_| turn.is_none());
+        let Some(key) = key.map(str::to_owned) else {
+            let _ = reply.send(Err(unsupported()));
+            return;
+        };
         let is_refused = !command.is_blind() && self.conditional == Conditional::Refuse;
-        let key = command.key().to_owned();
         let asker = Asker::Write {
             command,
             outcome: None,
@@ -121,12 +137,10 @@ impl QuorumDriver {
         else {
             return self.core.cancel(operation);
         };
-        let counter = current.as_ref().map_or(0, |held| held.stamp.counter);
         let before = current.as_ref().and_then(held);
-        let mut kv = Kv::of(key.clone(), before.clone());
-        *outcome = Some(kv.apply(counter + 1, command.clone()));
-        let after = kv.get(&key);
-        let change = (after != before.as_ref()).then(|| after.map(|found| encode(&found.value)));
+        let (change, comes_to) = apply_alone(&key, before, command.clone());
+        *outcome = Some(comes_to);
+        let change = change.map(|value| value.as_ref().map(encode));
         self.core.decide(operation, change);
     }
 
@@ -146,8 +160,11 @@ impl QuorumDriver {
                 },
                 Answer::Written(Stamp { counter, .. }),
             ) => {
-                let id = LogId::new(0, counter);
-                let _ = reply.send(Ok(Written { id, outcome }));
+                let _ = reply.send(Ok(Applied {
+                    id: LogId::new(0, counter),
+                    outcome,
+                    is_repeat: false,
+                }));
             }
             (asker, Answer::GivenUp(Reached::Query)) => {
                 let message = "too few replicas answered; nothing was stored";
@@ -179,15 +196,20 @@ impl QuorumDriver {
     fn response(&self, register: Option<&Register>) -> GetResponse {
         let found = register.and_then(held);
         let counter = register.map_or(0, |register| register.stamp.counter);
+        let version = found.as_ref().map_or(0, |&(_, version)| version);
         GetResponse {
-            mod_index: found.as_ref().map_or(0, |found| found.mod_index),
-            version: found.as_ref().map_or(0, |found| found.version),
-            value: found.map(|found| found.value),
+            found: found.is_some(),
+            create_index: version,
+            mod_index: version,
+            version,
+            value: found.map(|(value, _)| value),
             meta: Meta {
                 node: self.parts.membership.id,
                 term: 0,
                 index: counter,
+                applied: self.core.last(),
                 leader: None,
+                session_dup: false,
             },
         }
     }
@@ -213,6 +235,7 @@ impl QuorumDriver {
             // Its own log, of what this replica alone has stored.
             commit: last,
             applied: last,
+            hash: StateHash::default(),
             last,
             first: self.core.snapshot_index() + 1,
             snapshot: self.core.snapshot_index(),
@@ -228,18 +251,22 @@ impl QuorumDriver {
 
 const FULL: &str = "too many operations are under way already";
 
-/// What a register holds, as the state machine sees it; none where it is deleted.
-fn held(register: &Register) -> Option<Versioned> {
-    let value = register.value.as_ref()?;
-    let counter = register.stamp.counter;
-    Some(Versioned {
-        value: serde_json::from_slice(value.as_bytes()).unwrap_or_default(),
-        mod_index: counter,
-        version: counter,
-    })
+/// What needs one order of all operations, or one state of all keys.
+fn unsupported() -> ErrorInfo {
+    let message = "a leaderless quorum has registers only: no sessions, no transactions, no \
+                   state of all keys, nobody to promote";
+    let code = ErrorCode::Unsupported;
+    Standing::default().error(code, Stage::PreAppend, message)
 }
 
-fn encode(value: &serde_json::Value) -> Opaque {
+/// What a register holds, and its version's counter; none where it is deleted.
+fn held(register: &Register) -> Option<(Value, u64)> {
+    let value = register.value.as_ref()?;
+    let value = serde_json::from_slice(value.as_bytes()).unwrap_or_default();
+    Some((value, register.stamp.counter))
+}
+
+fn encode(value: &Value) -> Opaque {
     Opaque::from(serde_json::to_vec(value).expect("JSON values can be written as JSON"))
 }
 
@@ -265,17 +292,17 @@ impl Turns for QuorumDriver {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Get {
-                key,
-                consistency,
-                reply,
-            } => self.get(&key, consistency, reply),
-            Request::Write { command, reply } => self.write(command, reply),
+            Request::Read { consistency, look } => self.look(consistency, look),
+            Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Promote { reply, .. } => {
-                let message = "nobody leads in this mode: there is nobody to promote";
-                let standing = Standing::default();
-                let refusal = standing.error(ErrorCode::Unsupported, Stage::PreAppend, message);
-                let _ = reply.send(Err(refusal));
+                let _ = reply.send(Err(unsupported()));
+            }
+            Request::Hash { reply, .. } => {
+                let _ = reply.send(Err(unsupported()));
+            }
+            Request::Log { reply, .. } => {
+                let entries = Vec::new();
+                let _ = reply.send(LogResponse { entries });
             }
             Request::Status { reply } => {
                 let _ = reply.send(self.status());

@@ -141,6 +141,7 @@ impl Dialler {
             route,
             &Parcel::Hello {
                 cluster: membership.realm(),
+                client: membership.client.clone(),
             },
             &mut bytes,
         );

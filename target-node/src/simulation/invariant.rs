@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::host::State;
 use super::{Broken, Invariant};
+use crate::protocol::StateHash;
 use crate::raft::{
     Body, Entry, Index, LogId, Message, NodeId, Payload, Raft, Recovered, Role, Term,
 };
@@ -19,8 +19,8 @@ pub(super) struct Invariants {
     entries: BTreeMap<LogId, (LogId, Payload)>,
     /// Every entry ever committed, with the term of the leader that committed it.
     committed: BTreeMap<Index, (LogId, Term)>,
-    /// The state after each applied entry, and after none.
-    states: BTreeMap<Index, State>,
+    /// The hashes of the state after each applied entry, and after none.
+    states: BTreeMap<Index, StateHash>,
     /// The last entry of every log that was checked, by node.
     views: BTreeMap<NodeId, View>,
     acknowledged: BTreeMap<Index, LogId>,
@@ -58,7 +58,7 @@ impl Invariants {
             votes: BTreeMap::new(),
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
-            states: BTreeMap::from([(0, State::default())]),
+            states: BTreeMap::from([(0, StateHash::default())]),
             views: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
         }
@@ -111,7 +111,7 @@ impl Invariants {
         &mut self,
         node: NodeId,
         entry: &Entry,
-        state: State,
+        hash: StateHash,
     ) -> Result<(), Broken> {
         let view = self.views.entry(node).or_default();
         let expected = view.applied + 1;
@@ -120,8 +120,8 @@ impl Invariants {
             let detail = format!("node {node} applies {} where {expected} is next", entry.id);
             return broken(Invariant::StateMachineSafety, detail);
         }
-        let first = *self.states.entry(entry.id.index).or_insert(state);
-        if first != state {
+        let first = *self.states.entry(entry.id.index).or_insert(hash);
+        if first != hash {
             let detail = format!(
                 "node {node} has another state than others after {}",
                 entry.id
@@ -146,14 +146,14 @@ impl Invariants {
         &mut self,
         node: NodeId,
         last: LogId,
-        state: Option<State>,
+        hash: Option<StateHash>,
     ) -> Result<(), Broken> {
         self.views.entry(node).or_default().applied = last.index;
         let is_committed = self
             .committed
             .get(&last.index)
             .is_some_and(|&(id, _)| id == last);
-        if state.is_some_and(|state| self.states.get(&last.index) == Some(&state))
+        if hash.is_some_and(|hash| self.states.get(&last.index) == Some(&hash))
             && (is_committed || last == LogId::ZERO)
         {
             return Ok(());

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::client::Repeater;
 use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
 use crate::defect::Defect;
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Opaque, Raft, ReadMode, Role};
+use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, ReadMode, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -87,6 +88,7 @@ pub(super) struct World {
     pub(super) invariants: Invariants,
     pub(super) summary: Summary,
     pub(super) next_value: u64,
+    pub(super) repeater: Repeater,
     pub(super) is_healed: bool,
     pub(super) is_quiet: bool,
 }
@@ -127,6 +129,7 @@ impl World {
             invariants: Invariants::new(ids.len()),
             summary: Summary::default(),
             next_value: 0,
+            repeater: Repeater::default(),
             is_healed: false,
             is_quiet: false,
             rng,
@@ -224,7 +227,7 @@ impl World {
             Happening::Synced { node, life, batch } => self.synced(node, life, batch),
             Happening::Client => self.client(),
             Happening::Fault => {
-                self.fault();
+                self.fault()?;
                 Ok(())
             }
             Happening::Restart(id) => self.start(id),
@@ -273,7 +276,7 @@ impl World {
 
     pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
         self.next_value += 1;
-        let command = Opaque::from(self.next_value.to_string().into_bytes());
+        let command = self.proposal(self.next_value).encode();
         let is_early = self.plan.defects.has(Defect::AckOnAppend);
         let node = self.node(id);
         let proposed = node.raft.as_mut()?.propose(command).ok()?;
@@ -307,17 +310,21 @@ impl World {
         self.rng.random_range(1..=size)
     }
 
-    pub(super) fn fault(&mut self) {
+    pub(super) fn fault(&mut self) -> Result<(), Broken> {
         if self.is_healed {
-            return;
+            return Ok(());
         }
         let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
         self.schedule(pause, Happening::Fault);
         match self.rng.random_range(0..8) {
-            0 => return self.transfer(),
-            1 => return self.pause(),
-            _ => {}
+            0 => self.transfer(),
+            1 => self.pause(),
+            _ => return self.crash_or_cut(),
         }
+        Ok(())
+    }
+
+    fn crash_or_cut(&mut self) -> Result<(), Broken> {
         if self.rng.random_bool(self.weather.crash_share) {
             let everyone = self.rng.random_bool(0.1);
             let victims = match everyone {
@@ -325,13 +332,14 @@ impl World {
                 false => BTreeSet::from([self.any_node()]),
             };
             for id in victims {
-                self.crash(id);
+                self.crash(id)?;
                 let pause = self.rng.random_range(1..=20 * TICK);
                 self.schedule(pause, Happening::Restart(id));
             }
         } else {
             self.network.change(&mut self.rng);
         }
+        Ok(())
     }
 
     /// A leader is asked to hand over, to whomever.

@@ -10,10 +10,9 @@
 //! when the log has a mark that names it, and it is removed when the log has a later one. Numbers
 //! are little-endian.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 
+use super::vfs::Files;
 use super::{StorageError, make_dir, sync_dir};
 use crate::raft::{LogId, Opaque, Snapshot};
 
@@ -28,15 +27,22 @@ const CHUNK: usize = 64 * 1024;
 /// The directory with the snapshots.
 #[derive(Clone, Debug)]
 pub(super) struct Shelf {
+    files: Files,
     dir: PathBuf,
     owner: u64,
 }
 
 impl Shelf {
     /// Opens the directory, making it where there is none.
-    pub(super) fn open(dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
-        make_dir(&dir)?;
-        Ok(Self { dir, owner })
+    pub(super) fn open(files: &Files, dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
+        let files = Files::clone(files);
+        make_dir(&*files, &dir)?;
+        Ok(Self { files, dir, owner })
+    }
+
+    /// The file system that it is on.
+    pub(super) fn files(&self) -> &Files {
+        &self.files
     }
 
     fn path(&self, last: LogId) -> PathBuf {
@@ -48,19 +54,22 @@ impl Shelf {
     pub(super) fn write(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
         let (draft, path) = (self.dir.join("next.tmp"), self.path(snapshot.last));
         let lay_out = || {
-            let mut file = File::create(&draft)?;
-            file.write_all(&encode(snapshot, self.owner))?;
+            let file = self.files.create(&draft)?;
+            file.write_at(&encode(snapshot, self.owner), 0)?;
             file.sync_all()?;
-            fs::rename(&draft, &path)
+            self.files.rename(&draft, &path)
         };
         lay_out().map_err(StorageError::io("write", &path))?;
-        sync_dir(&self.dir)
+        sync_dir(&*self.files, &self.dir)
     }
 
     /// Reads the snapshot that the log names.
     pub(super) fn read(&self, last: LogId) -> Result<Snapshot, StorageError> {
         let path = self.path(last);
-        let bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
+        let bytes = self
+            .files
+            .read(&path)
+            .map_err(StorageError::io("read", &path))?;
         let corrupt = |(offset, reason): (usize, &str)| StorageError::Corrupt {
             path: path.clone(),
             offset: offset as u64,
@@ -79,13 +88,16 @@ impl Shelf {
     /// Removes everything but the snapshot that the log names.
     pub(super) fn keep_only(&self, last: Option<LogId>) -> Result<(), StorageError> {
         let kept = last.map(|last| self.path(last));
-        for entry in fs::read_dir(&self.dir).map_err(StorageError::io("list", &self.dir))? {
-            let path = entry.map_err(StorageError::io("list", &self.dir))?.path();
+        let names = self.files.list(&self.dir);
+        for name in names.map_err(StorageError::io("list", &self.dir))? {
+            let path = self.dir.join(name);
             let is_ours = path
                 .extension()
                 .is_some_and(|end| end == "snap" || end == "tmp");
             if is_ours && Some(&path) != kept.as_ref() {
-                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+                self.files
+                    .remove(&path)
+                    .map_err(StorageError::io("remove", &path))?;
             }
         }
         Ok(())
@@ -156,6 +168,9 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::vfs;
     use super::*;
 
     const OWNER: u64 = 7;
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back_whatever_its_length() {
         let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(dir.path().join("snap"), OWNER).unwrap();
+        let shelf = Shelf::open(&vfs::direct(), dir.path().join("snap"), OWNER).unwrap();
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             shelf.write(&snapshot(length)).unwrap();
             assert_eq!(shelf.read(LogId::new(3, 9)).unwrap(), snapshot(length));
@@ -197,7 +212,7 @@ mod tests {
     #[test]
     fn only_the_snapshot_that_the_log_names_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(dir.path().to_owned(), OWNER).unwrap();
+        let shelf = Shelf::open(&vfs::direct(), dir.path().to_owned(), OWNER).unwrap();
         let older = Snapshot {
             last: LogId::new(1, 4),
             ..snapshot(5)

@@ -184,6 +184,11 @@ impl Node {
         .unwrap()
     }
 
+    /// None where the node does not answer.
+    pub(crate) fn fetch(&self, path: &str) -> Option<Answer> {
+        exchange(self.client, "GET", path, b"", PATIENCE).ok()
+    }
+
     pub(crate) fn put(&self, key: &str, value: &Value) -> Answer {
         self.post("/v1/kv/put", &json!({"key": key, "value": value}))
     }
@@ -205,6 +210,7 @@ impl Drop for Node {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    head: String,
     pub(crate) body: Value,
 }
 
@@ -213,6 +219,13 @@ impl Answer {
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         self.body
+    }
+
+    /// A header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value)
     }
 
     /// Status, code and definiteness of an error.
@@ -255,6 +268,7 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some(Answer {
         status,
+        head: head.to_owned(),
         body: serde_json::from_str(body).ok()?,
     })
 }
