@@ -10,11 +10,14 @@
 //! Three modes differ in one number, how many backups must have a write before it is acknowledged
 //! ([`Acknowledge`]), and so in what they promise:
 //!
-//! | mode | acknowledged when it is on the disk of | a failure of one backup | a promotion may lose |
+//! | mode | acknowledged when it is on the disk of | one backup away | a promotion may lose |
 //! |---|---|---|---|
-//! | `sync` | the primary and all backups | stops all writes | nothing |
-//! | `semisync` | the primary and one backup; after a time-out the primary alone | is survived | what that backup has and the promoted one has not, and all of a fallback |
-//! | `async` | the primary | is survived | what was not yet sent |
+//! | `sync` | the primary and all backups | no write at all | nothing |
+//! | `semisync` | the primary and one backup, or alone | goes on | see below |
+//! | `async` | the primary | goes on | what was not yet sent |
+//!
+//! `semisync` goes on alone where no backup answers in time; a promotion then loses all of that,
+//! and else what the backup that answered has and the promoted one has not.
 //!
 //! Nobody votes. An operator *promotes* a node with an **epoch** higher than any before; the epoch
 //! travels with every message, and who hears of a later one follows its primary. That is all the
@@ -281,7 +284,7 @@ impl PrimaryBackup {
         self.output.barrier = self.durability.last_batch();
         // Committed first: it may find that the state has to be rebuilt.
         self.output.committed = self.take_committed();
-        self.output.reads = self.reads.take_ready(self.applied);
+        self.output.reads = self.reads.take_ready(self.readable());
         mem::take(&mut self.output)
     }
 
@@ -313,6 +316,15 @@ impl PrimaryBackup {
         let entries = self.log.range(self.applied + 1, upto).to_vec();
         self.applied = self.applied.max(upto);
         entries
+    }
+
+    /// Up to where the state may be shown as this epoch's: what a backup has applied of another
+    /// epoch's log is not, until it knows that the primary has it too.
+    fn readable(&self) -> Index {
+        match self.primary {
+            Some(_) => self.applied,
+            None => self.applied.min(self.verified),
+        }
     }
 
     /// Takes the state right after the last entry handed out for applying as a snapshot.

@@ -17,9 +17,13 @@
 //!
 //! | [`Repair`] | a read that found replicas behind | with R + W > N a register is |
 //! |---|---|---|
-//! | `none` | leaves them so | regular at best: two reads one after the other may see a new value, then the old one |
+//! | `none` | leaves them so | regular at best |
 //! | `async` | tells them, and does not wait | the same, for a shorter time |
-//! | `abd` | answers once W of them have the value | linearizable (Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in Message-Passing Systems", 1995; many writers as in Lynch and Shvartsman, 1997) |
+//! | `abd` | answers once W of them have the value | linearizable |
+//!
+//! Regular: of two reads one after the other the first may see a new value and the second the old
+//! one. `abd` is the algorithm of Attiya, Bar-Noy and Dolev ("Sharing Memory Robustly in
+//! Message-Passing Systems", 1995), for many writers as in Lynch and Shvartsman, 1997.
 //!
 //! With R + W <= N a read may meet none of the replicas that a write reached, and promises nothing.
 //!

@@ -4,9 +4,11 @@
 //! | mode | without a promotion | with promotions at the worst of times |
 //! |---|---|---|
 //! | sync | linearizable, loses nothing | the same |
-//! | semisync, async | linearizable, loses nothing | loses only what the promoted node did not have, and what an old primary went on to acknowledge |
-//! | quorum | R + W > N and `abd`: linearizable; `none`, `async`, R + W <= N: not | – |
+//! | semisync, async | linearizable, loses nothing | loses what the promoted node had not |
+//! | quorum, `abd`, R + W > N | linearizable | – |
+//! | quorum otherwise | not linearizable | – |
 //!
+//! What an old primary acknowledges after its successor was promoted may be lost, too.
 //! A weakness that a mode declares has to show, or the simulation would prove nothing: each of
 //! them is looked for over the same seeds. `MODE_SEEDS=A..B` for other seeds.
 

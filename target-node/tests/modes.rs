@@ -4,12 +4,13 @@
 //!
 //! | command | does |
 //! |---|---|
-//! | `cluster mode=sync\|semisync\|async nodes=3 [patience=5]` | begins anew with a primary, n1, and backups |
+//! | `cluster mode=semisync nodes=3 [patience=5]` | begins anew with a primary, n1, and backups |
 //! | `cluster n=3 w=2 r=2 repair=none\|async\|abd [nodes=3]` | begins anew with replicas |
 //! | `propose 1 x`, `promote 2 [epoch=7]`, `compact 1 state=abc` | a primary's inputs |
 //! | `write 1 x 2`, `unset 1 x` | node 1 coordinates a write of 2 to register x, a deletion |
 //! | `read 1 [x]` | a read, of register x |
-//! | `tick 1 [times=5]`, `persist 1`, `deliver [1->2] [kind=store]`, `drop …`, `settle` | as with Raft |
+//! | `tick 1 [times=5]`, `persist 1`, `deliver [1->2] [kind=store]` | as with Raft |
+//! | `drop …`, `settle` | as with Raft |
 //! | `cut 3`, `heal 3`, `crash 1`, `restart 1`, `flight`, `status` | as with Raft |
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]

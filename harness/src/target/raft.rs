@@ -271,7 +271,8 @@ impl Probe for RaftProbe {
             let role = json!(status.role).as_str().unwrap_or_default().to_owned();
             Some(View {
                 role,
-                leads: status.role == Role::Leader,
+                // Where nobody leads, everybody takes writes.
+                leads: matches!(status.role, Role::Leader | Role::Replica),
                 term: status.term,
                 pid: Some(status.pid),
                 defects: status.defects,

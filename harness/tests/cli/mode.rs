@@ -22,24 +22,6 @@ fn trial(results: &Results, node_flags: &[&str], more: &[&str]) -> (Option<i32>,
 }
 
 #[test]
-fn quorums_that_do_not_overlap_are_not_linearizable() {
-    let _guard = one_cluster_at_a_time();
-    let results = Results::new();
-    let mode = ["--replication=quorum", "--w=1", "--r=1"];
-    let more = [
-        "--workload",
-        "register",
-        "--nemesis",
-        "isolate",
-        "--time",
-        "5s",
-    ];
-    let (code, verdict, said) = trial(&results, &mode, &more);
-    assert_eq!(code, Some(1), "{said}");
-    assert_eq!(verdict["consistency"]["validity"], "invalid", "{said}");
-}
-
-#[test]
 fn asynchronous_copies_lose_acknowledged_writes_when_another_node_is_promoted() {
     let _guard = one_cluster_at_a_time();
     let results = Results::new();

@@ -2,7 +2,7 @@
 //!
 //! | the backup's log | it |
 //! |---|---|
-//! | has the entry before the new ones | puts them behind it; a tail that conflicts is dropped, applied or not |
+//! | has the entry before the new ones | puts them behind it, and drops a tail that conflicts |
 //! | has not | says where the two could be equal, and is sent more |
 //! | conflicts within its own snapshot | says so, and takes the primary's whole state |
 //!
@@ -85,7 +85,11 @@ impl PrimaryBackup {
         self.commit = self.commit.max(commit.min(self.verified));
     }
 
+    /// The commit index told is never beyond what the primary knows this log to have of its own, in
+    /// this epoch, durably: so up to there the two are equal, also where a crash made this node
+    /// forget that it knew.
     pub(super) fn handle_heartbeat(&mut self, commit: Index, round: u64) {
+        self.verified = self.verified.max(commit.min(self.log.last().index));
         self.learn_commit(commit);
         self.answer(Body::HeartbeatAnswer { round });
     }

@@ -73,6 +73,11 @@ fn sync_waits_for_a_backup_that_is_away_and_semisync_does_not() {
 fn a_quorum_serves_through_any_majority_and_refuses_definitely_without_one() {
     let flags = ["--replication", "quorum", "--read-repair", "abd"];
     let mut cluster = Cluster::start(3, &flags);
+    eventually("all serve", || {
+        (1..=3)
+            .all(|id| cluster.node(id).status().is_some())
+            .then_some(())
+    });
     let node = cluster.node(1);
     eventually("the first write", || {
         (node.put("x", &json!(1)).status == 200).then_some(())
@@ -88,6 +93,7 @@ fn a_quorum_serves_through_any_majority_and_refuses_definitely_without_one() {
     let refused = cluster.node(2).put("x", &json!(3));
     assert_eq!(refused.error(), (503, "NO_QUORUM", true));
     cluster.restart(3);
+    eventually("node 3 serves", || cluster.node(3).status());
     eventually("a majority again", || {
         let read = cluster.node(3).get("x");
         (read.status == 200 && read.body["value"] == 2).then_some(())
@@ -99,6 +105,7 @@ fn conditional_operations_on_a_quorum_are_done_where_that_is_asked_for() {
     let flags = ["--replication", "quorum", "--conditional", "unsafe"];
     let cluster = Cluster::start(1, &flags);
     let node = cluster.node(1);
+    eventually("the node serves", || node.status());
     eventually("the first write", || {
         let append = json!({"key": "l", "element": 1});
         (node.post("/v1/kv/append", &append).status == 200).then_some(())
@@ -116,7 +123,7 @@ fn a_directory_belongs_to_a_family_of_modes() {
     let mut cluster = Cluster::start(1, &["--replication", "async"]);
     cluster.leader();
     cluster.stop(1);
-    for (mode, code) in [("raft", 65), ("quorum", 65)] {
+    for (mode, code) in [("raft", 66), ("quorum", 66)] {
         assert_eq!(cluster.start_as(1, mode), Some(code), "{mode}");
         let log = cluster.log(1);
         assert!(log.contains("(primary-backup)"), "{log}");
