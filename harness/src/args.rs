@@ -110,6 +110,10 @@ pub(crate) struct RunArgs {
     /// Start every node with this flag too; repeatable. Replaces those that --defect chooses
     #[arg(long = "node-flag", value_name = "FLAG", allow_hyphen_values = true)]
     pub(crate) node_flags: Vec<String>,
+    /// Promote the most advanced node once a majority have not heard their primary for so long:
+    /// for targets that elect none [default: never]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
+    pub(crate) promote_after: Option<Span>,
     /// Where runs are kept
     #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(crate) results: PathBuf,
@@ -261,6 +265,7 @@ impl RunArgs {
             unsurvivable: self.unsurvivable.then_some(true),
             node_binary: self.node_binary.clone(),
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
+            promote_after: self.promote_after,
             fault: None,
         }
     }

@@ -78,6 +78,10 @@ pub(crate) struct Plan {
     pub(crate) node_binary: Option<PathBuf>,
     /// Further flags for every node, as the target's own command line spells them.
     pub(crate) node_flags: Vec<String>,
+    /// For targets that elect no leader: after so long without its primary, a majority gets
+    /// another, promoted from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) promote_after: Option<Span>,
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
@@ -145,6 +149,10 @@ impl Plan {
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));
+        }
+        if let Some(after) = self.promote_after {
+            let rule = format!("after {after} in which a majority do not hear their primary");
+            lines.push(("promote", rule));
         }
         if self.stop_on_violation {
             let when = "as soon as a violation is certain".to_owned();

@@ -91,6 +91,12 @@ pub trait Client: Send {
 pub trait Probe: Send {
     /// What the node says of itself; `None` where it does not answer.
     fn look(&mut self) -> Boxed<'_, Option<View>>;
+
+    /// Makes the node the one that leads, where nobody else decides that: the epoch it leads now,
+    /// or why not. Targets that elect their leaders leave it as it is.
+    fn promote(&mut self) -> Boxed<'_, Result<u64, String>> {
+        Box::pin(async { Err("this target elects its leaders".to_owned()) })
+    }
 }
 
 /// What a node says of itself.
@@ -106,6 +112,11 @@ pub struct View {
     pub pid: Option<u32>,
     /// Defects that it says are switched on in it.
     pub defects: Vec<String>,
+    /// For how many milliseconds it has heard nothing from the node that leads it; none where it
+    /// leads itself, or elects its leaders.
+    pub silent_ms: Option<u64>,
+    /// How far its log reaches.
+    pub last: u64,
 }
 
 /// How an operation ended, with what the target says about where.

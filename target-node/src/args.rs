@@ -1,5 +1,7 @@
 //! The command line.
 
+mod replication;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +15,9 @@ use crate::driver::Routing;
 use crate::peer::Membership;
 use crate::protocol::{Consistency, Modes};
 use crate::raft::{Jitter, NodeId};
+use replication::ReplicationArgs;
+
+pub(crate) use replication::{Conditional, QuorumFlags, Replication};
 
 /// The flags of a node.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,6 +79,8 @@ pub struct NodeArgs {
     /// How many entries to keep below a snapshot, for followers that are only a little behind
     #[arg(long, value_name = "N", default_value_t = 500)]
     snapshot_trailing: u64,
+    #[command(flatten)]
+    replication: ReplicationArgs,
     /// Switch on a seeded defect; may be given more than once
     #[arg(long = "defect", value_name = "NAME")]
     defects: Vec<Defect>,
@@ -157,6 +164,10 @@ pub(crate) enum ArgsError {
     NoOwnPeer(NodeId),
     #[error("--cluster must be one line of 1 to 100 characters")]
     Cluster,
+    #[error("{0} is for --replication {1}; leave it out, or choose that mode")]
+    OtherMode(&'static str, &'static str),
+    #[error("defects are mistakes of Raft's: leave --defect out, or use --replication raft")]
+    DefectsOfRaft,
     #[error("this build carries no defects; build it with the feature `defects`")]
     NoDefects,
 }
@@ -199,6 +210,7 @@ pub(crate) struct Settings {
     pub(crate) consistency: Consistency,
     pub(crate) snapshot_entries: u64,
     pub(crate) snapshot_trailing: u64,
+    pub(crate) replication: Replication,
     pub(crate) defects: Defects,
 }
 
@@ -211,6 +223,8 @@ impl Settings {
             check_quorum: self.check_quorum,
             election_jitter: format!("{jitter:?}").to_lowercase(),
             client_routing: format!("{routing:?}").to_lowercase(),
+            replication: self.replication.name().to_owned(),
+            replication_flags: self.replication.describe(),
             read_mode: format!("{:?}", self.consistency).to_lowercase(),
         }
     }
@@ -238,15 +252,21 @@ impl NodeArgs {
         if !self.defects.is_empty() && !Defects::COMPILED_IN {
             return Err(ArgsError::NoDefects);
         }
+        let replication = self.replication.into_mode(addresses.len())?;
+        if !self.defects.is_empty() && replication != Replication::Raft {
+            return Err(ArgsError::DefectsOfRaft);
+        }
         Ok(Settings {
             membership: Membership {
                 id: self.id,
                 cluster: self.cluster,
+                family: replication.family(),
                 addresses,
                 client: self
                     .advertise_client
                     .unwrap_or_else(|| self.listen_client.clone()),
             },
+            replication,
             listen_client: self.listen_client,
             listen_admin: self.listen_admin,
             trace: self.trace,
@@ -357,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_is_a_majority_unless_it_is_told_otherwise() {
+        let mut line = vec!["--id", "1", "--cluster", "demo", "--replication", "quorum"];
+        for peer in ["1=a:1", "2=a:2", "3=a:3", "4=a:4"] {
+            line.extend(["--peer", peer]);
+        }
+        let mode = |extra: &[&str]| settings(&[&line[..], extra].concat()).unwrap().replication;
+        let told = mode(&[]).describe();
+        assert!(
+            told.starts_with("n 4, w 3, r 3, read-repair none"),
+            "{told}"
+        );
+        let told = mode(&["--n", "3", "--r", "1", "--read-repair", "abd"]).describe();
+        assert!(told.starts_with("n 3, w 2, r 1, read-repair abd"), "{told}");
+    }
+
+    #[test]
     fn each_mistake_has_its_own_message() {
         let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
         let with = |extra: &[&str]| settings(&[&base, extra].concat()).unwrap_err();
@@ -366,6 +402,12 @@ mod tests {
         assert!(with(&["--peer", "0=b:1"]).contains("begin at 1"));
         assert!(with(&["--defect", "gremlins"]).contains("read_leader_local"));
         assert!(with(&["--profile", "slow"]).contains("fast"));
+        assert!(with(&["--replication", "paxos"]).contains("semisync"));
+        assert!(with(&["--w", "2"]).contains("--replication quorum"));
+        let timeout = ["--replication", "sync", "--semisync-timeout-ms", "9"];
+        assert!(with(&timeout).contains("--replication semisync"));
+        let defect = ["--replication", "async", "--defect", "ack_on_append"];
+        assert!(with(&defect).contains("mistakes of Raft"));
         assert!(with(&["--pre-vote", "maybe"]).contains("off"));
         assert!(with(&["--snapshot-entries", "0"]).contains("--snapshot-entries"));
         assert!(with(&["--election-jitter", "lots"]).contains("sofa"));

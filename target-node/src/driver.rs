@@ -29,6 +29,8 @@ mod forward;
 mod observer;
 mod order;
 mod outbox;
+mod primary_backup;
+mod quorum;
 mod read;
 mod replicated_log;
 mod report;
@@ -66,6 +68,7 @@ use turn::Turns;
 use write::Writes;
 
 pub(crate) use order::{Order, RuleOrder};
+pub(crate) use quorum::QuorumDriver;
 pub(crate) use read::Look;
 pub(crate) use replicated_log::{Change, ReplicatedLog};
 pub(crate) use turn::Inbox;
@@ -93,6 +96,11 @@ pub(crate) enum Request {
     Write {
         proposal: Proposal,
         reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
+    },
+    /// Be the primary from now on.
+    Promote {
+        epoch: Option<u64>,
+        reply: oneshot::Sender<Result<u64, ErrorInfo>>,
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
@@ -183,6 +191,13 @@ pub(crate) struct Parts {
     pub(crate) failpoints: Failpoints,
     pub(crate) tracer: Tracer,
     pub(crate) beacon: Arc<Beacon>,
+}
+
+impl Parts {
+    /// How long a tick is.
+    fn tick_ms(&self) -> u64 {
+        u64::try_from(self.inbox.tick.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The task that owns the core.
@@ -305,6 +320,10 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         match request {
             Request::Read { consistency, look } => self.read(consistency, look),
             Request::Write { proposal, reply } => self.write(proposal, reply),
+            Request::Promote { epoch, reply } => {
+                let promoted = self.core.promote(epoch);
+                let _ = reply.send(promoted.map_err(|refusal| self.refuse(refusal)));
+            }
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }

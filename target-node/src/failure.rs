@@ -22,8 +22,9 @@ impl ErrorCode {
             | Self::NoLeader
             | Self::Overloaded
             | Self::Starting
+            | Self::NoQuorum
+            | Self::Unsupported
             | Self::TransferInProgress
-            | Self::NotSupported
             | Self::Superseded
             | Self::SessionUnknown
             | Self::SeqTooOld => true,
@@ -44,14 +45,15 @@ impl ErrorCode {
             Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
             Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
+            Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Self::NoLeader
+            | Self::NoQuorum
             | Self::Overloaded
             | Self::Starting
             | Self::TransferInProgress
             | Self::LeadershipLost
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -13,7 +13,9 @@ mod server;
 mod storage;
 
 pub mod defect;
+pub mod primary_backup;
 pub mod protocol;
+pub mod quorum;
 pub mod raft;
 pub mod simulation;
 pub mod trace;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use command::{Applied, Command, Expect, Outcome, Proposal};
-pub(crate) use kv::Versioned;
+pub(crate) use kv::{Versioned, apply_alone};
 pub(crate) use session::{LogTime, SessionId, Turn};
 
 use crate::protocol::{Digest, StateHash};

@@ -8,6 +8,7 @@
 
 mod sockets;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,15 +24,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::args::{ArgsError, NodeArgs, Settings};
+use crate::args::{ArgsError, NodeArgs, QuorumFlags, Replication, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, Routing};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, QuorumDriver, Routing};
 use crate::failpoint::Failpoints;
 use crate::peer::{self, Directory, Links, Surroundings};
-use crate::raft::{Config, ConfigError, LogId, Raft};
+use crate::primary_backup::{self, Acknowledge, PrimaryBackup};
+use crate::quorum::{self, Quorum};
+use crate::raft::{Config, ConfigError, LogId, NodeId, Raft, Recovered};
 use crate::server::{self, Gateway};
-use crate::storage::{Identity, Storage, StorageError};
+use crate::storage::{Identity, Storage, StorageError, Writer};
 use crate::trace::Tracer;
 use sockets::Sockets;
 
@@ -48,6 +51,10 @@ pub(crate) enum NodeError {
     Args(#[from] ArgsError),
     #[error("{0}")]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    PrimaryBackup(#[from] primary_backup::ConfigError),
+    #[error("{0}")]
+    Quorum(#[from] quorum::ConfigError),
     #[error("{0}")]
     Storage(#[from] StorageError),
     #[error("{0}")]
@@ -79,7 +86,9 @@ impl NodeError {
         const SOFTWARE: u8 = 70;
         const FULL: u8 = 73;
         match self {
-            Self::Args(_) | Self::Config(_) => USAGE,
+            Self::Args(_) | Self::Config(_) | Self::PrimaryBackup(_) => USAGE,
+            Self::Quorum(quorum::ConfigError::State) => DATA,
+            Self::Quorum(_) => USAGE,
             Self::Storage(StorageError::Corrupt { .. }) => DATA,
             Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
             Self::Storage(StorageError::Full { .. })
@@ -148,7 +157,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         clients,
         admin,
     } = Sockets::bind(&settings).await?;
-    let (storage, raft) = restore(&settings, boot, console, &failpoints)?;
+    let (storage, recovered) = restore(&settings, console, &failpoints)?;
     let (report, persisted) = mpsc::unbounded_channel();
     let writer = storage.into_writer(tracer.clone(), move |result| {
         let _ = report.send(result);
@@ -199,7 +208,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
-    let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
+    let driver = start(&settings, recovered, parts, writer, links, stopped)?;
     let server = tokio::spawn(server::serve(clients, gateway.clone(), stop.subscribe()));
     if let Some(admin) = admin {
         tokio::spawn(server::serve_admin(admin, gateway, stop.subscribe()));
@@ -221,16 +230,15 @@ fn begin_trace(settings: &Settings, boot: u64) -> Result<Tracer, NodeError> {
     Ok(tracer)
 }
 
-/// Opens the data directory, and makes a core of what is in it.
+/// Opens the data directory, and tells what is in it.
 fn restore(
     settings: &Settings,
-    boot: u64,
     console: Console,
     failpoints: &Failpoints,
-) -> Result<(Storage, Raft), NodeError> {
+) -> Result<(Storage, Recovered), NodeError> {
     let membership = &settings.membership;
     let identity = Identity {
-        cluster: membership.cluster.clone(),
+        cluster: membership.realm(),
         node: membership.id,
     };
     let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity, failpoints)?;
@@ -254,11 +262,78 @@ fn restore(
         "recovered term {}, vote {:?}, snapshot at {snapshot}, log from {base} to {last}",
         state.term, state.vote
     ));
+    Ok((storage, recovered))
+}
 
-    let mut config = Config::new(
-        membership.id,
-        membership.addresses.keys().copied().collect(),
-    );
+/// Makes a core of the mode that was asked for, and a task that drives it.
+fn start(
+    settings: &Settings,
+    recovered: Recovered,
+    parts: Parts,
+    writer: Writer,
+    links: Links,
+    stop: watch::Receiver<bool>,
+) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
+    let tick_ms = settings.pace.tick.as_millis();
+    Ok(match settings.replication {
+        Replication::Raft => {
+            let raft = raft(settings, recovered, parts.boot)?;
+            tokio::spawn(Driver::new(raft, parts, writer, links).run(stop))
+        }
+        Replication::Quorum(flags) => {
+            let core = leaderless(settings, flags, &recovered, parts.boot)?;
+            let conditional = flags.conditional;
+            tokio::spawn(QuorumDriver::new(core, conditional, parts, writer, links).run(stop))
+        }
+        mode @ (Replication::Sync | Replication::Semisync { .. } | Replication::Async) => {
+            let acknowledge = mode.acknowledge(tick_ms);
+            let acknowledge = acknowledge.expect("these modes have a primary");
+            let core = with_primary(settings, acknowledge, recovered, parts.boot)?;
+            tokio::spawn(Driver::new(core, parts, writer, links).run(stop))
+        }
+    })
+}
+
+fn members(settings: &Settings) -> BTreeSet<NodeId> {
+    settings.membership.addresses.keys().copied().collect()
+}
+
+fn with_primary(
+    settings: &Settings,
+    acknowledge: Acknowledge,
+    recovered: Recovered,
+    boot: u64,
+) -> Result<PrimaryBackup, NodeError> {
+    let id = settings.membership.id;
+    let mut config = primary_backup::Config::new(id, members(settings), acknowledge);
+    config.heartbeat_ticks = settings.pace.heartbeat_ticks;
+    config.resend_ticks = settings.pace.election_ticks;
+    config.trailing_entries = settings.snapshot_trailing;
+    config.first_read = boot;
+    Ok(PrimaryBackup::new(config, recovered)?)
+}
+
+fn leaderless(
+    settings: &Settings,
+    flags: QuorumFlags,
+    recovered: &Recovered,
+    boot: u64,
+) -> Result<Quorum, NodeError> {
+    let mut config = quorum::Config::new(settings.membership.id, members(settings));
+    config.replicas = flags.replicas;
+    config.writes = flags.writes;
+    config.reads = flags.reads;
+    config.repair = flags.repair;
+    config.resend_ticks = settings.pace.election_ticks;
+    config.patience_ticks = settings.pace.election_ticks.saturating_mul(5);
+    config.snapshot_entries = settings.snapshot_entries;
+    config.life = boot;
+    Ok(Quorum::new(config, recovered)?)
+}
+
+fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, NodeError> {
+    let id = settings.membership.id;
+    let mut config = Config::new(id, members(settings));
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;
     config.election_ticks = settings.pace.election_ticks;
     config.jitter = settings.jitter;
@@ -267,9 +342,9 @@ fn restore(
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    let mut raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    let mut raft = Raft::new(config, recovered, jitter(settings.seed, id))?;
     hurry_first_election(&mut raft, settings.pace.election_ticks);
-    Ok((storage, raft))
+    Ok(raft)
 }
 
 /// A node that was never in any term begins as if it had waited for half an election time-out
@@ -328,6 +403,7 @@ fn announce(settings: &Settings, console: Console) {
         consistency,
         snapshot_entries,
         snapshot_trailing,
+        replication,
         defects,
     } = settings;
     let defects = match defects.iter().map(Defect::name).collect::<Vec<_>>() {
@@ -336,7 +412,7 @@ fn announce(settings: &Settings, console: Console) {
     };
     console.say(format_args!(
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, administrators \
-         on {}, data in {}, \
+         on {}, data in {}, replication {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
          {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
@@ -346,6 +422,9 @@ fn announce(settings: &Settings, console: Console) {
         membership.addresses,
         listen_admin.as_deref().unwrap_or("nothing"),
         data_dir.display(),
+        [replication.name(), &replication.describe()]
+            .join(" ")
+            .trim_end(),
         pace.tick,
         pace.election_ticks,
     ));

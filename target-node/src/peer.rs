@@ -32,6 +32,8 @@ pub(crate) use listener::listen;
 pub(crate) use rule::{Passage, RuleError, Rules};
 
 use crate::console::Console;
+use crate::primary_backup;
+use crate::quorum;
 use crate::raft::{AppendOutcome, Body, Index, Message, NodeId, Opaque, Term};
 
 /// What nodes send each other.
@@ -42,6 +44,10 @@ pub(crate) enum Parcel {
     Hello { cluster: String, client: String },
     /// A word between the cores.
     Raft(Message),
+    /// A word between a primary and its backups.
+    PrimaryBackup(primary_backup::Message),
+    /// A word between a coordinator and replicas.
+    Quorum(quorum::Message),
     /// Propose this for a client of mine.
     Propose { ticket: u64, command: Opaque },
     /// What became of that: JSON, because a value is.
@@ -49,14 +55,30 @@ pub(crate) enum Parcel {
 }
 
 impl Parcel {
-    /// What parcels are called that are no words between cores.
-    const KINDS: &[&str] = &["propose", "proposed"];
+    /// What parcels are called that are no words between Raft's cores.
+    const KINDS: &[&str] = &[
+        "propose",
+        "proposed",
+        "accepted",
+        "rejected",
+        "diverged",
+        "heartbeat_answer",
+        "received",
+        "read_index_answer",
+        "fenced",
+        "query",
+        "value",
+        "store",
+        "stored",
+    ];
 
     /// What it is called, and the term that it speaks in, if any.
     fn label(&self) -> (&'static str, Option<Term>) {
         match self {
             Self::Hello { .. } => ("hello", None),
             Self::Raft(message) => (message.body.kind(), Some(message.term)),
+            Self::PrimaryBackup(message) => (message.body.kind(), Some(message.epoch)),
+            Self::Quorum(message) => (message.body.kind(), None),
             Self::Propose { .. } => ("propose", None),
             Self::Proposed { .. } => ("proposed", None),
         }
@@ -79,6 +101,8 @@ impl Parcel {
     fn speaker(&self) -> Option<NodeId> {
         match self {
             Self::Raft(message) => Some(message.from),
+            Self::PrimaryBackup(message) => Some(message.from),
+            Self::Quorum(message) => Some(message.from),
             Self::Hello { .. } | Self::Propose { .. } | Self::Proposed { .. } => None,
         }
     }
@@ -102,6 +126,26 @@ impl Envelope for Message {
     }
 }
 
+impl Envelope for primary_backup::Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::PrimaryBackup(self)
+    }
+}
+
+impl Envelope for quorum::Message {
+    fn to(&self) -> NodeId {
+        self.to
+    }
+
+    fn into_parcel(self) -> Parcel {
+        Parcel::Quorum(self)
+    }
+}
+
 /// What happened on the links, told to the driver.
 #[derive(Debug)]
 pub(crate) enum PeerEvent {
@@ -116,6 +160,8 @@ pub(crate) enum PeerEvent {
 pub(crate) struct Membership {
     pub(crate) id: NodeId,
     pub(crate) cluster: String,
+    /// What its modes of replication have in common, where that is not Raft.
+    pub(crate) family: Option<&'static str>,
     /// Every member's peer address, this node's own among them.
     pub(crate) addresses: BTreeMap<NodeId, String>,
     /// Where clients reach this node.
@@ -140,6 +186,17 @@ impl Directory {
 
     fn clients(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
         self.clients.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Membership {
+    /// What nodes must agree on to understand each other, and each other's disks: the cluster,
+    /// and the family of its replication.
+    pub(crate) fn realm(&self) -> String {
+        match self.family {
+            None => self.cluster.clone(),
+            Some(family) => format!("{} ({family})", self.cluster),
+        }
     }
 }
 

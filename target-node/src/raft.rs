@@ -26,10 +26,10 @@
 
 mod commit;
 mod config;
-mod durability;
+pub(crate) mod durability;
 mod election;
 mod entry;
-mod log;
+pub(crate) mod log;
 mod message;
 mod output;
 mod progress;

@@ -13,6 +13,8 @@ mod admin;
 mod election;
 #[path = "cluster/machine.rs"]
 mod machine;
+#[path = "cluster/mode.rs"]
+mod mode;
 #[path = "cluster/process.rs"]
 mod process;
 #[path = "cluster/read.rs"]

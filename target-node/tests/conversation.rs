@@ -34,6 +34,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[path = "conversation/script.rs"]
+mod script;
 #[path = "conversation/stage.rs"]
 mod stage;
 #[path = "conversation/telling.rs"]
@@ -41,98 +43,12 @@ mod telling;
 #[path = "conversation/words.rs"]
 mod words;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use stage::Stage;
-
-/// One block: its text up to `----`, and what was expected.
-struct Block {
-    remarks: String,
-    commands: Vec<String>,
-    expected: String,
-}
-
-fn parse(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut remarks = String::new();
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        if line.is_empty() || line.starts_with('#') {
-            remarks += &format!("{line}\n");
-            continue;
-        }
-        let mut commands = vec![line.to_owned()];
-        commands.extend(
-            lines
-                .by_ref()
-                .take_while(|line| *line != "----")
-                .map(str::to_owned),
-        );
-        let mut expected = String::new();
-        while let Some(line) = lines.next_if(|line| !line.is_empty()) {
-            expected += &format!("{line}\n");
-        }
-        blocks.push(Block {
-            remarks: std::mem::take(&mut remarks),
-            commands,
-            expected,
-        });
-    }
-    blocks
-}
-
-/// Plays a conversation; its text with the outcomes as they were, and the first that differs.
-fn play(text: &str) -> (String, Option<String>) {
-    let mut stage = Stage::default();
-    let mut played = String::new();
-    let mut difference = None;
-    for Block {
-        remarks,
-        commands,
-        expected,
-    } in parse(text)
-    {
-        let outcome: String = commands.iter().map(|command| stage.act(command)).collect();
-        let outcome = if outcome.is_empty() {
-            "nothing\n".to_owned()
-        } else {
-            outcome
-        };
-        let commands = commands.join("\n");
-        played += &format!("{remarks}{commands}\n----\n{outcome}");
-        if outcome != expected && difference.is_none() {
-            difference = Some(format!(
-                "{commands}\n---- expected\n{expected}---- but\n{outcome}"
-            ));
-        }
-    }
-    (played, difference)
-}
-
-fn files() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
-    let entries = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.collect();
-    files.sort();
-    files
-}
 
 #[test]
 fn every_conversation_goes_as_it_is_written_down() {
-    let is_update = std::env::var_os("CONVERSATION_UPDATE").is_some();
-    let mut failures = String::new();
-    assert!(!files().is_empty());
-    for path in files() {
-        let text = fs::read_to_string(&path).unwrap();
-        let (played, difference) = play(&text);
-        if is_update {
-            fs::write(&path, played).unwrap();
-        } else if let Some(difference) = difference {
-            failures += &format!("{}:\n{difference}\n", path.display());
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
+    script::play_all("", || {
+        let mut stage = Stage::default();
+        move |line: &str| stage.act(line)
+    });
 }

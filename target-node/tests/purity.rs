@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 const PURE: &[&str] = &[
     "raft.rs",
     "raft",
+    "primary_backup.rs",
+    "primary_backup",
+    "quorum.rs",
+    "quorum",
     "machine.rs",
     "machine",
     "defect.rs",

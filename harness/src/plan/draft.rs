@@ -25,6 +25,7 @@ const TIME: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(24 * 360
 const WARM_UP: RangeInclusive<Span> = Span::from_millis(0)..=Span::from_secs(300);
 const OP_TIMEOUT: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(60);
 const RECOVERY: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(600);
+const PROMOTE_AFTER: RangeInclusive<Span> = Span::from_millis(50)..=Span::from_secs(600);
 const NODES: RangeInclusive<u32> = 1..=ordeal_nemesis::network::NODES_MAX as u32;
 const RATE: RangeInclusive<u32> = 1..=100_000;
 const CONCURRENCY: RangeInclusive<u32> = 1..=WORKERS_MAX;
@@ -57,6 +58,7 @@ pub(crate) struct Draft {
     pub(crate) unsurvivable: Option<bool>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
+    pub(crate) promote_after: Option<Span>,
     /// The schedule, where it is not to be drawn.
     pub(crate) fault: Option<Vec<PlannedFault>>,
 }
@@ -223,6 +225,7 @@ impl Draft {
             unsurvivable: self.unsurvivable.or(other.unsurvivable),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
+            promote_after: self.promote_after.or(other.promote_after),
             fault,
         }
     }
@@ -296,6 +299,10 @@ impl Draft {
             unsurvivable: self.unsurvivable.unwrap_or(false),
             node_binary,
             node_flags,
+            promote_after: self
+                .promote_after
+                .map(|after| within("promote_after", after, PROMOTE_AFTER))
+                .transpose()?,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;

@@ -1,7 +1,8 @@
 //! Looks at every node from inside its own namespace, where no fault is in the way.
 //!
 //! Tells the nemesis who leads and who serves, and takes down who led when. What it sees is for
-//! aiming and for the eye; no verdict rests on it.
+//! aiming and for the eye; no verdict rests on it. Where the plan asks for it, it also plays the
+//! operator of a target whose leaders are promoted from outside ([`Cluster::is_successor`]).
 
 use super::Setting;
 use super::recorder::Recorder;
@@ -64,6 +65,22 @@ impl Cluster {
         let place = views.iter().position(|view| odd(&view))?;
         let defects = views[place].as_ref().map(|view| view.defects.clone());
         Some((node_at(place), defects.unwrap_or_default()))
+    }
+
+    /// Whether an operator would promote this node now: a majority of all nodes have not heard
+    /// who leads them for so long, and of these it has the most. The rule of a sentinel: what the
+    /// old primary thinks of itself does not count.
+    fn is_successor(&self, place: usize, after: Duration) -> bool {
+        let views = self.views();
+        let nodes = views.iter().enumerate();
+        let orphans = nodes.filter_map(|(node, view)| {
+            let silent_ms = view.as_ref()?.silent_ms?;
+            let last = view.as_ref()?.last;
+            (u128::from(silent_ms) >= after.as_millis()).then_some((last, Reverse(node)))
+        });
+        let orphans: Vec<_> = orphans.collect();
+        let successor = orphans.iter().max().map(|(_, Reverse(node))| *node);
+        orphans.len() > views.len() / 2 && successor == Some(place)
     }
 
     fn views(&self) -> MutexGuard<'_, Vec<Option<View>>> {
@@ -129,6 +146,7 @@ impl Watch {
     pub(super) fn start(
         rig: &Rig,
         setting: &Setting,
+        promote_after: Option<Duration>,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
         let nodes = rig.network.nodes();
@@ -157,7 +175,13 @@ impl Watch {
             let inside = rig.network.namespace(node).clone();
             let look = move || {
                 let enter = Entrance::of(inside);
-                runtime.block_on(observe(probe, place, &cluster, clock, &lines, &stop, enter));
+                let watched = Watched {
+                    place,
+                    promote_after,
+                };
+                runtime.block_on(observe(
+                    probe, watched, &cluster, clock, &lines, &stop, enter,
+                ));
             };
             let thread = rig
                 .network
@@ -206,16 +230,26 @@ impl Entrance {
     }
 }
 
+/// The node that an observer looks at.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    /// Counted from 0.
+    place: usize,
+    /// When to promote it; never, where the target elects its leaders.
+    promote_after: Option<Duration>,
+}
+
 /// Looks at one node until told to stop.
-pub(crate) async fn observe(
+async fn observe(
     mut probe: Box<dyn Probe>,
-    node: usize,
+    watched: Watched,
     cluster: &Cluster,
     clock: Clock,
     lines: &Recorder<Observation>,
     stop: &CancellationToken,
     mut entrance: Entrance,
 ) {
+    let node = watched.place;
     let mut last = None;
     while !stop.is_cancelled() {
         entrance.keep_inside();
@@ -233,6 +267,21 @@ pub(crate) async fn observe(
             last = Some(seen);
         }
         cluster.views()[node] = view;
+        if let Some(after) = watched.promote_after
+            && cluster.is_successor(node, after)
+        {
+            // A node that cannot be promoted is asked again at the next look.
+            let role = match probe.promote().await {
+                Ok(epoch) => format!("promoted to epoch {epoch}"),
+                Err(why) => format!("not promoted: {why}"),
+            };
+            lines.record(Observation {
+                time: clock.now(),
+                node: format!("n{}", node + 1),
+                role,
+                term: None,
+            });
+        }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(EVERY) => {}
@@ -255,10 +304,35 @@ mod tests {
                 term,
                 pid: None,
                 defects: Vec::new(),
+                silent_ms: None,
+                last: 0,
             })
         };
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
         assert_eq!(cluster.leader(), Some((2, 4)));
         assert_eq!(Observer::leaders(&cluster), [Node(3), Node(1)]);
+    }
+
+    #[test]
+    fn a_majority_without_its_primary_gets_the_one_that_has_the_most() {
+        let cluster = Cluster::new(3);
+        let view = |silent_ms: Option<u64>, last| {
+            Some(View {
+                role: "x".into(),
+                leads: silent_ms.is_none(),
+                term: 1,
+                pid: None,
+                defects: Vec::new(),
+                silent_ms,
+                last,
+            })
+        };
+        let is_successor = |place| cluster.is_successor(place, Duration::from_millis(500));
+        *cluster.views() = vec![view(None, 9), view(Some(600), 7), view(Some(700), 8)];
+        assert_eq!([0, 1, 2].map(is_successor), [false, false, true]);
+        *cluster.views() = vec![None, view(Some(600), 8), view(Some(700), 8)];
+        assert_eq!([0, 1, 2].map(is_successor), [false, true, false]);
+        *cluster.views() = vec![view(None, 9), view(Some(20), 7), view(Some(700), 8)];
+        assert_eq!([0, 1, 2].map(is_successor), [false; 3]);
     }
 }

@@ -61,7 +61,8 @@ impl<'a> Trial<'a> {
         faults: Recorder<FaultEvent>,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
-        let cluster = Watch::start(&rig, setting, lines)?;
+        let promote_after = plan.promote_after.map(|after| after.0);
+        let cluster = Watch::start(&rig, setting, promote_after, lines)?;
         let active = ActiveFaults::default();
         let counters = history.counters();
         let live = Arc::new(Live::new(counters, cluster.cluster.clone(), active.clone()));

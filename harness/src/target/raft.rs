@@ -12,7 +12,7 @@ use std::time::Duration;
 use target_node::defect::Defect;
 use target_node::protocol::{
     AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
-    Meta, PutRequest, PutResponse, Role, Status,
+    Meta, PromoteRequest, PromoteResponse, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
@@ -84,10 +84,10 @@ impl Target for Raft {
     }
 
     fn probe(&self, node: SocketAddr, deadline: Duration) -> Result<Box<dyn Probe>, ClientError> {
-        let url = format!("http://{node}/v1/status");
         Ok(Box::new(RaftProbe {
             http: http(deadline)?,
-            url,
+            url: format!("http://{node}/v1/status"),
+            promote_url: format!("http://{node}/v1/admin/promote-primary"),
             deadline,
         }))
     }
@@ -259,6 +259,7 @@ fn innermost(error: &reqwest::Error) -> String {
 struct RaftProbe {
     http: reqwest::Client,
     url: String,
+    promote_url: String,
     deadline: Duration,
 }
 
@@ -270,11 +271,30 @@ impl Probe for RaftProbe {
             let role = json!(status.role).as_str().unwrap_or_default().to_owned();
             Some(View {
                 role,
-                leads: status.role == Role::Leader,
+                // Where nobody leads, everybody takes writes.
+                leads: matches!(status.role, Role::Leader | Role::Replica),
                 term: status.term,
                 pid: Some(status.pid),
                 defects: status.defects,
+                silent_ms: status.silent_ms,
+                last: status.last,
             })
+        })
+    }
+
+    fn promote(&mut self) -> Boxed<'_, Result<u64, String>> {
+        Box::pin(async move {
+            let request = self.http.post(&self.promote_url).timeout(self.deadline);
+            let request = request.json(&PromoteRequest::default());
+            let response = request.send().await.map_err(|error| innermost(&error))?;
+            if response.status() == StatusCode::OK {
+                let promoted = response.json::<PromoteResponse>().await;
+                return promoted
+                    .map(|promoted| promoted.epoch)
+                    .map_err(|error| innermost(&error));
+            }
+            let body = response.json::<ErrorBody>().await;
+            Err(body.map_or_else(|error| innermost(&error), |body| body.error.message))
         })
     }
 }

@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod clean;
 mod ending;
+mod mode;
 mod power;
 mod trace;
 mod whole_run;

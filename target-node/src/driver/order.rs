@@ -43,7 +43,7 @@ impl<C: ReplicatedLog> Driver<C> {
             Order::Change(change) => self.core.change(change),
             Order::Campaign { asks_first } => self.core.campaign(asks_first),
             Order::StepDown => self.core.step_down(),
-            Order::PromotePrimary => self.core.promote(),
+            Order::PromotePrimary => self.core.promote(None).map(|_| ()),
             Order::Snapshot => {
                 self.take_snapshot();
                 Ok(())
@@ -64,21 +64,24 @@ impl<C: ReplicatedLog> Driver<C> {
             }
         };
         self.watch();
-        let result = result.map(|()| self.status()).map_err(|refusal| {
-            let (code, message) = match refusal {
-                Refusal::NotSupported => {
-                    let message = "a node of this mode of replication cannot do that";
-                    (ErrorCode::NotSupported, message.to_owned())
-                }
-                Refusal::NotLeader => {
-                    let message = "only the leader can do that, and this node does not lead";
-                    (ErrorCode::NotLeader, message.to_owned())
-                }
-                Refusal::Invalid(message) => (ErrorCode::Invalid, message),
-            };
-            self.standing().error(code, Stage::PreAppend, message)
-        });
-        let _ = reply.send(result);
+        let result = result.map(|()| self.status());
+        let _ = reply.send(result.map_err(|refusal| self.refuse(refusal)));
+    }
+
+    /// Why an order is not carried out.
+    pub(super) fn refuse(&self, refusal: Refusal) -> ErrorInfo {
+        let (code, message) = match refusal {
+            Refusal::NotSupported => {
+                let message = "a node of this mode of replication cannot do that";
+                (ErrorCode::Unsupported, message.to_owned())
+            }
+            Refusal::NotLeader => {
+                let message = "only the leader can do that, and this node does not lead";
+                (ErrorCode::NotLeader, message.to_owned())
+            }
+            Refusal::Invalid(message) => (ErrorCode::Invalid, message),
+        };
+        self.standing().error(code, Stage::PreAppend, message)
     }
 
     /// Takes a snapshot now. Nothing where there is one already, or where one of the leader has

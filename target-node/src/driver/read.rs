@@ -30,7 +30,7 @@ pub(crate) enum Look {
 }
 
 impl Look {
-    fn refuse(self, error: ErrorInfo) {
+    pub(super) fn refuse(self, error: ErrorInfo) {
         match self {
             Self::Key { reply, .. } => drop(reply.send(Err(error))),
             Self::Prefix { reply, .. } => drop(reply.send(Err(error))),

@@ -56,10 +56,6 @@ pub(crate) trait ReplicatedLog {
     fn change(&mut self, _change: Change) -> Result<(), Refusal> {
         Err(Refusal::NotSupported)
     }
-    /// Becomes the primary, because somebody outside has decided so.
-    fn promote(&mut self) -> Result<(), Refusal> {
-        Err(Refusal::NotSupported)
-    }
     /// Drops the entries that the newest snapshot stands for, but for the last `kept` of them.
     fn drop_entries(&mut self, _kept: u64) -> Result<(), Refusal> {
         Err(Refusal::NotSupported)
@@ -78,6 +74,21 @@ pub(crate) trait ReplicatedLog {
     fn applied(&self) -> Index;
     /// The last index in the newest snapshot, 0 where there is none.
     fn snapshot_index(&self) -> Index;
+
+    /// True where what was committed at an index stays there for ever: then whoever waited for
+    /// another entry at that index knows that it never will be.
+    fn is_commit_final(&self) -> bool {
+        true
+    }
+    /// True where the core needs a snapshot now, however little has been applied.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+    /// Makes this node the primary of a new epoch, because somebody outside has decided so; its
+    /// number.
+    fn promote(&mut self, _epoch: Option<Term>) -> Result<Term, Refusal> {
+        Err(Refusal::NotSupported)
+    }
 }
 
 /// Why a core does not do what an administrator orders.
@@ -116,6 +127,10 @@ pub(crate) struct View {
     pub(crate) last: Index,
     /// The last index that the log no longer has.
     pub(crate) base: Index,
+    /// A semi-synchronous primary that has given up waiting for its backups.
+    pub(crate) is_alone: bool,
+    /// For how many ticks a backup has not heard its primary; none where nobody is promoted.
+    pub(crate) silent_ticks: Option<u64>,
 }
 
 impl ReplicatedLog for Raft {
@@ -210,6 +225,8 @@ impl ReplicatedLog for Raft {
             commit: self.commit(),
             last: self.last().index,
             base: self.base().index,
+            is_alone: false,
+            silent_ticks: None,
         }
     }
 

@@ -53,6 +53,14 @@ impl<C: ReplicatedLog> Driver<C> {
                     "takes the leader's snapshot at {last} for its log"
                 ));
             }
+            Event::WentAlone { term, last } => {
+                console.say(format_args!(
+                    "no backup answers in epoch {term}: goes on alone from {last}"
+                ));
+            }
+            Event::Accompanied { term } => {
+                console.say(format_args!("a backup has caught up in epoch {term}"));
+            }
             Event::Truncated { from, last } => {
                 console.say(format_args!("drops its entries from {from} to {last}"));
             }
@@ -76,6 +84,8 @@ impl<C: ReplicatedLog> Driver<C> {
             boot: *boot,
             pid: std::process::id(),
             role: told(view.role),
+            is_alone: view.is_alone,
+            silent_ms: view.silent_ticks.map(|ticks| ticks * self.parts.tick_ms()),
             term: core.term(),
             vote: view.vote,
             leader: core.leader(),

@@ -9,11 +9,9 @@ impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn compact(&mut self) {
         let core = &self.core;
         // A snapshot of the leader may have come that is not yet durable, and so not applied.
-        if core.applied()
-            >= core
-                .snapshot_index()
-                .saturating_add(self.parts.snapshot_entries)
-        {
+        let newest = core.snapshot_index();
+        let is_due = core.applied() >= newest.saturating_add(self.parts.snapshot_entries);
+        if is_due || core.wants_snapshot() {
             self.take_snapshot();
         }
     }

@@ -125,6 +125,9 @@ impl<C: ReplicatedLog> Driver<C> {
         match (self.writes.waiters.committed(entry.id), applied) {
             (Some(Fate::Committed(asker)), Some(applied)) => self.complete(asker, Ok(applied)),
             (Some(Fate::Superseded(asker, own)), _) => {
+                if !self.core.is_commit_final() {
+                    return self.complete_lost(asker);
+                }
                 let message = format!("{} was committed in the place of {own}", entry.id);
                 let standing = self.standing();
                 let proof = standing.error(ErrorCode::Superseded, Stage::PostAppend, message);

@@ -120,6 +120,38 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Command {
+    /// The key that it is about; none where it is about several, or about none.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Put { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Cas { key, .. }
+            | Self::Append { key, .. }
+            | Self::Add { key, .. } => Some(key),
+            Self::Transaction { .. }
+            | Self::OpenSession { .. }
+            | Self::KeepSession { .. }
+            | Self::CloseSession { .. }
+            | Self::ExpireSessions => None,
+        }
+    }
+
+    /// True where neither what it does nor what it answers depends on what the key holds.
+    pub(crate) fn is_blind(&self) -> bool {
+        match self {
+            Self::Put { prev, .. } => !prev,
+            Self::Delete { .. }
+            | Self::Cas { .. }
+            | Self::Append { .. }
+            | Self::Add { .. }
+            | Self::Transaction { .. }
+            | Self::OpenSession { .. }
+            | Self::KeepSession { .. }
+            | Self::CloseSession { .. }
+            | Self::ExpireSessions => false,
+        }
+    }
+
     fn is_about_sessions(&self) -> bool {
         match self {
             Self::OpenSession { .. }

@@ -41,6 +41,31 @@ impl Versioned {
     }
 }
 
+/// What one command comes to on one key alone, which held a value that was changed so often, and
+/// what it holds then, where that changed: for replicas of registers, which have no log.
+pub(crate) fn apply_alone(
+    key: &str,
+    held: Option<(Value, u64)>,
+    command: Command,
+) -> (Option<Option<Value>>, Outcome) {
+    let version = held.as_ref().map_or(0, |&(_, version)| version);
+    let held = held.map(|(value, version)| Versioned {
+        digest: digest::value(&value),
+        value,
+        create_index: version,
+        mod_index: version,
+        version,
+    });
+    let keys = held.map(|held| (key.to_owned(), held)).into_iter();
+    let mut kv = Kv::from_keys(keys.collect());
+    let before = kv.get(key).map(|found| found.mod_index);
+    let outcome = kv.apply(version + 1, command);
+    let after = kv.get(key);
+    let is_changed = after.map(|found| found.mod_index) != before;
+    let change = is_changed.then(|| after.map(|found| found.value.clone()));
+    (change, outcome)
+}
+
 /// All keys, and the hash of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Kv {

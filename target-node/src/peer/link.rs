@@ -130,7 +130,7 @@ impl Dialler {
 
     async fn pump(&mut self, mut stream: TcpStream) -> io::Result<()> {
         let membership = &self.surroundings.membership;
-        let cluster = frame::cluster_hash(&membership.cluster);
+        let cluster = frame::cluster_hash(&membership.realm());
         let route = Route {
             cluster,
             from: membership.id,
@@ -140,7 +140,7 @@ impl Dialler {
         frame::encode(
             route,
             &Parcel::Hello {
-                cluster: membership.cluster.clone(),
+                cluster: membership.realm(),
                 client: membership.client.clone(),
             },
             &mut bytes,

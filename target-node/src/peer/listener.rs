@@ -111,7 +111,7 @@ impl Connection {
             return Err(Refusal::Silent);
         };
         let membership = &self.surroundings.membership;
-        if cluster != membership.cluster {
+        if cluster != membership.realm() {
             return Err(Refusal::Cluster(cluster));
         }
         if route.from == membership.id || !membership.addresses.contains_key(&route.from) {
@@ -127,7 +127,7 @@ impl Connection {
     /// Passes on what the peer says until it closes. What the node is too busy for is dropped.
     async fn pass_on(&mut self, peer: NodeId) -> Result<(), Refusal> {
         let membership = &self.surroundings.membership;
-        let cluster = frame::cluster_hash(&membership.cluster);
+        let cluster = frame::cluster_hash(&membership.realm());
         let expected = Route {
             cluster,
             from: peer,

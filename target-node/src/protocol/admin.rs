@@ -20,7 +20,7 @@
 //! | `POST /v1/admin/trace` | [`TraceRequest`] | [`Status`] |
 //! | `GET /v1/admin/trace?since=N` | – | NDJSON: a [`Record`](crate::trace::Record) a line |
 //!
-//! What a node cannot do in its mode of replication is refused with `NOT_SUPPORTED`. The status
+//! What a node cannot do in its mode of replication is refused with `UNSUPPORTED`. The status
 //! in an answer is that right after the order; what it leads to on other nodes comes later.
 //!
 //! [`Status`]: super::Status

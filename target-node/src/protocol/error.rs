@@ -59,8 +59,6 @@ pub enum Stage {
 pub enum ErrorCode {
     /// The request makes no sense: not JSON, an unknown field, a wrong type. Definite.
     Invalid,
-    /// A node of this mode of replication cannot do that. Definite.
-    NotSupported,
     /// This node is handing its leadership over. Definite.
     TransferInProgress,
     /// The request is larger than this node takes. Definite.
@@ -74,6 +72,10 @@ pub enum ErrorCode {
     Overloaded,
     /// The node is still recovering its log. Definite.
     Starting,
+    /// Fewer replicas answered than a quorum has, and nothing was stored. Definite.
+    NoQuorum,
+    /// The mode of replication has no such operation. Definite.
+    Unsupported,
     /// Another entry was committed at the request's index: it can never be applied. Definite.
     Superseded,
     /// There is no such session, or no more. Definite for the first attempt only.

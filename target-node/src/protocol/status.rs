@@ -17,8 +17,10 @@ pub enum Role {
     PreCandidate,
     /// Asks for votes.
     Candidate,
-    /// Takes requests and replicates them.
+    /// Takes requests and replicates them: the leader of Raft, or the primary of another mode.
     Leader,
+    /// One among equals, where nobody leads.
+    Replica,
 }
 
 /// The switches of a node, as its flags spell them.
@@ -35,6 +37,12 @@ pub struct Modes {
     /// How it makes reads that do not say how: `linearizable`, `lease`, `log` or `local`.
     #[serde(default)]
     pub read_mode: String,
+    /// How the nodes keep copies: `raft`, `sync`, `semisync`, `async` or `quorum`.
+    #[serde(default)]
+    pub replication: String,
+    /// What that mode was told, in words; empty where there is nothing to tell.
+    #[serde(default)]
+    pub replication_flags: String,
 }
 
 /// A node's view of itself and its cluster.
@@ -75,6 +83,13 @@ pub struct Status {
     pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
+    /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
+    #[serde(default)]
+    pub is_alone: bool,
+    /// For how long a backup has heard nothing from its primary, in milliseconds: what an operator
+    /// looks at who is to promote another. Absent where nobody is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<u64>,
     /// What it was told to do in which way.
     #[serde(default)]
     pub modes: Modes,

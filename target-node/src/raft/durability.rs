@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 /// is then reported, it proves only the part of it that is still in the log. A count of entries
 /// or a comparison of indexes would take the report for entries that were put there later.
 #[derive(Debug)]
-pub(super) struct Durability {
+pub(crate) struct Durability {
     durable: Index,
     handed: Index,
     hard_state_handed: HardState,
@@ -31,7 +31,7 @@ pub(super) struct Durability {
 
 impl Durability {
     /// After recovery: everything that was read back is durable.
-    pub(super) fn new(last: Index, hard_state: HardState) -> Self {
+    pub(crate) fn new(last: Index, hard_state: HardState) -> Self {
         Self {
             durable: last,
             handed: last,
@@ -44,22 +44,22 @@ impl Durability {
     }
 
     /// Up to where the log is on this node's disk.
-    pub(super) fn durable(&self) -> Index {
+    pub(crate) fn durable(&self) -> Index {
         self.durable
     }
 
     /// The last batch handed out.
-    pub(super) fn last_batch(&self) -> BatchId {
+    pub(crate) fn last_batch(&self) -> BatchId {
         self.last_batch
     }
 
     /// The number of the batch to come.
-    pub(super) fn next_batch(&self) -> BatchId {
+    pub(crate) fn next_batch(&self) -> BatchId {
         self.last_batch + 1
     }
 
     /// The log was cut before `first`.
-    pub(super) fn truncated(&mut self, first: Index) {
+    pub(crate) fn truncated(&mut self, first: Index) {
         let kept = first - 1;
         if kept < self.handed {
             self.truncate_from = Some(self.truncate_from.map_or(first, |cut| cut.min(first)));
@@ -72,13 +72,13 @@ impl Durability {
     }
 
     /// A snapshot of the node's own state was taken.
-    pub(super) fn compacted(&mut self, snapshot: Snapshot) {
+    pub(crate) fn compacted(&mut self, snapshot: Snapshot) {
         self.snapshot = Some((snapshot, false));
     }
 
     /// The whole log gave way to a snapshot. On the disk there is the old one until a batch says
     /// otherwise; of it only what is committed, up to `commit`, still means anything.
-    pub(super) fn replaced(&mut self, commit: Index, snapshot: Snapshot) {
+    pub(crate) fn replaced(&mut self, commit: Index, snapshot: Snapshot) {
         self.durable = self.durable.min(commit);
         for (_, end) in &mut self.under_way {
             *end = (*end).min(commit);
@@ -89,7 +89,7 @@ impl Durability {
 
     /// What has to be persisted now: the cut, and the range of entries behind `handed` up to
     /// `last`; none where nothing changed.
-    pub(super) fn hand_out(&mut self, last: Index, hard_state: HardState) -> Option<Handed> {
+    pub(crate) fn hand_out(&mut self, last: Index, hard_state: HardState) -> Option<Handed> {
         let is_hard_state_new = hard_state != self.hard_state_handed;
         let is_log_new = self.truncate_from.is_some() || self.handed != last;
         if !is_hard_state_new && !is_log_new && self.snapshot.is_none() {
@@ -110,7 +110,7 @@ impl Durability {
     }
 
     /// Every batch up to `batch` is durable.
-    pub(super) fn persisted(&mut self, batch: BatchId) {
+    pub(crate) fn persisted(&mut self, batch: BatchId) {
         while let Some(&(id, end)) = self.under_way.front()
             && id <= batch
         {
@@ -122,12 +122,12 @@ impl Durability {
 
 /// What one batch consists of.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Handed {
-    pub(super) id: BatchId,
-    pub(super) hard_state: Option<HardState>,
-    pub(super) truncate_from: Option<Index>,
-    pub(super) snapshot: Option<(Snapshot, bool)>,
-    pub(super) append_from: Index,
+pub(crate) struct Handed {
+    pub(crate) id: BatchId,
+    pub(crate) hard_state: Option<HardState>,
+    pub(crate) truncate_from: Option<Index>,
+    pub(crate) snapshot: Option<(Snapshot, bool)>,
+    pub(crate) append_from: Index,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::entry::{Entry, Index, LogId, Term};
 
 /// A contiguous run of entries behind a base, which a snapshot covers.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     base: LogId,
     entries: Vec<Entry>,
 }
@@ -14,7 +14,7 @@ impl Log {
     ///
     /// # Panics
     /// If the entries are not contiguous from the base: recovery has checked that.
-    pub(super) fn new(base: LogId, entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(base: LogId, entries: Vec<Entry>) -> Self {
         assert!(
             entries
                 .iter()
@@ -32,12 +32,12 @@ impl Log {
     }
 
     /// The entry before the first; [`LogId::ZERO`] where nothing was ever dropped.
-    pub(super) fn base(&self) -> LogId {
+    pub(crate) fn base(&self) -> LogId {
         self.base
     }
 
     /// Drops all entries up to `index`.
-    pub(super) fn compact_to(&mut self, index: Index) {
+    pub(crate) fn compact_to(&mut self, index: Index) {
         let Some(term) = self.term_at(index).filter(|_| index > self.base.index) else {
             return;
         };
@@ -46,19 +46,19 @@ impl Log {
     }
 
     /// Drops everything; the next entry follows `base`.
-    pub(super) fn reset(&mut self, base: LogId) {
+    pub(crate) fn reset(&mut self, base: LogId) {
         self.entries.clear();
         self.base = base;
     }
 
     /// The last entry's name, the base where there is none.
-    pub(super) fn last(&self) -> LogId {
+    pub(crate) fn last(&self) -> LogId {
         self.entries.last().map_or(self.base, |entry| entry.id)
     }
 
     /// The term of the entry at `index`, the base included; none beyond the last, and none for
     /// what was dropped.
-    pub(super) fn term_at(&self, index: Index) -> Option<Term> {
+    pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.base.index {
             return Some(self.base.term);
         }
@@ -67,13 +67,13 @@ impl Log {
     }
 
     /// True where the log has just this entry.
-    pub(super) fn contains(&self, id: LogId) -> bool {
+    pub(crate) fn contains(&self, id: LogId) -> bool {
         self.term_at(id.index) == Some(id.term)
     }
 
     /// The entries from `first` to `last`, both included, as far as the log has them; none where
     /// `first` is beyond `last` or beyond the log.
-    pub(super) fn range(&self, first: Index, last: Index) -> &[Entry] {
+    pub(crate) fn range(&self, first: Index, last: Index) -> &[Entry] {
         let last = last.min(self.last().index);
         let first = if first == 0 {
             0
@@ -88,7 +88,7 @@ impl Log {
 
     /// A prefix of what lies behind `prev`, with at least one entry if there is any, and no more
     /// payload than `bytes_max` unless a single entry has more.
-    pub(super) fn batch_after(&self, prev: Index, bytes_max: usize) -> &[Entry] {
+    pub(crate) fn batch_after(&self, prev: Index, bytes_max: usize) -> &[Entry] {
         let rest = self.range(prev + 1, Index::MAX);
         let mut bytes = 0_usize;
         let fits = rest.iter().take_while(|entry| {
@@ -103,13 +103,13 @@ impl Log {
     ///
     /// # Panics
     /// If it does not follow the last one.
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: Entry) {
         assert_eq!(entry.id.index, self.last().index + 1, "the log has no gaps");
         self.entries.push(entry);
     }
 
     /// Drops the entry at `first` and all behind it.
-    pub(super) fn truncate_from(&mut self, first: Index) {
+    pub(crate) fn truncate_from(&mut self, first: Index) {
         self.entries.truncate(self.place(first));
     }
 
@@ -120,7 +120,7 @@ impl Log {
     /// follower on the `prev` that it refuses, the leader on the follower's hint. Each step skips
     /// a whole run of conflicting terms, so a divergent tail costs one exchange a term instead of
     /// one an entry (Raft paper, end of section 5.3).
-    pub(super) fn last_possible_match(&self, at: LogId) -> LogId {
+    pub(crate) fn last_possible_match(&self, at: LogId) -> LogId {
         let upto = at.index.min(self.last().index);
         let candidates = self.range(1, upto);
         let count = candidates.partition_point(|entry| entry.id.term <= at.term);

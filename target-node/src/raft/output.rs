@@ -168,6 +168,18 @@ pub enum Event {
         /// The last entry in it.
         last: LogId,
     },
+    /// A semi-synchronous primary got no answer in time, and goes on without its backups.
+    WentAlone {
+        /// Its epoch.
+        term: Term,
+        /// Where its log ended.
+        last: LogId,
+    },
+    /// A semi-synchronous primary waits for its backups again.
+    Accompanied {
+        /// Its epoch.
+        term: Term,
+    },
     /// It dropped a tail that conflicted with the leader's log.
     Truncated {
         /// The first index dropped.

@@ -231,7 +231,7 @@ impl Gateway {
         answer.map_err(|_| self.read_error(ErrorCode::ShuttingDown, "the node is stopping"))
     }
 
-    fn submit(&self, request: Request) -> Result<(), Failure> {
+    pub(super) fn submit(&self, request: Request) -> Result<(), Failure> {
         self.requests
             .try_send(request)
             .map_err(|error| match error {
@@ -258,7 +258,7 @@ impl Gateway {
         self.failure(standing.error(code, Stage::PreAppend, message))
     }
 
-    fn read_error(&self, code: ErrorCode, message: &str) -> Failure {
+    pub(super) fn read_error(&self, code: ErrorCode, message: &str) -> Failure {
         self.failure(self.beacon.standing().read_error(code, message))
     }
 

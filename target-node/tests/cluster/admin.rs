@@ -78,7 +78,7 @@ fn orders_that_make_no_sense_are_refused_in_words() {
         refused(leader, "/v1/admin/clock", json!({"rate": "fast"})),
         invalid
     );
-    let unsupported = (501, "NOT_SUPPORTED".to_owned());
+    let unsupported = (501, "UNSUPPORTED".to_owned());
     assert_eq!(
         refused(leader, "/v1/admin/promote-primary", no_order),
         unsupported

@@ -101,6 +101,15 @@ impl Cluster {
         self.nodes[id - 1].spawn(dir);
     }
 
+    /// Starts a node with its data in another mode, and waits for it to refuse: its exit code.
+    pub(crate) fn start_as(&mut self, id: usize, mode: &str) -> Option<i32> {
+        let node = &mut self.nodes[id - 1];
+        let place = node.flags.iter().position(|flag| flag == "--replication");
+        node.flags[place.unwrap() + 1] = mode.to_owned();
+        node.spawn(&self.dir);
+        node.child.take().unwrap().wait().unwrap().code()
+    }
+
     /// SIGTERM, and what the process then says.
     pub(crate) fn stop(&mut self, id: usize) -> ExitStatus {
         let mut child = self.nodes[id - 1].child.take().unwrap();

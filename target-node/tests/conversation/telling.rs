@@ -86,6 +86,10 @@ pub(crate) fn told(event: &Event) -> String {
         Event::Follows { term, leader } => in_term(&format!("follows n{leader} in"), *term),
         Event::Compacted { last } => format!("takes a snapshot at {last}"),
         Event::Installed { last } => format!("takes the snapshot at {last} for its log"),
+        Event::WentAlone { term, last } => {
+            format!("goes on alone in epoch {term}, log ends at {last}")
+        }
+        Event::Accompanied { term } => format!("waits for backups again in epoch {term}"),
         Event::Truncated { from, last } => format!("drops {from} to {last}"),
     }
 }
