@@ -14,12 +14,14 @@
 //! anything; every other unknown one stays open to the end, to be used once or not at all.
 
 mod class;
+mod cut;
 #[cfg(test)]
 mod differential;
 mod explain;
 mod finding;
 mod frontier;
 mod meter;
+mod monitor;
 mod open_queue;
 mod portfolio;
 mod problem;
@@ -40,6 +42,7 @@ use crate::history::{History, Operation, OperationId, Time};
 use crate::model::Model;
 use crate::verdict::Validity;
 use meter::Meter;
+pub use monitor::{Monitor, MonitorError};
 use portfolio::Answer;
 use problem::Problem;
 

@@ -61,6 +61,10 @@ pub(crate) struct RunArgs {
     /// How many nodes [default: 5]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
+    /// What carries their packets: auto, iptables (with tc) or switch [default: auto, which is
+    /// iptables where it can do all that is planned]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
     /// How long faults come and go [default: 30s]
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) time: Option<Span>,
@@ -82,6 +86,10 @@ pub(crate) struct RunArgs {
     /// Everything random is derived from it [default: a fresh one]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
+    /// End the faults and the clients as soon as a violation is certain; the rest goes on as if the
+    /// time were up
+    #[arg(long)]
+    pub(crate) stop_on_violation: bool,
     /// Switch a defect on in the target; repeatable. Without --workload and --nemesis it also
     /// chooses those that bring it to light
     #[arg(long = "defect", value_name = "NAME")]
@@ -217,6 +225,8 @@ impl RunArgs {
             workload: self.workload.clone(),
             nemesis: self.nemesis.clone(),
             nodes: self.nodes,
+            network: self.network.clone(),
+            _network_used: None,
             time: self.time,
             warm_up: self.warm_up,
             rate: self.rate,
@@ -224,6 +234,7 @@ impl RunArgs {
             op_timeout: self.op_timeout,
             recovery_bound: self.recovery_bound,
             seed: self.seed,
+            stop_on_violation: self.stop_on_violation.then_some(true),
             defects: (!self.defects.is_empty()).then(|| self.defects.clone()),
             node_binary: self.node_binary.clone(),
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),

@@ -16,6 +16,7 @@ pub(crate) use attack::attack;
 pub(crate) use draft::{Draft, PlanError, read};
 
 use crate::span::Span;
+use ordeal_nemesis::network::Wanted;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
 use ordeal_workloads::Name as WorkloadName;
@@ -41,6 +42,11 @@ pub(crate) struct Plan {
     pub(crate) nemesis: Nemesis,
     /// How many nodes.
     pub(crate) nodes: u16,
+    /// Which network is to carry their packets.
+    pub(crate) network: Wanted,
+    /// Which one did, and why: known once it was tried what this machine can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) network_used: Option<String>,
     /// How long the main phase lasts, in which faults come and go.
     pub(crate) time: Span,
     /// How long clients work before the first fault may come.
@@ -55,6 +61,9 @@ pub(crate) struct Plan {
     pub(crate) recovery_bound: Span,
     /// Everything random is derived from it.
     pub(crate) seed: u64,
+    /// The main phase ends as soon as a violation is certain.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stop_on_violation: bool,
     /// Defects switched on in the target.
     pub(crate) defects: Vec<String>,
     /// The program to run as a node instead of the bundled one.
@@ -111,6 +120,12 @@ impl Plan {
                     self.warm_up, self.time, self.recovery_bound
                 ),
             ),
+            (
+                "network",
+                self.network_used
+                    .clone()
+                    .unwrap_or_else(|| self.network.to_string()),
+            ),
             ("seed", self.seed.to_string()),
         ];
         if !self.defects.is_empty() {
@@ -119,6 +134,10 @@ impl Plan {
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));
+        }
+        if self.stop_on_violation {
+            let when = "as soon as a violation is certain".to_owned();
+            lines.push(("stop", when));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

@@ -18,6 +18,7 @@ mod recorder;
 mod recovery;
 mod rig;
 mod trial;
+mod watch;
 mod worker;
 
 pub(crate) use judge::judge;
@@ -31,6 +32,7 @@ use crate::store::RunFolder;
 use crate::target::Target;
 use ordeal_checker::history::{Event, Time};
 use ordeal_nemesis::injector::FaultRecord;
+use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::process::Death;
 use ordeal_nemesis::sandbox::Sandbox;
 use ordeal_workloads::Workload;
@@ -52,6 +54,8 @@ pub(crate) struct Setting {
     pub(crate) clock: Clock,
     /// Where everything happens.
     pub(crate) sandbox: Sandbox,
+    /// What carries packets.
+    pub(crate) backend: Backend,
     /// Ctrl-C.
     pub(crate) interrupt: CancellationToken,
 }

@@ -4,6 +4,8 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod iptables;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::UdpSocket,
@@ -11,11 +13,14 @@ use std::{
 };
 
 use crate::{
-    fault::FaultClass,
-    network::{CLIENT_ADDRESS, FateSeed, Network, Switch, SwitchOptions, address},
+    fault::{FaultClass, PacketEffect},
+    network::{
+        Backend, CLIENT_ADDRESS, Choice, FateSeed, Network, Switch, SwitchOptions, Wanted, address,
+    },
     node::{Edge, Endpoint, Node},
     process::{Lifecycle, NodeCommand, ProcessError, Processes},
     sandbox::Sandbox,
+    schedule::Schedule,
 };
 
 /// What was found out about one class of faults.
@@ -23,6 +28,10 @@ use crate::{
 pub struct Row {
     /// The class.
     pub fault: FaultClass,
+    /// The network's backend, where the fault is one of the network's.
+    pub backend: Option<Backend>,
+    /// Which effects on packets; where none is named, all.
+    pub effects: Vec<PacketEffect>,
     /// By which means it is injected.
     pub mechanism: &'static str,
     /// How it was tried.
@@ -35,6 +44,21 @@ impl Row {
     /// Whether it can be injected here.
     pub fn is_available(&self) -> bool {
         self.result.is_ok()
+    }
+
+    /// What it is about: the class, or the effects.
+    pub fn subject(&self) -> String {
+        let effects: Vec<&str> = self.effects.iter().map(|effect| effect.name()).collect();
+        match effects.as_slice() {
+            [] => self.fault.to_string(),
+            effects => effects.join(", "),
+        }
+    }
+
+    /// What it is about and what was found, in one line.
+    fn summary(&self) -> String {
+        let (Ok(found) | Err(found)) = &self.result;
+        format!("{}: {found}", self.subject())
     }
 }
 
@@ -51,8 +75,11 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
             Ok(switch) => attempt(switch),
             Err(error) => Err(error.to_string()),
         };
+        let of_network = matches!(class, FaultClass::Partition | FaultClass::Packet);
         Row {
             fault: *class,
+            backend: of_network.then_some(Backend::Switch),
+            effects: Vec::new(),
             mechanism,
             probe,
             result,
@@ -61,11 +88,53 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
     examined.collect()
 }
 
+/// Tries every class with every backend there is.
+pub fn examine_all(inside: &Sandbox) -> Vec<Row> {
+    let mut rows = examine(inside, &FaultClass::ALL.into());
+    let effects = PacketEffect::ALL.into();
+    rows.extend(iptables::examine(inside, &FaultClass::ALL.into(), &effects));
+    rows
+}
+
+/// Chooses the backend for a schedule, and tries all that the schedule needs with it. Where a row
+/// says no, the schedule cannot be run here as it was asked for.
+pub fn choose(inside: &Sandbox, wanted: Wanted, schedule: &Schedule) -> (Choice, Vec<Row>) {
+    let choice = |backend, why: &str| Choice {
+        backend,
+        why: why.to_owned(),
+    };
+    let classes = schedule.classes();
+    if wanted == Wanted::Switch {
+        let rows = examine(inside, &classes);
+        return (choice(Backend::Switch, "as asked for"), rows);
+    }
+    let kernel = iptables::examine(inside, &classes, &schedule.effects());
+    let missing = kernel.iter().find(|row| !row.is_available());
+    let why = match (wanted, missing) {
+        (Wanted::Iptables, _) => "as asked for",
+        (_, None) if !kernel.is_empty() => "it can do all that is planned, as was tried here",
+        (_, None) => {
+            let why = "no fault of this plan is one of the network's";
+            return (choice(Backend::Switch, why), examine(inside, &classes));
+        }
+        (_, Some(row)) => {
+            let why = format!("iptables cannot do all that is planned: {}", row.summary());
+            return (choice(Backend::Switch, &why), examine(inside, &classes));
+        }
+    };
+    let others = classes
+        .into_iter()
+        .filter(|class| kernel.iter().all(|row| row.fault != *class));
+    let mut rows = examine(inside, &others.collect());
+    rows.extend(kernel);
+    (choice(Backend::Iptables, why), rows)
+}
+
 type Attempt = fn(&Switch) -> Result<String, String>;
 
 /// The means, the words for the probe, and the probe.
 fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
-    const SWITCH: &str = "userspace switch over TUN";
+    const SWITCH: &str = "userspace switch, over TUN or packet sockets";
     match class {
         FaultClass::Kill => (
             "SIGKILL, held by pidfd",
@@ -80,7 +149,7 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
         FaultClass::Partition => (
             SWITCH,
             "cut clients -> n1, see a datagram stopped, heal",
-            cut,
+            |switch| cut(switch),
         ),
         FaultClass::Packet => (
             SWITCH,
@@ -128,7 +197,7 @@ fn pause(switch: &Switch) -> Result<String, String> {
     paused().map_err(|error: ProcessError| error.to_string())
 }
 
-fn cut(switch: &Switch) -> Result<String, String> {
+fn cut(switch: &dyn Network) -> Result<String, String> {
     let line = Line::open(switch)?;
     line.expect(b"before", 1)?;
     let grudge = [line.edge()].into_iter().collect();
@@ -174,7 +243,7 @@ struct Line {
 }
 
 impl Line {
-    fn open(switch: &Switch) -> Result<Self, String> {
+    fn open(switch: &dyn Network) -> Result<Self, String> {
         let open = || {
             let clients = UdpSocket::bind((CLIENT_ADDRESS, 0))?;
             let bind = || UdpSocket::bind((address(N1), 0));

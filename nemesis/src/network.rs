@@ -6,18 +6,25 @@
 //!             └──────────────── backend ────────┴────────────────────┘
 //! ```
 
+mod backend;
+mod cables;
+mod endpoint;
+mod iptables;
 mod namespace;
+mod netlink;
 mod switch;
 
-use std::{collections::BTreeSet, io, net::Ipv4Addr};
+use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
 
+pub use backend::{Backend, Choice, NetworkNameError, Wanted};
+pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
-pub use switch::{Switch, SwitchOptions, Traffic};
+pub use switch::{Ports, Switch, SwitchOptions, Traffic};
 
 use crate::{
-    fault::Shaping,
+    fault::{PacketEffect, Shaping},
     grudge::Grudge,
-    node::{Edge, Node},
+    node::{Edge, Endpoint, Node},
     proof::{Dropped, Shaped},
 };
 
@@ -62,6 +69,19 @@ pub trait Network: Send + Sync {
     /// When there is no such node.
     fn namespace(&self, node: Node) -> &Namespace;
 
+    /// What carries its packets and how faults come into them, in a few words.
+    fn mechanism(&self) -> String;
+
+    /// Whether TCP's retransmission back-off is bounded to 1 s in every namespace
+    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15): if not, an old connection may need as long as the
+    /// cut lasted to recover after it, which is not the target's fault.
+    fn bounds_tcp_backoff(&self) -> bool;
+
+    /// How long to wait from one look at a fault's counters to the next: what a look costs differs.
+    fn look_interval(&self) -> Duration {
+        Duration::from_millis(5)
+    }
+
     /// Blocks the edges of `grudge`, besides whatever other cuts block. When it returns, no packet
     /// that the backend had not yet forwarded crosses any of these edges.
     ///
@@ -102,7 +122,8 @@ pub trait Network: Send + Sync {
     ) -> Result<ShapingId, NetworkError>;
 
     /// Removes one shaping and no other, and returns what it did. Packets that still wait on an
-    /// edge which nothing shapes any more go out at once.
+    /// edge which nothing shapes any more go out at once, or are lost if the backend cannot have
+    /// them do so.
     ///
     /// # Errors
     ///
@@ -147,6 +168,46 @@ pub enum NetworkError {
     /// The shaping was never installed or is healed.
     #[error("shaping {} is not installed", .0.0)]
     NoSuchShaping(ShapingId),
+    /// A program that the backend needs is not installed.
+    #[error("there is no {program} here; install it (`sudo apt install {package}`)")]
+    Missing {
+        /// Which.
+        program: String,
+        /// Debian's package that has it.
+        package: &'static str,
+    },
+    /// A program that the backend runs has failed.
+    #[error("{program}: {said}")]
+    Tool {
+        /// Which.
+        program: String,
+        /// How it ended, and what it said.
+        said: String,
+    },
+    /// The backend has no means for an effect.
+    #[error(
+        "no rule of iptables and no qdisc does `{effect}`; the switch does (`--network switch`)"
+    )]
+    Cannot {
+        /// Which.
+        effect: PacketEffect,
+    },
+    /// Rules of a fault are not there any more: somebody else has removed them.
+    #[error("the rules of fault {id} are gone at {of}: somebody else has removed them")]
+    Gone {
+        /// In whose namespace.
+        of: Endpoint,
+        /// The cut's or the shaping's number.
+        id: u64,
+    },
+    /// Rules of a fault are still there after they were removed.
+    #[error("the rules of fault {id} are still there at {of} after their removal")]
+    Stays {
+        /// In whose namespace.
+        of: Endpoint,
+        /// The cut's or the shaping's number.
+        id: u64,
+    },
     /// A system call failed that should not have.
     #[error("network of {of}: {call}: {source}")]
     Call {

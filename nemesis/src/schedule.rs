@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fault::{Fault, FaultClass, Shape, Targets},
+    fault::{Fault, FaultClass, PacketEffect, Shape, Shaping, Targets},
     node::{Edge, Endpoint, Node},
 };
 
@@ -114,6 +114,18 @@ impl Schedule {
             .iter()
             .map(|planned| planned.fault.class())
             .collect()
+    }
+
+    /// The effects on packets that occur.
+    pub fn effects(&self) -> BTreeSet<PacketEffect> {
+        let shapings = self
+            .faults
+            .iter()
+            .filter_map(|planned| match &planned.fault {
+                Fault::Packets(packets) => Some(&packets.shaping),
+                _ => None,
+            });
+        shapings.flat_map(Shaping::effects).collect()
     }
 
     /// Whether this can be run on `count` nodes in a main phase of `time_ms`.

@@ -3,6 +3,7 @@
 //! Each function here is safe to call from anywhere; what makes it so is said at its `unsafe`.
 #![allow(unsafe_code)]
 
+mod packet;
 mod tun;
 
 use std::{io, os::fd::OwnedFd, os::unix::process::CommandExt, process::Command, sync::Arc};
@@ -13,7 +14,10 @@ use nix::{
     unistd::{ForkResult, Pid, fork},
 };
 
-pub(crate) use tun::{configure_interface, open_tun, raise_loopback};
+pub(crate) use packet::open_packet_socket;
+pub(crate) use tun::{
+    assign, configure_interface, open_tun, raise_loopback, set_mtu, switch_offloads_off,
+};
 
 /// Which side of a fork this is.
 pub(crate) enum Fork {

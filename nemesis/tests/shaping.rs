@@ -9,20 +9,17 @@ mod support;
 use std::{
     collections::BTreeSet,
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ordeal_nemesis::{
     Edge, Grudge, Node, PacketEffect,
-    network::{FateSeed, Network, NetworkError, ShapingId, Switch, SwitchOptions, address},
+    network::{FateSeed, Network, NetworkError, Switch, SwitchOptions, address},
     sandbox::Sandbox,
 };
+use support::line::{Line, PORT, Send, median, numbers, quantile};
 
 fn main() -> ExitCode {
     support::main(&cases![
@@ -43,162 +40,9 @@ fn main() -> ExitCode {
     ])
 }
 
-const PORT: u16 = 9000;
-/// The number of the datagram that ends a measurement.
-const FENCE: u32 = u32::MAX;
-
-struct Line {
-    switch: Switch,
-    /// In n1's and n2's namespaces.
-    sockets: [UdpSocket; 2],
-}
-
-/// A datagram that arrived.
-#[derive(Debug, Clone)]
-struct Arrival {
-    number: u32,
-    /// After it was sent.
-    late: Duration,
-    at: Instant,
-    payload: Vec<u8>,
-}
-
-impl Line {
-    fn new(sandbox: &Sandbox) -> Self {
-        let switch = Switch::create(sandbox, 3, &SwitchOptions::default()).unwrap();
-        let sockets = [Node(1), Node(2)].map(|node| {
-            let bind = move || UdpSocket::bind((address(node), PORT)).unwrap();
-            let inside = switch.namespace(node).spawn("probe", bind).unwrap();
-            let socket = inside.join().unwrap();
-            let patience = Some(Duration::from_secs(10));
-            socket.set_read_timeout(patience).unwrap();
-            socket
-        });
-        Self { switch, sockets }
-    }
-
-    fn shape(&self, shaping: &str, seed: u64) -> ShapingId {
-        let edges = BTreeSet::from([Edge::new(Node(1), Node(2))]);
-        let seed = FateSeed { seed, fault: 1 };
-        let shaping = shaping.parse().unwrap();
-        self.switch.shape(&edges, &shaping, seed).unwrap()
-    }
-
-    /// Sends numbered datagrams over the line, then does what `end` does when `awaited` of them
-    /// have arrived, then sends a fence; returns what arrived before that.
-    fn measure(&self, send: &Send, awaited: usize, end: impl FnOnce()) -> Vec<Arrival> {
-        let [n1, n2] = [0, 1].map(|i: usize| {
-            self.sockets[i ^ usize::from(send.backwards)]
-                .try_clone()
-                .unwrap()
-        });
-        let to = SocketAddr::from((address(Node(if send.backwards { 1 } else { 2 })), PORT));
-        let (count, epoch) = (Arc::new(AtomicUsize::new(0)), Instant::now());
-        let counter = Arc::clone(&count);
-        let receiving = std::thread::spawn(move || {
-            let (mut arrived, mut buffer) = (Vec::new(), [0; 2048]);
-            loop {
-                let length = n2.recv(&mut buffer).expect("the fence arrives");
-                let at = Instant::now();
-                let number = u32::from_le_bytes(buffer[..4].try_into().unwrap());
-                if number == FENCE {
-                    return arrived;
-                }
-                let sent = u64::from_le_bytes(buffer[4..12].try_into().unwrap());
-                arrived.push(Arrival {
-                    number,
-                    late: (at - epoch).saturating_sub(Duration::from_nanos(sent)),
-                    at,
-                    payload: buffer[12..length].to_vec(),
-                });
-                counter.fetch_add(1, Relaxed);
-            }
-        });
-        let mut datagram = vec![0; send.bytes];
-        for number in 0..send.count {
-            let due = epoch + send.every * number;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            datagram[..4].copy_from_slice(&number.to_le_bytes());
-            let sent = u64::try_from(epoch.elapsed().as_nanos()).unwrap();
-            datagram[4..12].copy_from_slice(&sent.to_le_bytes());
-            n1.send_to(&datagram, to).unwrap();
-        }
-        support::eventually("all arrive", || count.load(Relaxed) >= awaited);
-        end();
-        datagram[..4].copy_from_slice(&FENCE.to_le_bytes());
-        n1.send_to(&datagram, to).unwrap();
-        receiving.join().unwrap()
-    }
-
-    /// Heals when all of `count` packets have met with the shaping; returns how many met with
-    /// `effect`, as the switch has it.
-    fn heal(&self, id: ShapingId, count: u64, effect: PacketEffect) -> usize {
-        support::eventually("all have met with it", || {
-            self.switch.shaped(id).unwrap().total().packets == count
-        });
-        let shaped = self.switch.unshape(id).unwrap().total();
-        usize::try_from(shaped.effects[&effect]).unwrap()
-    }
-
-    /// Measures under a shaping that delays nothing; returns what arrived, and how many packets
-    /// met with `effect` as the switch has it.
-    fn under(&self, shaping: &str, effect: PacketEffect) -> (Vec<Arrival>, usize) {
-        let (id, mut met) = (self.shape(shaping, 1), 0);
-        let arrived = self.measure(&Send::default(), 0, || {
-            met = self.heal(id, 1000, effect);
-        });
-        (arrived, met)
-    }
-
-    /// Asserts that nothing is done to packets, in either direction.
-    fn assert_clean(&self) {
-        assert!(self.switch.shapings().is_empty());
-        for backwards in [false, true] {
-            let send = Send {
-                count: 100,
-                backwards,
-                ..Send::default()
-            };
-            let arrived = self.measure(&send, 100, || {});
-            assert!(numbers(&arrived).into_iter().eq(0..100));
-            assert!(arrived.iter().all(|arrival| arrival.payload == [0; 52]));
-            assert!(median(&arrived) < Duration::from_millis(2));
-        }
-    }
-}
-
-/// What to send: by default 1000 datagrams of 64 bytes, one every 200 µs, from n1 to n2.
-struct Send {
-    count: u32,
-    every: Duration,
-    bytes: usize,
-    backwards: bool,
-}
-
-impl Default for Send {
-    fn default() -> Self {
-        Self {
-            count: 1000,
-            every: Duration::from_micros(200),
-            bytes: 64,
-            backwards: false,
-        }
-    }
-}
-
-fn numbers(arrived: &[Arrival]) -> Vec<u32> {
-    arrived.iter().map(|arrival| arrival.number).collect()
-}
-
-/// How late the packet is that `permille` of all are not later than.
-fn quantile(arrived: &[Arrival], permille: usize) -> Duration {
-    let mut late: Vec<Duration> = arrived.iter().map(|arrival| arrival.late).collect();
-    late.sort();
-    late[(late.len() - 1) * permille / 1000]
-}
-
-fn median(arrived: &[Arrival]) -> Duration {
-    quantile(arrived, 500)
+fn line(sandbox: &Sandbox) -> Line {
+    let switch = Switch::create(sandbox, 3, &SwitchOptions::default()).unwrap();
+    Line::over(Box::new(switch))
 }
 
 /// Of 1000 packets met at 10 %: the mean is 100 and the standard deviation 9.5. Four of them are
@@ -208,7 +52,7 @@ fn assert_about_a_hundred(met: usize) {
 }
 
 fn a_delay_is_as_long_as_it_says_in_its_direction_only(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     for delay_ms in [1, 50] {
         let id = line.shape(&format!("delay {delay_ms}ms"), 1);
         let send = Send {
@@ -221,7 +65,7 @@ fn a_delay_is_as_long_as_it_says_in_its_direction_only(sandbox: &Sandbox) {
             ..send
         };
         let back = line.measure(&backwards, 300, || {});
-        line.switch.unshape(id).unwrap();
+        line.network.unshape(id).unwrap();
         assert!(numbers(&arrived).into_iter().eq(0..300), "in order");
         let (delay, most) = (Duration::from_millis(delay_ms), Duration::from_millis(2));
         eprintln!("delay {delay_ms} ms: {:?}", median(&arrived));
@@ -233,10 +77,10 @@ fn a_delay_is_as_long_as_it_says_in_its_direction_only(sandbox: &Sandbox) {
 }
 
 fn a_delay_with_jitter_spreads_evenly(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("delay 30ms ±10ms", 1);
     let arrived = line.measure(&Send::default(), 1000, || {});
-    line.switch.unshape(id).unwrap();
+    line.network.unshape(id).unwrap();
     // Evenly from 20 to 40 ms: a tenth below 22, half below 30, nine tenths below 38.
     for (permille, expected_ms) in [(100, 22), (500, 30), (900, 38)] {
         let late = quantile(&arrived, permille);
@@ -249,7 +93,7 @@ fn a_delay_with_jitter_spreads_evenly(sandbox: &Sandbox) {
 }
 
 fn one_seed_loses_the_same_packets_and_another_others(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let survivors = |seed| {
         let id = line.shape("loss 10%", seed);
         let mut lost = 0;
@@ -268,7 +112,7 @@ fn one_seed_loses_the_same_packets_and_another_others(sandbox: &Sandbox) {
 }
 
 fn doubles_arrive_as_often_as_it_says(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let (arrived, doubled) = line.under("duplicate 10%", PacketEffect::Duplicate);
     let distinct: BTreeSet<u32> = numbers(&arrived).into_iter().collect();
     assert_eq!(distinct.len(), 1000, "none is lost");
@@ -278,10 +122,10 @@ fn doubles_arrive_as_often_as_it_says(sandbox: &Sandbox) {
 }
 
 fn those_held_back_are_overtaken(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("reorder 10%", 1);
     let arrived = line.measure(&Send::default(), 1000, || {});
-    let reordered = line.switch.unshape(id).unwrap().total().effects[&PacketEffect::Reorder];
+    let reordered = line.network.unshape(id).unwrap().total().effects[&PacketEffect::Reorder];
     let mut latest = 0;
     let mut behind = 0;
     for number in numbers(&arrived) {
@@ -294,9 +138,9 @@ fn those_held_back_are_overtaken(sandbox: &Sandbox) {
 }
 
 /// Datagrams that n2's kernel has dropped for their checksum.
-fn checksum_errors(switch: &Switch) -> usize {
+fn checksum_errors(network: &dyn Network) -> usize {
     let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
-    let snmp = switch.namespace(Node(2)).spawn("snmp", read).unwrap();
+    let snmp = network.namespace(Node(2)).spawn("snmp", read).unwrap();
     let snmp = snmp.join().unwrap();
     let mut lines = snmp.lines().filter(|line| line.starts_with("Udp:"));
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
@@ -306,12 +150,12 @@ fn checksum_errors(switch: &Switch) -> usize {
 }
 
 fn corrupted_packets_are_dropped_by_their_receivers_checksum(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let (arrived, corrupted) = line.under("corrupt 10%", PacketEffect::Corrupt);
     assert_eq!(1000 - arrived.len(), corrupted);
     assert!(arrived.iter().all(|arrival| arrival.payload == [0; 52]));
     // A flipped bit of a port, or of the length, has the kernel drop it without counting it so.
-    let errors = checksum_errors(&line.switch);
+    let errors = checksum_errors(&*line.network);
     assert!(
         errors <= corrupted && errors * 2 > corrupted,
         "{errors} of {corrupted}"
@@ -321,7 +165,7 @@ fn corrupted_packets_are_dropped_by_their_receivers_checksum(sandbox: &Sandbox) 
 }
 
 fn altered_payloads_arrive_with_one_bit_flipped(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("corrupt-deliver 100%", 1);
     let sent = b"the quick brown fox jumps over the lazy dog";
     let to = (address(Node(2)), PORT);
@@ -333,13 +177,13 @@ fn altered_payloads_arrive_with_one_bit_flipped(sandbox: &Sandbox) {
         let flipped = got.iter().zip(sent).map(|(a, b)| (a ^ b).count_ones());
         assert_eq!(flipped.sum::<u32>(), 1);
     }
-    let shaped = line.switch.unshape(id).unwrap().total();
+    let shaped = line.network.unshape(id).unwrap().total();
     assert_eq!(shaped.effects[&PacketEffect::CorruptDeliver], 100);
     line.assert_clean();
 }
 
 fn a_slow_line_carries_what_it_says(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("rate 1mbit", 1);
     // 1000 bytes with their headers of 28: 8 ms each.
     let send = Send {
@@ -349,7 +193,7 @@ fn a_slow_line_carries_what_it_says(sandbox: &Sandbox) {
         backwards: false,
     };
     let arrived = line.measure(&send, 50, || {});
-    line.switch.unshape(id).unwrap();
+    line.network.unshape(id).unwrap();
     let took = arrived[49].at - arrived[0].at;
     eprintln!("49 packets of 8 ms took {took:?}");
     let off = took.abs_diff(Duration::from_millis(49 * 8));
@@ -362,8 +206,8 @@ fn a_slow_line_carries_what_it_says(sandbox: &Sandbox) {
 fn listen(line: &Line) -> (TcpListener, impl Fn() -> std::io::Result<TcpStream>) {
     let to = SocketAddr::from((address(Node(2)), PORT));
     let bind = move || TcpListener::bind(to).unwrap();
-    let listener = line.switch.namespace(Node(2)).spawn("listen", bind);
-    let n1 = line.switch.namespace(Node(1)).clone();
+    let listener = line.network.namespace(Node(2)).spawn("listen", bind);
+    let n1 = line.network.namespace(Node(1)).clone();
     let dial = move || {
         let dialing = n1.spawn("dial", move || TcpStream::connect(to));
         dialing.unwrap().join().unwrap()
@@ -372,7 +216,7 @@ fn listen(line: &Line) -> (TcpListener, impl Fn() -> std::io::Result<TcpStream>)
 }
 
 fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let (listener, dial) = listen(&line);
     let mut near = dial().unwrap();
     let (mut far, _) = listener.accept().unwrap();
@@ -388,7 +232,7 @@ fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox
     assert_eq!(ended, ErrorKind::ConnectionReset);
     let refused = dial().unwrap_err().kind();
     assert_eq!(refused, ErrorKind::ConnectionRefused);
-    let shaped = line.switch.unshape(id).unwrap().total();
+    let shaped = line.network.unshape(id).unwrap().total();
     let reset = shaped.effects[&PacketEffect::Reset];
     assert_eq!(reset, 2, "the segment and the SYN");
     let mut near = dial().unwrap();
@@ -398,7 +242,7 @@ fn a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones(sandbox: &Sandbox
 }
 
 fn new_connections_are_refused_and_open_ones_go_on(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let (listener, dial) = listen(&line);
     let mut near = dial().unwrap();
     let (mut far, _) = listener.accept().unwrap();
@@ -410,7 +254,7 @@ fn new_connections_are_refused_and_open_ones_go_on(sandbox: &Sandbox) {
     }
     near.write_all(b"a").unwrap();
     far.read_exact(&mut [0]).unwrap();
-    let shaped = line.switch.unshape(id).unwrap().total();
+    let shaped = line.network.unshape(id).unwrap().total();
     assert_eq!(shaped.effects[&PacketEffect::Refuse], 3);
     dial().unwrap();
     listener.accept().unwrap();
@@ -418,7 +262,7 @@ fn new_connections_are_refused_and_open_ones_go_on(sandbox: &Sandbox) {
 }
 
 fn two_shapings_of_one_edge_add_up_and_heal_separately(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let send = Send {
         count: 100,
         ..Send::default()
@@ -426,10 +270,10 @@ fn two_shapings_of_one_edge_add_up_and_heal_separately(sandbox: &Sandbox) {
     let first = line.shape("delay 10ms", 1);
     let second = line.shape("delay 20ms", 1);
     let both = line.measure(&send, 100, || {});
-    line.switch.unshape(first).unwrap();
-    assert_eq!(line.switch.shapings(), [second]);
+    line.network.unshape(first).unwrap();
+    assert_eq!(line.network.shapings(), [second]);
     let one = line.measure(&send, 100, || {});
-    line.switch.unshape(second).unwrap();
+    line.network.unshape(second).unwrap();
     for (arrived, expected_ms) in [(both, 30), (one, 20)] {
         let off = median(&arrived).abs_diff(Duration::from_millis(expected_ms));
         assert!(off < Duration::from_millis(2), "{:?}", median(&arrived));
@@ -438,7 +282,7 @@ fn two_shapings_of_one_edge_add_up_and_heal_separately(sandbox: &Sandbox) {
 }
 
 fn a_cut_also_stops_packets_that_are_under_way(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("delay 100ms", 1);
     for _ in 0..10 {
         line.sockets[0]
@@ -446,20 +290,20 @@ fn a_cut_also_stops_packets_that_are_under_way(sandbox: &Sandbox) {
             .unwrap();
     }
     support::eventually("all are under way", || {
-        line.switch.shaped(id).unwrap().total().packets == 10
+        line.network.shaped(id).unwrap().total().packets == 10
     });
     let grudge: Grudge = [Edge::new(Node(1), Node(2))].into_iter().collect();
-    let cut = line.switch.cut(&grudge).unwrap();
+    let cut = line.network.cut(&grudge).unwrap();
     support::eventually("the cut has met all of them", || {
-        line.switch.dropped(cut).unwrap().total() == 10
+        line.network.dropped(cut).unwrap().total() == 10
     });
-    line.switch.heal(cut).unwrap();
-    line.switch.unshape(id).unwrap();
+    line.network.heal(cut).unwrap();
+    line.network.unshape(id).unwrap();
     line.assert_clean();
 }
 
 fn a_heal_releases_what_waits_in_order(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let id = line.shape("delay 60s ±60s", 1);
     let send = Send {
         count: 50,
@@ -474,15 +318,15 @@ fn a_heal_releases_what_waits_in_order(sandbox: &Sandbox) {
 }
 
 fn what_is_not_there_is_refused(sandbox: &Sandbox) {
-    let line = Line::new(sandbox);
+    let line = line(sandbox);
     let edges = BTreeSet::from([Edge::new(Node(1), Node(4))]);
     let seed = FateSeed { seed: 1, fault: 1 };
     let shaping = "loss 5%".parse().unwrap();
-    let error = line.switch.shape(&edges, &shaping, seed).unwrap_err();
+    let error = line.network.shape(&edges, &shaping, seed).unwrap_err();
     assert_eq!(error.to_string(), "there is no n4 in this network");
     let id = line.shape("loss 5%", 1);
-    line.switch.unshape(id).unwrap();
-    for error in [line.switch.unshape(id), line.switch.shaped(id)] {
+    line.network.unshape(id).unwrap();
+    for error in [line.network.unshape(id), line.network.shaped(id)] {
         assert!(matches!(error, Err(NetworkError::NoSuchShaping(gone)) if gone == id));
     }
 }

@@ -27,11 +27,11 @@
     reason = "a bench takes times and starts processes"
 )]
 
-#[path = "etcd/client.rs"]
+#[path = "load/client.rs"]
 mod client;
-#[path = "etcd/grpc.rs"]
+#[path = "load/grpc.rs"]
 mod grpc;
-#[path = "etcd/http.rs"]
+#[path = "load/http.rs"]
 mod http;
 #[allow(dead_code, reason = "the tests of whole nodes need more of this file")]
 #[path = "../tests/cluster/process.rs"]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::defect::{Defect, Defects};
 use crate::driver::Routing;
 use crate::peer::Membership;
 use crate::protocol::{Consistency, Modes};
-use crate::raft::{Jitter, NodeId};
+use crate::raft::{ConfChange, Effect, Jitter, NodeId};
 
 /// The flags of a node.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub struct NodeArgs {
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     listen_client: String,
+    /// Where clients are told to reach this node; left out: where it listens for them
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_client: Option<String>,
     /// Where this node keeps its log; made if missing
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -57,6 +60,24 @@ pub struct NodeArgs {
     /// an entry of the log does, or nothing
     #[arg(long, value_enum, default_value_t = ReadDefault::Linearizable)]
     read_mode: ReadDefault,
+    /// Who votes at first, where that is not every --peer: `1,2,3`; the others are started with
+    /// --join. What the log says goes before it
+    #[arg(
+        long,
+        value_name = "ID,…",
+        value_delimiter = ',',
+        conflicts_with = "join"
+    )]
+    initial_voters: Vec<NodeId>,
+    /// Wait to be taken into the cluster
+    #[arg(long)]
+    join: bool,
+    /// How the voters are changed
+    #[arg(long, value_enum, default_value_t = ConfChangeKind::Joint)]
+    conf_change: ConfChangeKind,
+    /// When a configuration takes effect; the same on all nodes
+    #[arg(long, value_enum, default_value_t = ConfEffective::Append)]
+    conf_effective: ConfEffective,
     /// Take a snapshot after so many applied entries
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -126,6 +147,26 @@ enum ReadDefault {
     Local,
 }
 
+/// How the voters are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConfChangeKind {
+    /// Any change; the majorities of both configurations decide while it lasts
+    Joint,
+    /// One voter at a time
+    Single,
+    /// Any change in one step: unsafe, for demonstration
+    DirectUnsafe,
+}
+
+/// When a configuration takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConfEffective {
+    /// When it stands in the log
+    Append,
+    /// When it is applied
+    Apply,
+}
+
 /// What a profile stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -145,6 +186,8 @@ pub(crate) enum ArgsError {
     PeerTwice(NodeId),
     #[error("--id {0} has no --peer of its own: it tells where this node listens for its peers")]
     NoOwnPeer(NodeId),
+    #[error("--initial-voters names {0}, which has no --peer")]
+    VoterWithoutPeer(NodeId),
     #[error("--cluster must be one line of 1 to 100 characters")]
     Cluster,
     #[error("this build carries no defects; build it with the feature `defects`")]
@@ -185,6 +228,10 @@ pub(crate) struct Settings {
     pub(crate) check_quorum: bool,
     pub(crate) jitter: Jitter,
     pub(crate) consistency: Consistency,
+    /// Who votes at first; empty for a node that waits to be taken in.
+    pub(crate) initial_voters: BTreeSet<NodeId>,
+    pub(crate) conf_change: ConfChange,
+    pub(crate) conf_effective: Effect,
     pub(crate) snapshot_entries: u64,
     pub(crate) snapshot_trailing: u64,
     pub(crate) defects: Defects,
@@ -223,6 +270,14 @@ impl NodeArgs {
         if !addresses.contains_key(&self.id) {
             return Err(ArgsError::NoOwnPeer(self.id));
         }
+        let initial_voters = match (self.join, self.initial_voters.is_empty()) {
+            (true, _) => BTreeSet::new(),
+            (false, true) => addresses.keys().copied().collect(),
+            (false, false) => self.initial_voters.into_iter().collect(),
+        };
+        if let Some(&id) = initial_voters.iter().find(|id| !addresses.contains_key(id)) {
+            return Err(ArgsError::VoterWithoutPeer(id));
+        }
         if !self.defects.is_empty() && !Defects::COMPILED_IN {
             return Err(ArgsError::NoDefects);
         }
@@ -231,6 +286,9 @@ impl NodeArgs {
                 id: self.id,
                 cluster: self.cluster,
                 addresses,
+                client: self
+                    .advertise_client
+                    .unwrap_or_else(|| self.listen_client.clone()),
             },
             listen_client: self.listen_client,
             data_dir: self.data_dir,
@@ -245,6 +303,16 @@ impl NodeArgs {
                 ElectionJitter::Etcd => Jitter::Etcd,
                 ElectionJitter::Sofa => Jitter::Sofa,
                 ElectionJitter::None => Jitter::None,
+            },
+            initial_voters,
+            conf_change: match self.conf_change {
+                ConfChangeKind::Joint => ConfChange::Joint,
+                ConfChangeKind::Single => ConfChange::Single,
+                ConfChangeKind::DirectUnsafe => ConfChange::DirectUnsafe,
+            },
+            conf_effective: match self.conf_effective {
+                ConfEffective::Append => Effect::Append,
+                ConfEffective::Apply => Effect::Apply,
             },
             consistency: match self.read_mode {
                 ReadDefault::Linearizable => Consistency::Linearizable,

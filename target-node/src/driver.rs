@@ -29,6 +29,7 @@ mod outbox;
 mod read;
 mod replicated_log;
 mod report;
+mod session;
 mod snapshot;
 mod turn;
 mod waiter;
@@ -44,26 +45,29 @@ use tokio::time::Instant;
 use crate::console::Console;
 use crate::defect::Defects;
 use crate::failure::Standing;
-use crate::kv::{Command, Kv};
+use crate::machine::{Applied, Machine, Proposal, StateError};
 use crate::peer::{Links, Membership, Parcel, PeerEvent};
-use crate::protocol::{Consistency, ErrorInfo, GetResponse, Modes, Status};
-use crate::raft::{BatchId, LogId, Output};
+use crate::protocol::{Consistency, ErrorInfo, LogResponse, Modes, StateHash, Status};
+use crate::raft::{BatchId, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
 use forward::Forwards;
 use outbox::Outbox;
 use read::PendingReads;
+use session::LogClock;
 use turn::Turns;
 use write::Writes;
 
+pub(crate) use read::Look;
 pub(crate) use replicated_log::ReplicatedLog;
 pub(crate) use turn::Inbox;
-pub(crate) use write::Written;
 
 /// What a node that does not lead does with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Routing {
     /// Sends it to the leader and passes on the answer.
     Forward,
+    /// Refuses it, and sends the client to the leader.
+    Redirect,
     /// Refuses it, and names the leader.
     Reject,
 }
@@ -71,19 +75,29 @@ pub(crate) enum Routing {
 /// What a client asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Read a key.
-    Get {
-        key: String,
+    /// Look at the state.
+    Read {
         consistency: Option<Consistency>,
-        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+        look: Look,
     },
     /// Change a key.
     Write {
-        command: Command,
-        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+        proposal: Proposal,
+        reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
     },
     /// Tell about yourself.
     Status { reply: oneshot::Sender<Status> },
+    /// Tell the hashes of the state after an entry, the last one applied if none is named.
+    Hash {
+        index: Option<Index>,
+        reply: oneshot::Sender<Result<StateHash, ErrorInfo>>,
+    },
+    /// Tell a part of the log.
+    Log {
+        from: Index,
+        to: Index,
+        reply: oneshot::Sender<LogResponse>,
+    },
 }
 
 /// The present standing, for those who answer without the driver.
@@ -92,6 +106,7 @@ pub(crate) struct Beacon {
     term: AtomicU64,
     /// 0: not known.
     leader: AtomicU64,
+    applied: AtomicU64,
 }
 
 impl Beacon {
@@ -102,6 +117,11 @@ impl Beacon {
             term,
             leader: (leader != 0).then_some(leader),
         }
+    }
+
+    /// The highest index applied.
+    pub(crate) fn applied(&self) -> Index {
+        self.applied.load(Ordering::Relaxed)
     }
 }
 
@@ -114,12 +134,17 @@ pub(crate) enum DriverError {
     /// The log's thread is gone.
     #[error("the thread that writes the log is gone")]
     WriterGone,
-    /// A snapshot holds no state of this version.
+    /// A snapshot holds no state.
     #[error(
-        "the snapshot up to {0} is no state that this version can read: start the version that \
-         wrote it"
+        "the snapshot up to {last} is no state: {source}; start the version that wrote it, or \
+         remove the node"
     )]
-    State(LogId),
+    State {
+        /// Its last entry.
+        last: LogId,
+        /// What is wrong with it.
+        source: StateError,
+    },
 }
 
 /// What a driver is given beside its core.
@@ -144,10 +169,11 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     core: C,
     parts: Parts,
     outbox: Outbox<C::Message>,
-    kv: Kv,
+    machine: Machine,
     writes: Writes,
     reads: PendingReads,
     forwards: Forwards,
+    log_clock: LogClock,
     /// Ticks since the start.
     now: u64,
     started: Instant,
@@ -160,10 +186,11 @@ impl<C: ReplicatedLog> Driver<C> {
             core,
             parts,
             outbox: Outbox::new(writer, links),
-            kv: Kv::default(),
+            machine: Machine::default(),
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
+            log_clock: LogClock::default(),
             now: 0,
             started: Instant::now(),
         }
@@ -237,14 +264,16 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Get {
-                key,
-                consistency,
-                reply,
-            } => self.get(key, consistency, reply),
-            Request::Write { command, reply } => self.write(&command, reply),
+            Request::Read { consistency, look } => self.read(consistency, look),
+            Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
+            }
+            Request::Hash { index, reply } => {
+                let _ = reply.send(self.hash_at(index));
+            }
+            Request::Log { from, to, reply } => {
+                let _ = reply.send(self.log(from, to));
             }
         }
     }
@@ -254,6 +283,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         self.observe();
         self.core.tick();
         self.expire_writes();
+        self.expire_sessions();
         self.forget_reads();
     }
 
@@ -286,6 +316,8 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
         for entry in &committed {
             self.apply(entry);
         }
+        let applied = self.core.applied();
+        self.parts.beacon.applied.store(applied, Ordering::Relaxed);
         for read in reads {
             self.answer_read(read);
         }

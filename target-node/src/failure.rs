@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
+use crate::protocol::{ErrorCode, ErrorInfo, LeaderHint, NodeId, Stage};
 
 /// What a node knows of the cluster when it answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +23,10 @@ impl ErrorCode {
             | Self::Overloaded
             | Self::Starting
             | Self::TransferInProgress
-            | Self::Superseded => true,
+            | Self::NotMember
+            | Self::Superseded
+            | Self::SessionUnknown
+            | Self::SeqTooOld => true,
             Self::Timeout
             | Self::LeadershipLost
             | Self::ShuttingDown
@@ -37,8 +40,9 @@ impl ErrorCode {
         match self {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
-            Self::Superseded => StatusCode::CONFLICT,
+            Self::NotLeader | Self::NotMember => StatusCode::MISDIRECTED_REQUEST,
+            Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
+            Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
             Self::NoLeader
             | Self::Overloaded
@@ -67,7 +71,7 @@ impl Standing {
             definite,
             stage,
             message,
-            leader,
+            leader: leader.map(|id| LeaderHint { id, url: None }),
             term,
         }
     }

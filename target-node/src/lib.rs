@@ -4,7 +4,7 @@ mod args;
 mod console;
 mod driver;
 mod failure;
-mod kv;
+mod machine;
 mod node;
 mod peer;
 mod server;

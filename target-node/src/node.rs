@@ -23,8 +23,8 @@ use tokio::time::timeout;
 use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts};
-use crate::peer::{self, Links, Surroundings};
+use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, Routing};
+use crate::peer::{self, Directory, Links, Surroundings};
 use crate::raft::{Config, ConfigError, LogId, Raft};
 use crate::server::{self, Gateway};
 use crate::storage::{Identity, Storage, StorageError};
@@ -62,15 +62,20 @@ enum NodeError {
 }
 
 impl NodeError {
-    /// The exit codes of `sysexits.h`.
+    /// The exit codes of `sysexits.h`, as far as it has one for the case.
     fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DATA: u8 = 65;
-        const UNAVAILABLE: u8 = 70;
+        const FOREIGN: u8 = 66;
+        const UNAVAILABLE: u8 = 69;
         const SOFTWARE: u8 = 70;
+        const FULL: u8 = 73;
         match self {
             Self::Args(_) | Self::Config(_) => USAGE,
-            Self::Storage(StorageError::Corrupt { .. } | StorageError::Foreign { .. }) => DATA,
+            Self::Storage(StorageError::Corrupt { .. }) => DATA,
+            Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
+            Self::Storage(StorageError::Full { .. })
+            | Self::Driver(DriverError::Storage(StorageError::Full { .. })) => FULL,
             Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
             Self::Storage(StorageError::Io { .. })
             | Self::Driver(_)
@@ -86,9 +91,11 @@ impl NodeError {
 /// |---|---|
 /// | 0 | stopped in order |
 /// | 64 | flags that make no sense |
-/// | 65 | data that is corrupt, or belongs to another node |
-/// | 70 | an address or the data directory is in use |
-/// | 70 | an I/O error or a bug |
+/// | 65 | data that is corrupt: nothing was changed, and the message says where |
+/// | 66 | a data directory of another node or another cluster |
+/// | 69 | an address or the data directory is in use |
+/// | 70 | an I/O error, of the log above all, or a bug |
+/// | 73 | the disk is full |
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {
     let settings = match args.into_settings() {
@@ -139,10 +146,12 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
     })?;
     let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
     let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+    let directory = Arc::new(Directory::default());
     let surroundings = Surroundings {
         membership: membership.clone(),
         console,
         events,
+        directory: Arc::clone(&directory),
     };
     let beacon = Arc::new(Beacon::default());
     let parts = Parts {
@@ -169,6 +178,8 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         node: membership.id,
         requests,
         beacon,
+        directory,
+        redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
     let driver = tokio::spawn(Driver::new(raft, parts, writer, links).run(stopped));
@@ -198,10 +209,9 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
         state.term, state.vote
     ));
 
-    let mut config = Config::new(
-        membership.id,
-        membership.addresses.keys().copied().collect(),
-    );
+    let mut config = Config::new(membership.id, settings.initial_voters.clone());
+    config.conf_change = settings.conf_change;
+    config.conf_effective = settings.conf_effective;
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;
     config.election_ticks = settings.pace.election_ticks;
     config.jitter = settings.jitter;
@@ -210,8 +220,20 @@ fn restore(settings: &Settings, boot: u64, console: Console) -> Result<(Storage,
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    let raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    let mut raft = Raft::new(config, recovered, jitter(settings.seed, membership.id))?;
+    hurry_first_election(&mut raft, settings.pace.election_ticks);
     Ok((storage, raft))
+}
+
+/// A node that was never in any term begins as if it had waited for half an election time-out
+/// already: most likely its whole cluster is as new, and nobody leads it. etcd does the like
+/// (`--initial-election-tick-advance`); how long anybody waits is no matter of safety.
+fn hurry_first_election(raft: &mut Raft, election_ticks: u32) {
+    if raft.term() == 0 {
+        for _ in 0..election_ticks / 2 {
+            raft.tick();
+        }
+    }
 }
 
 /// Drives and serves until a signal comes or the driver ends.
@@ -257,6 +279,9 @@ fn announce(settings: &Settings, console: Console) {
         check_quorum,
         jitter,
         consistency,
+        initial_voters,
+        conf_change,
+        conf_effective,
         snapshot_entries,
         snapshot_trailing,
         defects,
@@ -269,7 +294,8 @@ fn announce(settings: &Settings, console: Console) {
         "node {} of cluster {:?}, pid {}: peers {:?}, clients on {listen_client}, data in {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
-         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
+         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, voters at \
+         first {initial_voters:?}, changed {conf_change:?}, effective on {conf_effective:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),

@@ -20,6 +20,7 @@ mod link;
 mod listener;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -33,8 +34,9 @@ use crate::raft::{Message, NodeId, Opaque};
 /// What nodes send each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Parcel {
-    /// The first on every connection: who speaks, and for which cluster.
-    Hello { cluster: String },
+    /// The first on every connection: who speaks, for which cluster, and where its clients reach
+    /// it.
+    Hello { cluster: String, client: String },
     /// A word between the cores.
     Raft(Message),
     /// Propose this for a client of mine.
@@ -87,6 +89,29 @@ pub(crate) struct Membership {
     pub(crate) cluster: String,
     /// Every member's peer address, this node's own among them.
     pub(crate) addresses: BTreeMap<NodeId, String>,
+    /// Where clients reach this node.
+    pub(crate) client: String,
+}
+
+/// Where clients reach each node, as far as its peers have been told.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    clients: Mutex<BTreeMap<NodeId, String>>,
+}
+
+impl Directory {
+    fn insert(&self, node: NodeId, client: String) {
+        self.clients().insert(node, client);
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn client(&self, node: NodeId) -> Option<String> {
+        self.clients().get(&node).cloned()
+    }
+
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.clients.lock().expect("no holder of this lock panics")
+    }
 }
 
 /// What links and listeners need of the node.
@@ -95,4 +120,5 @@ pub(crate) struct Surroundings {
     pub(crate) membership: Membership,
     pub(crate) console: Console,
     pub(crate) events: mpsc::Sender<PeerEvent>,
+    pub(crate) directory: Arc<Directory>,
 }

@@ -10,13 +10,16 @@
 //!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
 //! ```
 
+mod client;
 mod disk;
+mod fault;
 mod host;
 mod invariant;
 mod network;
 mod world;
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use thiserror::Error;
 
@@ -30,8 +33,23 @@ pub struct Plan {
     pub ticks: u64,
     /// What is deliberately wrong in every node.
     pub defects: Defects,
+    /// Whether the client that sends again what it got no answer to says so, in a session.
+    pub sessions: bool,
     /// Clocks differ by more than a lease allows for.
     pub clocks_drift: bool,
+    /// What nodes keep their logs on.
+    pub disks: Disks,
+}
+
+/// What nodes keep their logs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// A model of a disk: by far the fastest, and what crashes leave is worse than real.
+    #[default]
+    Model,
+    /// The storage of the node itself, on a file system in memory that loses and tears whatever
+    /// was not synced.
+    Files,
 }
 
 impl Default for Plan {
@@ -39,7 +57,9 @@ impl Default for Plan {
         Self {
             ticks: 300,
             defects: Defects::NONE,
+            sessions: true,
             clocks_drift: false,
+            disks: Disks::default(),
         }
     }
 }
@@ -55,6 +75,8 @@ pub struct Summary {
     pub writes: u64,
     /// Linearizable reads answered.
     pub reads: u64,
+    /// Requests that a client sent again.
+    pub repeats: u64,
     /// Crashes.
     pub crashes: u64,
     /// Snapshots that nodes took of their own state.
@@ -63,8 +85,26 @@ pub struct Summary {
     pub installed: u64,
     /// Leaders that stepped down because they heard no majority.
     pub quorums_lost: u64,
+    /// Changes of the configuration that began.
+    pub changes: u64,
     /// Transfers of the leadership that began.
     pub transfers: u64,
+}
+
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.leaders += other.leaders;
+        self.writes += other.writes;
+        self.reads += other.reads;
+        self.repeats += other.repeats;
+        self.crashes += other.crashes;
+        self.compacted += other.compacted;
+        self.installed += other.installed;
+        self.quorums_lost += other.quorums_lost;
+        self.changes += other.changes;
+        self.transfers += other.transfers;
+    }
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.
@@ -119,8 +159,13 @@ pub enum Invariant {
     CommitOnQuorum,
     /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
     Order,
+    /// After a crash a node's log is what it had synced, and perhaps a beginning of what it had
+    /// not.
+    Recovery,
     /// A read sees every write that was acknowledged before it began.
     FreshReads,
+    /// What is sent again in a session is applied once, and answered each time with what it came to.
+    ExactlyOnce,
     /// An acknowledged write is in every log in the end.
     Durability,
     /// After all is healed: one leader, equal logs, and it serves.

@@ -16,6 +16,8 @@
 //! | [`recover`] | bytes of all segments in, log and hard state or a refusal out: pure |
 //! | [`wal`] | the files: append, sync, rotate, purge |
 //! | [`snapshot`] | snapshots: written whole or not at all |
+//! | [`vfs`] | the seam to the file system, and one in memory that forgets what was not synced |
+//! | [`simulated`] | all of it but the thread, for a node that is simulated |
 //! | [`writer`] | the thread that owns them, so that no tick waits for a disk |
 //!
 //! Every error of the log is final: after a failed sync nobody knows what is on the disk, and
@@ -27,11 +29,13 @@ mod identity;
 mod record;
 mod recover;
 mod segment;
+mod simulated;
 mod snapshot;
+mod vfs;
 mod wal;
 mod writer;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,11 +43,14 @@ use thiserror::Error;
 
 pub(crate) use identity::Identity;
 pub(crate) use recover::Repair;
+pub(crate) use simulated::SimulatedStorage;
 pub(crate) use writer::Writer;
 
 use crate::raft::Recovered;
 use identity::Claim;
+use segment::CAPACITY;
 use snapshot::Shelf;
+use vfs::{Files, Vfs};
 use wal::Wal;
 
 /// Why the storage cannot be used.
@@ -81,6 +88,18 @@ pub(crate) enum StorageError {
         /// Whose it is.
         reason: String,
     },
+    /// There is no room left.
+    #[error(
+        "cannot {doing} {}: the disk is full; nothing that was acknowledged is lost, so make room \
+         and start again",
+        path.display()
+    )]
+    Full {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+    },
     /// Another process uses the directory.
     #[error("{} is in use by another process; stop it first", path.display())]
     Locked {
@@ -92,10 +111,13 @@ pub(crate) enum StorageError {
 impl StorageError {
     fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            doing,
-            path,
-            source,
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { doing, path },
+            _ => Self::Io {
+                doing,
+                path,
+                source,
+            },
         }
     }
 }
@@ -104,8 +126,8 @@ impl StorageError {
 #[derive(Debug)]
 pub(crate) struct Storage {
     wal: Wal,
-    /// Held until the process ends.
-    lock: File,
+    /// Held until the process ends; none where the file system is a process's own.
+    lock: Option<File>,
 }
 
 impl Storage {
@@ -115,24 +137,11 @@ impl Storage {
         dir: &Path,
         identity: &Identity,
     ) -> Result<(Self, Recovered, Repair), StorageError> {
-        make_dir(dir)?;
+        let files = vfs::direct();
+        make_dir(&*files, dir)?;
         let lock = lock(dir)?;
-        let claim = identity.find(dir)?;
-        let wal_dir = dir.join("wal");
-        let is_new = claim == Claim::Unclaimed;
-        let shelf = Shelf::open(dir.join("snap"), identity.owner())?;
-        let (wal, recovered, repair) = Wal::open(&wal_dir, shelf, identity.owner(), is_new)?;
-        if is_new {
-            if recovered != Recovered::default() {
-                let reason = "there is a log, but nothing tells whose it is".to_owned();
-                return Err(StorageError::Corrupt {
-                    path: wal_dir,
-                    offset: 0,
-                    reason,
-                });
-            }
-            identity.claim(dir)?;
-        }
+        let (wal, recovered, repair) = load(&files, dir, identity, CAPACITY)?;
+        let lock = Some(lock);
         Ok((Self { wal, lock }, recovered, repair))
     }
 
@@ -143,6 +152,32 @@ impl Storage {
     ) -> io::Result<Writer> {
         Writer::start(self.wal, self.lock, report)
     }
+}
+
+/// Reads what is in a data directory, and claims it where it is nobody's.
+fn load(
+    files: &Files,
+    dir: &Path,
+    identity: &Identity,
+    capacity: u64,
+) -> Result<(Wal, Recovered, Repair), StorageError> {
+    let claim = identity.find(&**files, dir)?;
+    let wal_dir = dir.join("wal");
+    let is_new = claim == Claim::Unclaimed;
+    let shelf = Shelf::open(files, dir.join("snap"), identity.owner())?;
+    let opened = Wal::open(&wal_dir, shelf, identity.owner(), is_new, capacity)?;
+    if is_new {
+        if opened.1 != Recovered::default() {
+            let reason = "there is a log, but nothing tells whose it is".to_owned();
+            return Err(StorageError::Corrupt {
+                path: wal_dir,
+                offset: 0,
+                reason,
+            });
+        }
+        identity.claim(&**files, dir)?;
+    }
+    Ok(opened)
 }
 
 fn lock(dir: &Path) -> Result<File, StorageError> {
@@ -162,20 +197,21 @@ fn lock(dir: &Path) -> Result<File, StorageError> {
     }
 }
 
-/// Makes a directory, and makes its name durable.
-fn make_dir(dir: &Path) -> Result<(), StorageError> {
-    if dir.is_dir() {
+/// Makes a directory and those above it, and makes their names durable.
+fn make_dir(files: &dyn Vfs, dir: &Path) -> Result<(), StorageError> {
+    if files.is_dir(dir) {
         return Ok(());
     }
-    fs::create_dir_all(dir).map_err(StorageError::io("make", dir))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => Ok(()),
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_dir(files, parent)?;
     }
+    files.make_dir(dir).map_err(StorageError::io("make", dir))?;
+    sync_dir(files, parent.unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a directory durable: a new file is not safe before.
-fn sync_dir(dir: &Path) -> Result<(), StorageError> {
-    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+fn sync_dir(files: &dyn Vfs, dir: &Path) -> Result<(), StorageError> {
+    let synced = files.sync_dir(dir);
     synced.map_err(StorageError::io("sync directory", dir))
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 const PURE: &[&str] = &[
     "raft.rs",
     "raft",
-    "kv.rs",
+    "machine.rs",
+    "machine",
     "defect.rs",
     "simulation.rs",
     "simulation",

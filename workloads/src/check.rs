@@ -2,6 +2,7 @@
 
 use crate::operation::Foreign;
 use ordeal_checker::history::{Event, MalformedHistory};
+use ordeal_checker::linearizability::MonitorError;
 use ordeal_checker::verdict::Finding;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -26,6 +27,16 @@ pub trait Check: Send + Sync {
     /// # Errors
     /// If the events are not a history that this workload could have left.
     fn judge(&self, events: &[Event], effort: &Effort) -> Result<Finding, Unjudgeable>;
+}
+
+/// A property of a run that is judged while it goes on.
+pub trait Watch: Send {
+    /// What is certainly violated, in words, once it is; stays so.
+    ///
+    /// # Errors
+    /// If the events are no history of this workload, or come too far out of order. Then it must
+    /// not be asked again.
+    fn see(&mut self, event: &Event) -> Result<Option<String>, Unjudgeable>;
 }
 
 /// How much a check may spend before it says *unknown*.
@@ -60,5 +71,13 @@ pub enum Unjudgeable {
         index: u64,
         /// How.
         source: MalformedHistory,
+    },
+    /// The events cannot be judged while they come.
+    #[error("event {index}: {source}")]
+    Unwatched {
+        /// Where.
+        index: u64,
+        /// How.
+        source: MonitorError,
     },
 }

@@ -14,7 +14,7 @@ pub mod register;
 pub mod seed;
 pub mod set;
 
-pub use check::{Axis, Check};
+pub use check::{Axis, Check, Watch};
 pub use intent::{Intent, Seen};
 pub use operation::{Key, Op, Ret};
 
@@ -38,6 +38,11 @@ pub trait Workload: Send + Sync {
 
     /// A write and a read that show that a node serves; the `count`th of a run.
     fn probe(&self, count: u64) -> [Op; 2];
+
+    /// What can be judged while a run goes on; `None` if nothing can.
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        None
+    }
 
     /// What must hold.
     fn checks(&self) -> Vec<Box<dyn Check>>;

@@ -49,7 +49,7 @@ pub(crate) fn operations(events: &[Event]) -> Result<Vec<Asked<'_>>, Unjudgeable
     Ok(asked)
 }
 
-fn outcome(op: &Op, event: &Event) -> Result<Outcome<Ret>, Foreign> {
+pub(crate) fn outcome(op: &Op, event: &Event) -> Result<Outcome<Ret>, Foreign> {
     let reason = || {
         let message = event.error.as_ref().map(|error| error.message.clone());
         Reason(message.unwrap_or_default())

@@ -14,8 +14,9 @@
 
 mod durability;
 mod linearizable;
+mod watch;
 
-use crate::check::Check;
+use crate::check::{Check, Watch};
 use crate::seed;
 use crate::set::{PROBER, unique};
 use crate::{Generator, Intent, Key, Name, Op, Workload};
@@ -72,6 +73,10 @@ impl Workload for Register {
             },
             Op::Read { key },
         ]
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        Some(Box::new(watch::Watched::new()))
     }
 
     fn checks(&self) -> Vec<Box<dyn Check>> {

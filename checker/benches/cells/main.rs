@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p ordeal-checker --bench cells` runs all; words after `--` choose: kinds (`reg5`
 //! `regu` `kv10` `kv`), `n=1000,10000`, `c=5,10`, `crash=0,20`, `valid`, `violated`, `seconds=60`,
-//! `seed=1`. Every cell runs in a process of its own, so that its peak memory is its own: the time is
-//! that of the check, explanation included; the memory is the process's, the history and its
+//! `seed=1`. Every cell runs in a process of its own, so that its peak memory is its own: the time
+//! is that of the check, explanation included; the memory is the process's, the history and its
 //! making included. Both limits are hard: the kernel refuses more than [`MEGABYTES_MAX`] of data,
 //! and who takes [`GRACE`] longer than the time limit is killed.
 

@@ -111,6 +111,11 @@ impl<O, R> HistoryBuilder<O, R> {
         Ok(())
     }
 
+    /// What was asked so far, in the order of asking; what is open counts as unknown.
+    pub(crate) fn operations(&self) -> &[Operation<O, R>] {
+        &self.operations
+    }
+
     /// The history. Operations still open stay so: nobody knows what became of them.
     pub fn finish(self) -> History<O, R> {
         let mut operations = self.operations;

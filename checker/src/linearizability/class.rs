@@ -84,6 +84,11 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
         number
     }
 
+    /// The state of that number.
+    pub(crate) fn state(&self, number: u32) -> &M::State {
+        &self.states[number as usize]
+    }
+
     /// One operation of each class.
     pub(crate) fn examples(&self) -> Vec<u32> {
         let mut is_new = vec![true; self.count()];

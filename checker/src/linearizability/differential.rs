@@ -109,7 +109,7 @@ fn agree(seed: u64) -> bool {
         is_relaxed: false,
     };
     let is_valid = match frontier(&problem, exact) {
-        Fate::Survived(order) => {
+        Fate::Survived(order, _) => {
             assert!(problem.replays(&order), "seed {seed}: the frontier's order");
             true
         }

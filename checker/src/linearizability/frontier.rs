@@ -32,8 +32,8 @@ use crate::model::Model;
 
 /// How a frontier search ended.
 pub(crate) enum Fate {
-    /// Every return was explained; an order that does it.
-    Survived(Vec<u32>),
+    /// Every return was explained; an order that does it, and every state that it can end in.
+    Survived(Vec<u32>, Vec<u32>),
     /// No way leads past a return. The longest of them.
     Refuted(Vec<u32>),
     /// The budget ran out.
@@ -198,7 +198,9 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             self.live.retain(|live| *live != place);
             frontier = next;
         }
-        Fate::Survived(self.order(frontier.first().map_or(NOWHERE, |first| first.node)))
+        let ends: std::collections::BTreeSet<u32> = frontier.iter().map(|end| end.state).collect();
+        let order = self.order(frontier.first().map_or(NOWHERE, |first| first.node));
+        Fate::Survived(order, ends.into_iter().collect())
     }
 
     fn call(&mut self, place: u32) {

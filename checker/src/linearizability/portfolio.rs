@@ -180,14 +180,14 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
             },
         );
         match fate {
-            Fate::Survived(order) if self.problem.replays(&order) => Some(Answer::Order(order)),
+            Fate::Survived(order, _) if self.problem.replays(&order) => Some(Answer::Order(order)),
             Fate::Refuted(deepest) => {
                 if !is_relaxed && deepest.len() > self.deepest.len() {
                     self.deepest = deepest;
                 }
                 Some(self.refuted())
             }
-            Fate::Survived(_) | Fate::Spent => None,
+            Fate::Survived(..) | Fate::Spent => None,
         }
     }
 

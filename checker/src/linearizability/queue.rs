@@ -434,7 +434,7 @@ mod tests {
         };
         let mut meter = Meter::new(Budget::default(), Instant::now());
         match Frontier::new(problem, &mut classes, scope).run(&mut meter) {
-            Fate::Survived(_) => true,
+            Fate::Survived(..) => true,
             Fate::Refuted(_) => false,
             Fate::Spent => panic!("so few operations"),
         }

@@ -29,10 +29,10 @@
 //! built on it.
 //!
 //! **Who misses an element that is removed** comes before the add or after the remove
-//! ([`absence`]): where time leaves one possibility, that is a pair like the others; where it leaves
-//! none, a contradiction; where it leaves both, first all are tried before, then all after.
-//! **Sound for valid:** what comes out is replayed before it is believed. Without removes the answer
-//! is always found; else, where neither try fits, nothing is said, and the search decides.
+//! ([`absence`]): where time leaves one possibility, that is a pair like the others; where it
+//! leaves none, a contradiction; where it leaves both, first all are tried before, then all after.
+//! **Sound for valid:** what comes out is replayed before it is believed. Without removes the
+//! answer is always found; else, where neither try fits, nothing is said, and the search decides.
 
 mod absence;
 mod contradiction;

@@ -10,7 +10,8 @@ use crate::run::{self, RigError, Setting};
 use crate::store::{RunFolder, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
-use ordeal_nemesis::doctor::examine;
+use ordeal_nemesis::doctor::choose;
+use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Workload, workload};
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
 }
 
 fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Failure> {
-    let plan = make_plan(args, targets)?;
+    let mut plan = make_plan(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
         // A reader that has seen enough is no failure.
@@ -77,7 +78,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         return Ok(Exit::Valid);
     }
     let sandbox = sandbox::enter()?;
-    refuse_what_is_missing(&plan, &sandbox)?;
+    let backend = choose_network(&mut plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     folder.write("plan.toml", plan.to_toml().as_bytes())?;
@@ -97,6 +98,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         folder,
         clock,
         sandbox,
+        backend,
         interrupt,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -120,15 +122,17 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
     Ok(verdict.exit())
 }
 
-/// Tries every class of faults that the plan holds, before anything is started.
-fn refuse_what_is_missing(plan: &Plan, sandbox: &Sandbox) -> Result<(), Failure> {
-    let rows = examine(sandbox, &plan.schedule.classes());
+/// Tries all that the plan needs, before anything is started, and says in the plan which network it
+/// gets, and why.
+fn choose_network(plan: &mut Plan, sandbox: &Sandbox) -> Result<Backend, Failure> {
+    let (choice, rows) = choose(sandbox, plan.network, &plan.schedule);
     let missing = rows.iter().filter(|row| !row.is_available());
     let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        return Err(Failure::Unavailable(missing.join("\n")));
     }
-    Err(Failure::Unavailable(missing.join("\n")))
+    plan.network_used = Some(choice.to_string());
+    Ok(choice.backend)
 }
 
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {

@@ -3,6 +3,7 @@
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
+use ordeal_nemesis::network::{NetworkNameError, Wanted};
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
 use ordeal_nemesis::schedule::ScheduleError;
 use ordeal_nemesis::{PlannedFault, Schedule};
@@ -37,6 +38,10 @@ pub(crate) struct Draft {
     pub(crate) workload: Option<String>,
     pub(crate) nemesis: Option<String>,
     pub(crate) nodes: Option<u32>,
+    pub(crate) network: Option<String>,
+    /// What an earlier run of the plan used: this machine may have something else.
+    #[serde(rename = "network_used")]
+    pub(crate) _network_used: Option<String>,
     pub(crate) time: Option<Span>,
     pub(crate) warm_up: Option<Span>,
     pub(crate) rate: Option<u32>,
@@ -44,6 +49,7 @@ pub(crate) struct Draft {
     pub(crate) op_timeout: Option<Span>,
     pub(crate) recovery_bound: Option<Span>,
     pub(crate) seed: Option<u64>,
+    pub(crate) stop_on_violation: Option<bool>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
@@ -92,9 +98,18 @@ pub(crate) enum PlanError {
         /// Which workload.
         workload: WorkloadName,
     },
+    /// Nothing tells a violation of the workload before the end.
+    #[error(
+        "workload {0} is judged only at the end, so a run with it cannot stop on a violation; \
+         leave out stop_on_violation"
+    )]
+    Unwatched(WorkloadName),
     /// There is no such nemesis.
     #[error(transparent)]
     Nemesis(#[from] NemesisNameError),
+    /// There is no such network.
+    #[error(transparent)]
+    Network(#[from] NetworkNameError),
     /// The target has no such defect.
     #[error("target {target} has no defect {name:?}; it has: {known}")]
     Defect {
@@ -175,6 +190,8 @@ impl Draft {
             workload: self.workload.or(other.workload),
             nemesis: self.nemesis.or(other.nemesis),
             nodes: self.nodes.or(other.nodes),
+            network: self.network.or(other.network),
+            _network_used: None,
             time: self.time.or(other.time),
             warm_up: self.warm_up.or(other.warm_up),
             rate: self.rate.or(other.rate),
@@ -182,6 +199,7 @@ impl Draft {
             op_timeout: self.op_timeout.or(other.op_timeout),
             recovery_bound: self.recovery_bound.or(other.recovery_bound),
             seed: self.seed.or(other.seed),
+            stop_on_violation: self.stop_on_violation.or(other.stop_on_violation),
             defects: self.defects.or(other.defects),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
@@ -223,6 +241,10 @@ impl Draft {
             Some(name) => name.parse()?,
             None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
+        let network = match &self.network {
+            Some(name) => name.parse()?,
+            None => Wanted::default(),
+        };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let node_flags = self.node_flags.unwrap_or_else(|| {
             let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
@@ -235,6 +257,8 @@ impl Draft {
             workload,
             nemesis,
             nodes: u16::try_from(nodes).expect("within its bounds"),
+            network,
+            network_used: None,
             time: within("time", self.time.unwrap_or(Span::from_secs(30)), TIME)?,
             warm_up: within(
                 "warm_up",
@@ -254,6 +278,7 @@ impl Draft {
                 RECOVERY,
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
+            stop_on_violation: watched(self.stop_on_violation.unwrap_or(false), workload)?,
             defects,
             node_binary,
             node_flags,
@@ -261,6 +286,14 @@ impl Draft {
         };
         plan.schedule = schedule(&plan, self.fault)?;
         Ok(plan)
+    }
+}
+
+/// What is asked, if the workload can be judged while it goes on.
+fn watched(is_asked: bool, workload: WorkloadName) -> Result<bool, PlanError> {
+    match ordeal_workloads::workload(workload, 1).watch() {
+        None if is_asked => Err(PlanError::Unwatched(workload)),
+        _ => Ok(is_asked),
     }
 }
 
@@ -391,6 +424,10 @@ mod tests {
                 "there is no target \"paxos\"; there are: raft",
             ),
             ("nemesis = 'storm'", "`storm` is no nemesis"),
+            (
+                "network = 'token-ring'",
+                "`token-ring` is no network: use auto, iptables or switch",
+            ),
             (
                 "defects = ['fast']",
                 "target raft has no defect \"fast\"; it has: ",

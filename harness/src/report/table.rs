@@ -63,6 +63,10 @@ pub(super) fn class_of(fault_class: &str) -> &'static str {
         "kill" => "kill",
         "pause" => "pause",
         "partition" => "partition",
+        "packet" => "packet",
+        "power-loss" => "power-loss",
+        "disk" => "disk",
+        "damage" => "damage",
         _ => "other",
     }
 }
@@ -152,6 +156,22 @@ pub(super) fn facts_section(run: &RunView<'_>) -> Markup {
                     pre { (run.plan) }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ordeal_nemesis::FaultClass;
+
+    #[test]
+    fn every_class_of_faults_has_a_colour_of_its_own() {
+        let style = include_str!("page.css");
+        for class in FaultClass::ALL.map(|class| class.to_string()) {
+            assert_eq!(class_of(&class), class);
+            let rule = format!(".{class} {{ --class: var(--{class}); }}");
+            assert!(style.contains(&rule), "{rule}");
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::clock::Clock;
 use crate::plan::Plan;
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
 use ordeal_nemesis::lever::Levers;
-use ordeal_nemesis::network::Network;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,9 +68,9 @@ impl Injection {
     ) -> Result<Self, RigError> {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
-            network: Some(rig.switch.clone()),
+            network: Some(rig.network.clone()),
         };
-        let (nodes, schedule, stop) = (rig.switch.nodes(), plan.schedule.clone(), Stop::new());
+        let (nodes, schedule, stop) = (rig.network.nodes(), plan.schedule.clone(), Stop::new());
         let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
         let inject = move || {

@@ -118,11 +118,15 @@ impl Live {
         let paused = event.class == FaultClass::Pause && event.what == Step::Healed;
         let message = if paused { "" } else { event.message.as_str() };
         let at = self.state().begun.elapsed().as_secs_f64();
-        let line = format!("{at:6.1}s  {step:<9} {fault:<26} {message}");
+        self.tell(&format!("{at:6.1}s  {step:<9} {fault:<26} {message}"));
+    }
+
+    /// Tells something that stays to be seen.
+    pub(super) fn tell(&self, line: &str) {
         if self.terminal {
             self.bar.println(line);
         } else {
-            say(&line);
+            say(line);
         }
     }
 

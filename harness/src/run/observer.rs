@@ -11,7 +11,6 @@ use crate::target::{Probe, View};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
 use ordeal_nemesis::lever::Observer;
-use ordeal_nemesis::network::Network;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -131,7 +130,7 @@ impl Watch {
         setting: &Setting,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
-        let nodes = rig.switch.nodes();
+        let nodes = rig.network.nodes();
         let mut watch = Watch {
             cluster: Arc::new(Cluster::new(nodes)),
             stop: CancellationToken::new(),
@@ -158,7 +157,7 @@ impl Watch {
                 runtime.block_on(observe(probe, place, &cluster, clock, &lines, &stop));
             };
             let thread = rig
-                .switch
+                .network
                 .namespace(node)
                 .spawn(&name, look)
                 .map_err(fails)?;

@@ -151,6 +151,8 @@ impl Counters {
 pub(crate) struct HistoryRecorder {
     lines: Recorder<Event>,
     counters: Arc<Counters>,
+    /// Who wants to see every event at once.
+    watch: Option<Sender<Event>>,
 }
 
 impl HistoryRecorder {
@@ -164,14 +166,24 @@ impl HistoryRecorder {
             HistoryRecorder {
                 lines,
                 counters: Arc::default(),
+                watch: None,
             },
             recording,
         ))
     }
 
+    /// From now on also shows every event to that one.
+    pub(crate) fn watched_by(&mut self, watch: Sender<Event>) {
+        self.watch = Some(watch);
+    }
+
     /// Takes down one event.
     pub(crate) fn record(&self, event: Event) {
         self.counters.count(event.kind);
+        if let Some(watch) = &self.watch {
+            // The watch may have seen enough.
+            let _ = watch.send(event.clone());
+        }
         self.lines.record(event);
     }
 

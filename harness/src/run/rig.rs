@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::target::{ClientError, NodeSpec};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
-use ordeal_nemesis::network::{Network, NetworkError, Switch, SwitchOptions};
+use ordeal_nemesis::network::{Network, NetworkError};
 use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, ProcessError, Processes};
 use ordeal_workloads::seed;
 use rand::Rng;
@@ -83,6 +83,9 @@ pub(crate) enum RigError {
     /// The thread that injects faults has panicked.
     #[error("the nemesis failed in mid-run: what it had injected is not known")]
     NemesisGone,
+    /// The history cannot be judged while it grows.
+    #[error("cannot start the thread that watches the history: {0}")]
+    Watch(io::Error),
     /// It was interrupted before there was anything to judge.
     #[error("interrupted before the cluster served for the first time: there is nothing to judge")]
     InterruptedEarly,
@@ -99,7 +102,7 @@ pub(super) type Deaths = Arc<Mutex<Vec<(Time, Death)>>>;
 
 /// The cluster under trial.
 pub(super) struct Rig {
-    pub(super) switch: Arc<Switch>,
+    pub(super) network: Arc<dyn Network>,
     pub(super) processes: Arc<Processes>,
     pub(super) deaths: Deaths,
     /// Where clients reach each node; node 1 first.
@@ -109,13 +112,10 @@ pub(super) struct Rig {
 impl Rig {
     /// Makes the network and starts every node.
     pub(super) fn start(plan: &Plan, setting: &Setting) -> Result<Self, RigError> {
-        let switch = Arc::new(Switch::create(
-            &setting.sandbox,
-            plan.nodes,
-            &SwitchOptions::default(),
-        )?);
+        let network: Arc<dyn Network> =
+            setting.backend.create(&setting.sandbox, plan.nodes)?.into();
         let addresses: Vec<Ipv4Addr> = Node::first(plan.nodes)
-            .map(|node| switch.address(node))
+            .map(|node| network.address(node))
             .collect();
         let commands = commands(plan, setting, &addresses)?;
         let deaths = Deaths::default();
@@ -125,7 +125,7 @@ impl Rig {
                 .expect("nobody panics with the deaths in hand")
                 .push((clock.now(), death));
         };
-        let processes = Arc::new(Processes::new(&*switch, commands, on_death));
+        let processes = Arc::new(Processes::new(&*network, commands, on_death));
         for node in Node::first(plan.nodes) {
             processes.start(node)?;
         }
@@ -134,7 +134,7 @@ impl Rig {
             .map(|address| setting.target.client_address(*address))
             .collect();
         Ok(Rig {
-            switch,
+            network,
             processes,
             deaths,
             client_addresses,
@@ -143,18 +143,17 @@ impl Rig {
 
     /// By which means faults are injected here.
     pub(super) fn mechanisms(&self) -> Vec<(String, String)> {
-        let backoff = if self.switch.bounds_tcp_backoff() {
+        let backoff = if self.network.bounds_tcp_backoff() {
             "bounded to 1 s in every namespace"
         } else {
             "not bounded by this kernel: old connections may need as long as a cut lasted"
         };
-        let network = "userspace switch over TUN, a network namespace for each node";
         [
-            ("network", network),
-            ("TCP back-off", backoff),
-            ("processes", "signals, held by pidfd"),
+            ("network", self.network.mechanism()),
+            ("TCP back-off", backoff.to_owned()),
+            ("processes", "signals, held by pidfd".to_owned()),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value))
         .into()
     }
 

@@ -7,12 +7,12 @@ use super::observer::{Observation, Watch};
 use super::recorder::{HistoryRecorder, Recorder};
 use super::recovery;
 use super::rig::{Rig, RigError};
+use super::watch::{Violation, watch};
 use super::worker::{Bench, Pace, Phase, Session, work};
 use crate::plan::Plan;
 use crate::target::ClientError;
 use ordeal_checker::history::{Process, Time};
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord};
-use ordeal_nemesis::network::Network;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::{Key, Op};
 use std::collections::BTreeSet;
@@ -40,6 +40,7 @@ pub(super) struct Trial<'a> {
     faults: Recorder<FaultEvent>,
     live: Arc<Live>,
     active: ActiveFaults,
+    violation: Violation,
     workers: JoinSet<Result<BTreeSet<Key>, ClientError>>,
     main_begun: CancellationToken,
     clients_stop: CancellationToken,
@@ -56,13 +57,22 @@ impl<'a> Trial<'a> {
         plan: Plan,
         setting: &'a Setting,
         rig: Rig,
-        history: HistoryRecorder,
+        mut history: HistoryRecorder,
         faults: Recorder<FaultEvent>,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
-        let watch = Watch::start(&rig, setting, lines)?;
+        let cluster = Watch::start(&rig, setting, lines)?;
         let active = ActiveFaults::default();
-        let live = Live::new(history.counters(), watch.cluster.clone(), active.clone());
+        let counters = history.counters();
+        let live = Arc::new(Live::new(counters, cluster.cluster.clone(), active.clone()));
+        let mut violation = Violation::default();
+        if plan.stop_on_violation
+            && let Some(watched) = setting.workload.watch()
+        {
+            let (events, found) = watch(watched, live.clone()).map_err(RigError::Watch)?;
+            history.watched_by(events);
+            violation = found;
+        }
         let bench = Bench {
             target: setting.target.clone(),
             nodes: rig.client_addresses.clone(),
@@ -80,11 +90,12 @@ impl<'a> Trial<'a> {
             plan,
             setting,
             rig,
-            watch,
+            watch: cluster,
             bench,
             faults,
-            live: Arc::new(live),
+            live,
             active,
+            violation,
             workers: JoinSet::new(),
             main_begun: CancellationToken::new(),
             clients_stop: CancellationToken::new(),
@@ -205,9 +216,10 @@ impl<'a> Trial<'a> {
         let interrupted = tokio::select! {
             () = sleep_until(end) => None,
             () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
+            words = self.violation.certain() => Some(format!("stopped on a violation: {words}")),
         };
         let records = injection.heal().await?;
-        let left = self.rig.switch.cuts().len();
+        let left = self.rig.network.cuts().len();
         if left > 0 {
             return Err(RigError::NotHealed(left));
         }

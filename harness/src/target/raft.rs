@@ -125,6 +125,7 @@ impl Client for RaftClient {
                     let request = PutRequest {
                         key: register(*key),
                         value: json!(value),
+                        ..PutRequest::default()
                     };
                     let done = |answer: PutResponse| Some((Ret::Written, answer.meta));
                     self.ask("put", &request, done).await
@@ -134,6 +135,7 @@ impl Client for RaftClient {
                         key: register(*key),
                         expect: expect.map(Value::from),
                         value: json!(new),
+                        ..CasRequest::default()
                     };
                     let done =
                         |answer: CasResponse| Some((Ret::Swapped(answer.succeeded), answer.meta));
@@ -143,6 +145,7 @@ impl Client for RaftClient {
                     let request = AppendRequest {
                         key: SET.to_owned(),
                         element: json!(element),
+                        ..AppendRequest::default()
                     };
                     let done = |answer: AppendResponse| Some((Ret::Added, answer.meta));
                     self.ask("append", &request, done).await

@@ -202,40 +202,44 @@ fn help_and_list_are_no_errors() {
 #[test]
 fn a_plan_that_cannot_be_run_here_is_refused_with_the_doctors_row() {
     let results = Results::new();
-    // A mount namespace of its own, in which there is no TUN device.
-    let without_tun = |args: &[&str]| {
-        let hide = "mount -t tmpfs none /dev/net && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            hide,
-            "-",
-        ]);
-        command.arg(env!("CARGO_BIN_EXE_ordeal")).args(args);
-        command.output().unwrap()
-    };
-    let doctor = without_tun(&["doctor"]);
-    assert_eq!(doctor.status.code(), Some(2), "{}", stderr(&doctor));
-    let table = stdout(&doctor);
-    let row = "partition  NO   userspace switch over TUN";
-    assert!(
-        table.contains(row) && table.contains("sudo modprobe tun"),
-        "{table}"
-    );
-
     let path = results.path().to_str().unwrap();
-    let run = without_tun(&["run", "--nemesis", "isolate", "--results", path]);
+    let wanted = [
+        "run",
+        "--network",
+        "iptables",
+        "--nemesis",
+        "corrupt-deliver",
+    ];
+    let run = ordeal(&wanted).args(["--results", path]).output().unwrap();
     assert_eq!(run.status.code(), Some(64), "{}", stderr(&run));
     let said = stderr(&run);
+    assert!(said.contains("iptables   NO   corrupt-deliver"), "{said}");
+    assert!(said.contains("ordeal doctor"), "{said}");
+    assert!(!results.path().exists() || results.path().read_dir().unwrap().next().is_none());
+}
+
+/// Without a TUN device the switch goes over packet sockets.
+#[test]
+fn without_tun_the_doctor_still_finds_a_network() {
+    let hide = "mount -t tmpfs none /dev/net && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        hide,
+        "sh",
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_ordeal")).arg("doctor");
+    let doctor = command.output().unwrap();
+    assert_eq!(doctor.status.code(), Some(0), "{}", stderr(&doctor));
+    let table = stdout(&doctor);
     assert!(
-        said.contains(row) && said.contains("sudo modprobe tun"),
-        "{said}"
+        table.contains("partition  yes  userspace switch"),
+        "{table}"
     );
-    assert!(!results.path().join("runs").exists(), "nothing was started");
 }
 
 #[test]

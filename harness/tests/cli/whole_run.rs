@@ -168,3 +168,29 @@ fn a_stored_plan_runs_again_with_the_same_faults() {
         .unwrap();
     assert_eq!(stdout(&again), stdout(&first));
 }
+
+#[test]
+fn a_run_stops_on_a_violation_if_asked_to_and_says_which() {
+    let _guard = one_cluster_at_a_time();
+    let results = Results::new();
+    let output = results.run(&[
+        "--defect",
+        "read_leader_local",
+        "--time",
+        "60s",
+        "--seed",
+        "1",
+        "--stop-on-violation",
+    ]);
+    let (told, said) = (stderr(&output), stdout(&output));
+    assert_eq!(output.status.code(), Some(1), "{told}\n{said}");
+    assert!(told.contains("certainly violated: key k"), "{told}");
+    let verdict = verdict(&results);
+    assert_eq!(verdict["consistency"]["validity"], "invalid");
+    let why = verdict["interrupted"].as_str().unwrap();
+    assert!(why.starts_with("stopped on a violation: key k"), "{why}");
+    let main = verdict["timing"]["main_ms"].as_u64().unwrap();
+    assert!(main < 60_000, "it went on to the end: {main} ms");
+    let plan = fs::read_to_string(results.latest("plan.toml")).unwrap();
+    assert!(plan.contains("stop_on_violation = true"), "{plan}");
+}

@@ -130,6 +130,11 @@ impl Shaping {
         Some((us(by_us - jitter_us), us(jitter_us) * 2))
     }
 
+    /// How many bits pass a second, where a rate bounds them.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        self.rate.map(|rate| rate.0)
+    }
+
     /// How long the line is busy with a packet of so many bytes.
     pub(crate) fn time_on_line(&self, bytes: usize) -> Option<Duration> {
         let Rate(bits_per_second) = self.rate?;

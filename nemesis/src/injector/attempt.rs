@@ -85,7 +85,12 @@ impl<'a> Attempt<'a> {
 
     /// Waits a little; returns whether a stop was requested meanwhile.
     pub(super) fn look_again(&self) -> bool {
-        self.injector.stop.wait_for(LOOK_INTERVAL)
+        self.look_again_in(LOOK_INTERVAL)
+    }
+
+    /// Waits so long; returns whether a stop was requested meanwhile.
+    pub(super) fn look_again_in(&self, interval: Duration) -> bool {
+        self.injector.stop.wait_for(interval)
     }
 
     /// Waits a little whether or not a stop was requested.

@@ -63,7 +63,7 @@ impl Attempt<'_> {
                     return true;
                 }
                 // A backend that cannot count now may do so at the end; that count decides.
-                Ok(_) | Err(_) => self.look_again(),
+                Ok(_) | Err(_) => self.look_again_in(network.look_interval()),
             };
         }
         false

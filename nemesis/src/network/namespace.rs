@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::Command,
     sync::{Arc, mpsc},
     thread::{Builder, JoinHandle},
@@ -34,6 +34,11 @@ impl Namespace {
             unshare(CloneFlags::CLONE_NEWNET)?;
             Ok((Self::of_this_thread()?, configure()))
         })
+    }
+
+    /// Its descriptor, by which the kernel knows it.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// The namespace that the calling thread is in.

@@ -1,4 +1,4 @@
-//! The userspace switch: one TUN device per namespace, one thread that carries packets.
+//! The userspace switch: one device per namespace, one thread that carries packets.
 //!
 //! ```text
 //!  n1 eth0 ══ tun ─┐         ┌──────────┐   whose device is it from, whose address is it for?
@@ -10,13 +10,13 @@
 //! The sender is the device a packet came from, never the address it claims. No offloads: a packet
 //! here is a packet on the wire, at most one MTU long.
 
+mod build;
 mod carrier;
 mod fate;
 mod link;
 mod matrix;
 mod packet;
 mod port;
-mod queue;
 mod waiting;
 
 use std::{
@@ -33,16 +33,16 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::{
+    build::Parts,
     carrier::Carrier,
     matrix::{Cut, Links, Matrix},
-    port::Port,
 };
 use crate::{
     fault::Shaping,
     grudge::Grudge,
     network::{
-        CLIENT_ADDRESS, CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId,
-        address,
+        CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, cables::Cables,
+        endpoint::failed,
     },
     node::{Edge, Endpoint, Node},
     proof::{Dropped, Shaped},
@@ -54,12 +54,29 @@ use crate::{
 pub struct SwitchOptions {
     /// Bytes in a packet, 576 to 65535.
     pub mtu: u16,
+    /// By which devices it reaches the namespaces.
+    pub ports: Ports,
 }
 
 impl Default for SwitchOptions {
     fn default() -> Self {
-        Self { mtu: 1500 }
+        Self {
+            mtu: 1500,
+            ports: Ports::Auto,
+        }
     }
+}
+
+/// The devices between the switch and the namespaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ports {
+    /// TUN where `/dev/net/tun` is accessible, else packet sockets.
+    #[default]
+    Auto,
+    /// TUN devices: need `/dev/net/tun`.
+    Tun,
+    /// veth pairs with packet sockets (`AF_PACKET`): need no device node.
+    Packet,
 }
 
 /// What the switch has done with packets since it was made.
@@ -73,17 +90,22 @@ pub struct Traffic {
     pub undelivered: u64,
 }
 
-/// The network as a thread of ours: needs `/dev/net/tun`, no package and no kernel module.
+/// The network as a thread of ours: needs no package, and `/dev/net/tun` or the right to make veth
+/// pairs.
 #[derive(Debug)]
 pub struct Switch {
     namespaces: Vec<Namespace>,
     bounds_tcp_backoff: bool,
+    /// Which devices carry its packets, in words.
+    over: String,
     /// Held while a fault comes or goes, so that the matrix always matches the faults.
     faults: Mutex<Faults>,
     shared: Arc<Shared>,
     /// Rouses the carrier from its wait.
     rouse: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
+    /// Last, so that they are there as long as the switch.
+    _cables: Option<Cables>,
 }
 
 #[derive(Debug, Default)]
@@ -118,63 +140,32 @@ impl Switch {
         if !(1..=NODES_MAX).contains(&nodes) {
             return Err(NetworkError::Nodes(nodes));
         }
-        let mtu = options.mtu.max(576);
-        // All start before the first is waited for: namespaces are made in parallel.
-        let starting: Vec<_> = Node::first(nodes)
-            .map(|node| {
-                let open = move || Port::open(node.into(), address(node), mtu);
-                (node, Namespace::create(&format!("make {node}"), open))
-            })
-            .collect();
-        let mut ports = vec![Port::open(Endpoint::Clients, CLIENT_ADDRESS, mtu)?];
-        let mut namespaces = Vec::new();
-        for (node, thread) in starting {
-            let (namespace, port) = thread
-                .and_then(|thread| {
-                    thread
-                        .join()
-                        .expect("setting a namespace up does not panic")
-                })
-                .map_err(|source| call(node.into(), "unshare", source))?;
-            namespaces.push(namespace);
-            ports.push(port?);
-        }
-        let bounds_tcp_backoff = ports.iter().all(|port| port.bounds_tcp_backoff);
-        Self::start(namespaces, ports, bounds_tcp_backoff)
-            .map_err(|source| call(Endpoint::Clients, "start the switch", source))
+        let parts = build::parts(nodes, options)?;
+        Self::start(parts).map_err(|source| failed(Endpoint::Clients, ("start the switch", source)))
     }
 
-    fn start(
-        namespaces: Vec<Namespace>,
-        ports: Vec<Port>,
-        bounds_tcp_backoff: bool,
-    ) -> io::Result<Self> {
+    fn start(parts: Parts) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            matrix: Mutex::new(Matrix::open(ports.len())),
+            matrix: Mutex::new(Matrix::open(parts.ports.len())),
             quit: AtomicBool::new(false),
             counters: carrier::Counters::default(),
         });
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let rouse = Arc::new(eventfd(0, flags)?);
-        let carrier = Carrier::new(ports, Arc::clone(&shared), Arc::clone(&rouse))?;
+        let carrier = Carrier::new(parts.ports, Arc::clone(&shared), Arc::clone(&rouse))?;
         let thread = std::thread::Builder::new()
             .name("switch".to_owned())
             .spawn(move || carrier.carry())?;
         Ok(Self {
-            namespaces,
-            bounds_tcp_backoff,
+            namespaces: parts.namespaces,
+            bounds_tcp_backoff: parts.bounds_tcp_backoff,
+            over: parts.over,
             faults: Mutex::default(),
             shared,
             rouse,
             thread: Some(thread),
+            _cables: parts.cables,
         })
-    }
-
-    /// Whether TCP's retransmission back-off is bounded to 1 s in every namespace
-    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15): if not, an old connection may need as long as the
-    /// cut lasted to recover after it, which is not the target's fault.
-    pub fn bounds_tcp_backoff(&self) -> bool {
-        self.bounds_tcp_backoff
     }
 
     /// What became of packets so far.
@@ -221,6 +212,15 @@ impl Network for Switch {
 
     fn namespace(&self, node: Node) -> &Namespace {
         &self.namespaces[usize::from(node.0) - 1]
+    }
+
+    fn mechanism(&self) -> String {
+        let over = &self.over;
+        format!("userspace switch over {over}, a network namespace for each node")
+    }
+
+    fn bounds_tcp_backoff(&self) -> bool {
+        self.bounds_tcp_backoff
     }
 
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
@@ -303,14 +303,6 @@ impl Drop for Switch {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-fn call(of: Endpoint, call: &'static str, source: io::Error) -> NetworkError {
-    NetworkError::Call {
-        of: of.to_string(),
-        call,
-        source,
     }
 }
 

@@ -1,4 +1,4 @@
-//! TUN devices and interface addresses by ioctl: no program, no netlink.
+//! TUN devices, interface addresses and offloads by ioctl: no program, no netlink.
 
 use std::{
     fs::{File, OpenOptions},
@@ -32,6 +32,17 @@ pub(crate) fn configure_interface(
         Argument::Flags(flags),
         "TUNSETIFF",
     )?;
+    assign(name, address, mtu)?;
+    Ok(tun.into())
+}
+
+/// Gives an interface of the calling thread's namespace an address, the netmask /24 and an MTU, and
+/// raises it.
+pub(crate) fn assign(
+    name: &str,
+    address: Ipv4Addr,
+    mtu: u16,
+) -> Result<(), (&'static str, io::Error)> {
     // Interface requests need any socket of the namespace to go through.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|e| ("socket", e))?;
     let netmask = Ipv4Addr::new(255, 255, 255, 0);
@@ -57,14 +68,56 @@ pub(crate) fn configure_interface(
         "SIOCSIFMTU",
     )?;
 
-    raise(&socket, name)?;
-    Ok(tun.into())
+    raise(&socket, name)
 }
 
 /// Raises the loopback interface of the calling thread's namespace.
 pub(crate) fn raise_loopback() -> Result<(), (&'static str, io::Error)> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|e| ("socket", e))?;
     raise(&socket, "lo")
+}
+
+/// Sets the MTU of an interface of the calling thread's namespace.
+pub(crate) fn set_mtu(name: &str, mtu: u16) -> Result<(), (&'static str, io::Error)> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|e| ("socket", e))?;
+    request(
+        &socket,
+        libc::SIOCSIFMTU,
+        name,
+        Argument::Mtu(mtu),
+        "SIOCSIFMTU",
+    )
+}
+
+/// Has an interface of the calling thread's namespace leave nothing to a network card: a packet in
+/// it is one on the wire, at most one MTU long and with its checksums complete.
+pub(crate) fn switch_offloads_off(name: &str) -> Result<(), (&'static str, io::Error)> {
+    // linux/ethtool.h. Scatter-gather last of those that need it.
+    const TX_CHECKSUMS: u32 = 0x17;
+    const SCATTER_GATHER: u32 = 0x19;
+    const TCP_SEGMENTATION: u32 = 0x1f;
+    const SEGMENTATION: u32 = 0x24;
+    const COALESCING: u32 = 0x2c;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|e| ("socket", e))?;
+    for command in [
+        TCP_SEGMENTATION,
+        SEGMENTATION,
+        COALESCING,
+        TX_CHECKSUMS,
+        SCATTER_GATHER,
+    ] {
+        let mut value = EthtoolValue { command, value: 0 };
+        let argument = Argument::Ethtool(&raw mut value);
+        request(&socket, libc::SIOCETHTOOL, name, argument, "SIOCETHTOOL")?;
+    }
+    Ok(())
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct EthtoolValue {
+    command: u32,
+    value: u32,
 }
 
 fn raise(socket: &UdpSocket, name: &str) -> Result<(), (&'static str, io::Error)> {
@@ -83,6 +136,8 @@ enum Argument {
     Flags(i32),
     Mtu(u16),
     Address(Ipv4Addr),
+    /// Alive as long as the request.
+    Ethtool(*mut EthtoolValue),
 }
 
 fn request(
@@ -108,9 +163,11 @@ fn request(
         Argument::Address(address) => {
             request.ifr_ifru.ifru_addr = sockaddr(address);
         }
+        Argument::Ethtool(value) => request.ifr_ifru.ifru_data = value.cast(),
     }
     // SAFETY: the descriptor is open for the whole call, and each code used here takes a pointer
-    // to an ifreq, which lives on this stack frame and is writable.
+    // to an ifreq, which lives on this stack frame and is writable; what it may point to in turn is
+    // an ethtool_value on the caller's frame, as SIOCETHTOOL wants it.
     let result = unsafe { libc::ioctl(through.as_raw_fd(), code, &raw mut request) };
     if result < 0 {
         Err((call, io::Error::last_os_error()))

@@ -79,6 +79,14 @@ impl Network for Cuts {
         unreachable!("no process is started on this network")
     }
 
+    fn mechanism(&self) -> String {
+        "a test's own".to_owned()
+    }
+
+    fn bounds_tcp_backoff(&self) -> bool {
+        true
+    }
+
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
         if self.cutting_fails {
             return Err(broken());

@@ -2,6 +2,9 @@
 //! its own or outside any, with libtest's words on the terminal.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub(crate) mod line;
+pub(crate) mod probes;
+
 use std::{
     env,
     io::Read,

@@ -9,14 +9,15 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::{Driver, ReplicatedLog, Written};
+use super::{Driver, ReplicatedLog};
+use crate::machine::Applied;
 use crate::peer::Parcel;
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
 use crate::raft::Opaque;
 
 use super::write::Asker;
 
-type Reply = oneshot::Sender<Result<Written, ErrorInfo>>;
+type Reply = oneshot::Sender<Result<Applied, ErrorInfo>>;
 
 /// Writes under way to another node.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// A peer wants a write proposed here.
     pub(super) fn propose_for(&mut self, node: NodeId, ticket: u64, command: Opaque) {
-        self.propose(command, Asker::Peer { node, ticket });
+        self.propose_encoded(command, Asker::Peer { node, ticket });
     }
 
     /// Tells a peer what became of its write.
@@ -65,7 +66,7 @@ impl<C: ReplicatedLog> Driver<C> {
         &self,
         node: NodeId,
         ticket: u64,
-        result: &Result<Written, ErrorInfo>,
+        result: &Result<Applied, ErrorInfo>,
     ) {
         let json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
         self.outbox.post(

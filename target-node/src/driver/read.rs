@@ -5,43 +5,71 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
+use super::write::OUTSIDE;
 use super::{Driver, ReplicatedLog};
-use crate::protocol::{Consistency, ErrorCode, ErrorInfo, GetResponse, Meta};
+use crate::protocol::{
+    Consistency, DumpResponse, DumpedKey, ErrorCode, ErrorInfo, GetResponse, Meta,
+};
 use crate::raft::ReadMode;
-
-type Reply = oneshot::Sender<Result<GetResponse, ErrorInfo>>;
 
 /// How often reads that nobody waits for any more are looked for, in ticks.
 const SWEEP_TICKS: u64 = 100;
 
+/// What to look at, and who wants to know.
 #[derive(Debug)]
-struct PendingRead {
-    key: String,
-    reply: Reply,
+pub(crate) enum Look {
+    /// One key.
+    Key {
+        key: String,
+        reply: oneshot::Sender<Result<GetResponse, ErrorInfo>>,
+    },
+    /// All keys that begin with this.
+    Prefix {
+        prefix: String,
+        reply: oneshot::Sender<Result<DumpResponse, ErrorInfo>>,
+    },
+}
+
+impl Look {
+    fn refuse(self, error: ErrorInfo) {
+        match self {
+            Self::Key { reply, .. } => drop(reply.send(Err(error))),
+            Self::Prefix { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn is_forgotten(&self) -> bool {
+        match self {
+            Self::Key { reply, .. } => reply.is_closed(),
+            Self::Prefix { reply, .. } => reply.is_closed(),
+        }
+    }
 }
 
 /// Reads that wait for the core.
 #[derive(Debug, Default)]
 pub(super) struct PendingReads {
     /// They came in this turn; the core will be asked once for all of a kind.
-    gathered: Vec<(ReadMode, PendingRead)>,
+    gathered: Vec<(ReadMode, Look)>,
     /// By the core's name for them.
-    waiting: BTreeMap<u64, Vec<PendingRead>>,
+    waiting: BTreeMap<u64, Vec<Look>>,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
     /// A client's read; one that does not say how it is to be made is made as the flag says.
-    pub(super) fn get(&mut self, key: String, consistency: Option<Consistency>, reply: Reply) {
+    pub(super) fn read(&mut self, consistency: Option<Consistency>, look: Look) {
+        if self.core.is_outside() {
+            // Also a read that may be old: it would grow older for ever.
+            let refusal = self.standing().read_error(ErrorCode::NotMember, OUTSIDE);
+            return look.refuse(refusal);
+        }
         let mode = match consistency.unwrap_or(self.parts.consistency) {
-            Consistency::Local => {
-                let _ = reply.send(Ok(self.look_up(&key)));
-                return;
-            }
+            Consistency::Local => return self.look_up(look),
             Consistency::Linearizable => ReadMode::Index,
             Consistency::Lease => ReadMode::Lease,
             Consistency::Log => ReadMode::Log,
         };
-        self.reads.gathered.push((mode, PendingRead { key, reply }));
+        self.reads.gathered.push((mode, look));
     }
 
     /// Asks the core about the reads of this turn.
@@ -53,24 +81,22 @@ impl<C: ReplicatedLog> Driver<C> {
         let mut gathered = mem::take(&mut self.reads.gathered);
         for mode in [ReadMode::Index, ReadMode::Lease, ReadMode::Log] {
             let reads = gathered.extract_if(.., |(wanted, _)| *wanted == mode);
-            let reads: Vec<PendingRead> = reads.map(|(_, read)| read).collect();
+            let reads: Vec<Look> = reads.map(|(_, read)| read).collect();
             if !reads.is_empty() {
                 self.begin(mode, reads);
             }
         }
     }
 
-    fn begin(&mut self, mode: ReadMode, reads: Vec<PendingRead>) {
+    fn begin(&mut self, mode: ReadMode, reads: Vec<Look>) {
         match self.core.read(mode) {
             Ok(name) => {
                 self.reads.waiting.insert(name, reads);
             }
             Err(no_leader) => {
-                for read in reads {
-                    let refusal = self
-                        .standing()
-                        .read_error(ErrorCode::NoLeader, no_leader.to_string());
-                    let _ = read.reply.send(Err(refusal));
+                for look in reads {
+                    let message = no_leader.to_string();
+                    look.refuse(self.standing().read_error(ErrorCode::NoLeader, message));
                 }
             }
         }
@@ -78,23 +104,43 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// The state machine is new enough for these reads.
     pub(super) fn answer_read(&mut self, name: u64) {
-        for PendingRead { key, reply } in self.reads.waiting.remove(&name).unwrap_or_default() {
-            let _ = reply.send(Ok(self.look_up(&key)));
+        for look in self.reads.waiting.remove(&name).unwrap_or_default() {
+            self.look_up(look);
         }
     }
 
-    fn look_up(&self, key: &str) -> GetResponse {
-        let found = self.kv.get(key);
-        GetResponse {
-            value: found.map(|found| found.value.clone()),
-            mod_index: found.map_or(0, |found| found.mod_index),
-            version: found.map_or(0, |found| found.version),
-            meta: Meta {
-                node: self.parts.membership.id,
-                term: self.core.term(),
-                index: self.core.applied(),
-                leader: self.core.leader(),
-            },
+    fn look_up(&self, look: Look) {
+        let meta = Meta {
+            node: self.parts.membership.id,
+            term: self.core.term(),
+            index: self.machine.index(),
+            applied: self.machine.index(),
+            leader: self.core.leader(),
+            session_dup: false,
+        };
+        match look {
+            Look::Key { key, reply } => {
+                let found = self.machine.get(&key);
+                let _ = reply.send(Ok(GetResponse {
+                    found: found.is_some(),
+                    value: found.map(|found| found.value.clone()),
+                    create_index: found.map_or(0, |found| found.create_index),
+                    mod_index: found.map_or(0, |found| found.mod_index),
+                    version: found.map_or(0, |found| found.version),
+                    meta,
+                }));
+            }
+            Look::Prefix { prefix, reply } => {
+                let keys = self.machine.scan(&prefix).map(|(key, found)| DumpedKey {
+                    key: key.clone(),
+                    value: found.value.clone(),
+                    create_index: found.create_index,
+                    mod_index: found.mod_index,
+                    version: found.version,
+                });
+                let keys = keys.collect();
+                let _ = reply.send(Ok(DumpResponse { keys, meta }));
+            }
         }
     }
 
@@ -103,8 +149,8 @@ impl<C: ReplicatedLog> Driver<C> {
         if !self.now.is_multiple_of(SWEEP_TICKS) {
             return;
         }
-        let is_forgotten = |_: &u64, reads: &mut Vec<PendingRead>| {
-            reads.retain(|read| !read.reply.is_closed());
+        let is_forgotten = |_: &u64, reads: &mut Vec<Look>| {
+            reads.retain(|look| !look.is_forgotten());
             reads.is_empty()
         };
         let forgotten: Vec<_> = self.reads.waiting.extract_if(.., is_forgotten).collect();
@@ -116,10 +162,9 @@ impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn abandon_reads(&mut self) {
         let waiting = mem::take(&mut self.reads.waiting).into_values().flatten();
         let gathered = mem::take(&mut self.reads.gathered).into_iter();
-        for read in waiting.chain(gathered.map(|(_, read)| read)) {
+        for look in waiting.chain(gathered.map(|(_, look)| look)) {
             let message = "the node is stopping";
-            let error = self.standing().read_error(ErrorCode::ShuttingDown, message);
-            let _ = read.reply.send(Err(error));
+            look.refuse(self.standing().read_error(ErrorCode::ShuttingDown, message));
         }
     }
 }

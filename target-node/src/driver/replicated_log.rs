@@ -6,8 +6,8 @@
 
 use crate::peer::{Envelope, Parcel};
 use crate::raft::{
-    BatchId, Entry, Index, LogId, Moment, NoLeader, NodeId, Opaque, Output, ProposeError, Raft,
-    ReadMode, Role, Snapshot, Term,
+    BatchId, Change, ChangeError, Entry, Index, LogId, Members, Moment, NoLeader, NodeId, Opaque,
+    Output, ProposeError, Raft, ReadMode, Role, Snapshot, Term, TransferError,
 };
 
 /// A core that puts commands into one log, which one node at a time leads.
@@ -31,6 +31,24 @@ pub(crate) trait ReplicatedLog {
 
     /// Puts a command into the leader's log; refuses where this node does not lead.
     fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError>;
+    /// Changes who takes part; the entry that begins the change.
+    #[allow(dead_code, reason = "for the admin API")]
+    fn change(&mut self, _change: &Change) -> Result<LogId, ChangeError> {
+        Err(ChangeError::Unsupported)
+    }
+    /// Hands the leadership over.
+    #[allow(dead_code, reason = "for the admin API")]
+    fn transfer(&mut self, to: NodeId) -> Result<(), TransferError> {
+        Err(TransferError::NotAVoter(to))
+    }
+    /// Who takes part; none where that is everyone for ever.
+    fn members(&self) -> Option<&Members> {
+        None
+    }
+    /// True where a committed configuration leaves this node out.
+    fn is_outside(&self) -> bool {
+        false
+    }
     /// The name that the output gives back once a read may be answered from what is applied. A
     /// core that cannot make it certain in the way asked for takes one that is as good.
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader>;
@@ -97,6 +115,22 @@ impl ReplicatedLog for Raft {
 
     fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
         self.propose(command)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<LogId, ChangeError> {
+        self.change(change)
+    }
+
+    fn transfer(&mut self, to: NodeId) -> Result<(), TransferError> {
+        self.transfer(to)
+    }
+
+    fn members(&self) -> Option<&Members> {
+        Some(self.members())
+    }
+
+    fn is_outside(&self) -> bool {
+        self.is_outside()
     }
 
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader> {

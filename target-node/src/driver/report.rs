@@ -1,8 +1,11 @@
 //! What a node tells about itself: lines for people, and its status.
 
 use super::{Driver, Parts, ReplicatedLog};
-use crate::protocol::{self, Status};
-use crate::raft::{Event, Role};
+use crate::protocol::{self, ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
+use crate::raft::{Entry, Event, Index, Payload, Role};
+
+/// How many entries of the log one answer has at most.
+const LOGGED_MAX: u64 = 1000;
 
 impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn take_event(&mut self, event: Event) {
@@ -24,6 +27,7 @@ impl<C: ReplicatedLog> Driver<C> {
             }
             Event::BecameLeader { term, last } => {
                 console.say(format_args!("leads term {term}, log ends at {last}"));
+                self.start_log_clock();
             }
             Event::TransferBegan { term, to } => {
                 console.say(format_args!("hands term {term} over to n{to}"));
@@ -39,6 +43,11 @@ impl<C: ReplicatedLog> Driver<C> {
             }
             Event::Follows { term, leader } => {
                 console.say(format_args!("follows n{leader} in term {term}"));
+            }
+            Event::Configured { index, members } => {
+                console.say(format_args!(
+                    "the configuration is {members} from {index} on"
+                ));
             }
             Event::Compacted { last } => {
                 console.say(format_args!("takes a snapshot of its state at {last}"));
@@ -81,16 +90,57 @@ impl<C: ReplicatedLog> Driver<C> {
             leader: core.leader(),
             commit: view.commit,
             applied: core.applied(),
+            hash: self.machine.hash(),
             last: view.last,
             first: view.base + 1,
             snapshot: core.snapshot_index(),
-            voters: membership.addresses.keys().copied().collect(),
+            voters: match core.members() {
+                Some(members) => members.voters.iter().copied().collect(),
+                None => membership.addresses.keys().copied().collect(),
+            },
             defects: defects
                 .iter()
                 .map(|defect| defect.name().to_owned())
                 .collect(),
             modes: modes.clone(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn hash_at(&self, index: Option<Index>) -> Result<StateHash, ErrorInfo> {
+        let applied = self.machine.index();
+        let index = index.unwrap_or(applied);
+        self.machine.hash_at(index).ok_or_else(|| {
+            let message = format!(
+                "the hash at {index} is not known: this node has applied up to {applied}, and \
+                 keeps the hashes of a few thousand entries"
+            );
+            self.standing().read_error(ErrorCode::Invalid, message)
+        })
+    }
+
+    pub(super) fn log(&self, from: Index, to: Index) -> LogResponse {
+        let to = to.min(from.saturating_add(LOGGED_MAX - 1));
+        let applied = self.core.applied();
+        let entries = self.core.entries(from.max(self.core.view().base + 1), to);
+        let tell = |entry: &Entry| {
+            let (kind, command) = match &entry.payload {
+                Payload::Noop => ("noop", None),
+                Payload::Members(members) => ("members", serde_json::to_value(members).ok()),
+                Payload::Command(bytes) => {
+                    ("command", serde_json::from_slice(bytes.as_bytes()).ok())
+                }
+            };
+            LoggedEntry {
+                index: entry.id.index,
+                term: entry.id.term,
+                kind: kind.to_owned(),
+                command,
+                applied: entry.id.index <= applied,
+            }
+        };
+        LogResponse {
+            entries: entries.iter().map(tell).collect(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Snapshots: from the state machine to the core, and back.
 
 use super::{Driver, DriverError, ReplicatedLog};
-use crate::kv::Kv;
+use crate::machine::Machine;
 
 impl<C: ReplicatedLog> Driver<C> {
     /// Takes a snapshot where enough has been applied since the last one. The state is small, and
@@ -14,16 +14,18 @@ impl<C: ReplicatedLog> Driver<C> {
                 .snapshot_index()
                 .saturating_add(self.parts.snapshot_entries)
         {
-            core.compact(self.kv.encode());
+            core.compact(self.machine.encode());
         }
     }
 
     /// The state becomes what the newest snapshot says; without one it is empty.
     pub(super) fn restore(&mut self) -> Result<(), DriverError> {
-        self.kv = match self.core.snapshot() {
-            None => Kv::default(),
+        self.machine = match self.core.snapshot() {
+            None => Machine::default(),
             Some(snapshot) => {
-                Kv::decode(&snapshot.state).ok_or(DriverError::State(snapshot.last))?
+                let last = snapshot.last;
+                Machine::decode(&snapshot.state)
+                    .map_err(|source| DriverError::State { last, source })?
             }
         };
         Ok(())

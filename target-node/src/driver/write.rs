@@ -1,32 +1,25 @@
 //! Writes: from a request to an entry, and from a committed entry to its answer.
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::waiter::{Fate, Waiters};
 use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
-use crate::kv::{Command, Kv, Outcome};
+use crate::machine::{Applied, Machine, Proposal};
 use crate::protocol::{ErrorCode, ErrorInfo, NodeId, Stage};
-use crate::raft::{Entry, LogId, Opaque, Payload, ProposeError};
+use crate::raft::{Entry, LogId, Opaque, ProposeError};
 
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
 
-/// A write that was applied.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Written {
-    /// Its entry.
-    pub(crate) id: LogId,
-    /// What it came to.
-    pub(crate) outcome: Outcome,
-}
+/// What a node says that takes no part.
+pub(super) const OUTSIDE: &str = "this node is no member of the cluster";
 
 /// Who wants to know what becomes of a write.
 #[derive(Debug)]
 pub(super) enum Asker {
     /// A client of this node.
-    Client(oneshot::Sender<Result<Written, ErrorInfo>>),
+    Client(oneshot::Sender<Result<Applied, ErrorInfo>>),
     /// A peer, for a client of its own.
     Peer { node: NodeId, ticket: u64 },
 }
@@ -36,23 +29,26 @@ pub(super) enum Asker {
 pub(super) struct Writes {
     waiters: Waiters,
     /// With [`Defect::AckOnAppend`]: the state that the log will lead to if all of it commits.
-    speculation: Option<Kv>,
+    speculation: Option<Machine>,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
     /// A client's write.
     pub(super) fn write(
         &mut self,
-        command: &Command,
-        reply: oneshot::Sender<Result<Written, ErrorInfo>>,
+        proposal: Proposal,
+        reply: oneshot::Sender<Result<Applied, ErrorInfo>>,
     ) {
         let standing = self.standing();
         let refusal = match standing.leader {
+            _ if self.core.is_outside() => {
+                standing.error(ErrorCode::NotMember, Stage::PreAppend, OUTSIDE)
+            }
             Some(leader) if leader == self.parts.membership.id => {
-                return self.propose(command.encode(), Asker::Client(reply));
+                return self.propose(proposal, Asker::Client(reply));
             }
             Some(leader) if self.parts.routing == Routing::Forward => {
-                return self.forward(leader, command.encode(), reply);
+                return self.forward(leader, proposal.encode(), reply);
             }
             Some(leader) => {
                 let message = format!("node {leader} leads, and this node does not forward");
@@ -63,20 +59,35 @@ impl<C: ReplicatedLog> Driver<C> {
         let _ = reply.send(Err(refusal));
     }
 
-    /// Puts a command into this leader's log; refuses where it does not lead.
-    pub(super) fn propose(&mut self, command: Opaque, asker: Asker) {
+    /// A proposal as another node wrote it.
+    pub(super) fn propose_encoded(&mut self, bytes: Opaque, asker: Asker) {
+        match Proposal::decode(&bytes) {
+            Some(proposal) if proposal.needs_time() => self.propose(proposal, asker),
+            Some(_) => self.append(bytes, asker),
+            None => {
+                let message = "the proposal cannot be read";
+                let standing = self.standing();
+                let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
+                self.complete(asker, Err(refusal));
+            }
+        }
+    }
+
+    fn propose(&mut self, mut proposal: Proposal, asker: Asker) {
+        // Whatever a client or another node may have said: the leader says how late it is.
+        proposal.at = proposal.needs_time().then(|| self.log_time());
+        self.append(proposal.encode(), asker);
+    }
+
+    /// Puts a proposal into this leader's log; refuses where it does not lead.
+    fn append(&mut self, proposal: Opaque, asker: Asker) {
         let standing = self.standing();
         if self.writes.waiters.len() >= WAITING_MAX {
             let message = format!("{WAITING_MAX} writes are waiting already");
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let Some(command_of_ours) = Command::decode(&command) else {
-            let message = "the command cannot be read";
-            let refusal = standing.error(ErrorCode::Invalid, Stage::PreAppend, message);
-            return self.complete(asker, Err(refusal));
-        };
-        let id = match self.core.propose(command) {
+        let id = match self.core.propose(proposal) {
             Ok(id) => id,
             Err(refusal) => {
                 let code = match refusal {
@@ -88,39 +99,33 @@ impl<C: ReplicatedLog> Driver<C> {
             }
         };
         if self.parts.defects.has(Defect::AckOnAppend) {
-            let outcome = self.speculate(id, command_of_ours);
-            self.complete(asker, Ok(Written { id, outcome }));
+            let applied = self.speculate(id);
+            self.complete(asker, Ok(applied));
         } else if let Some(displaced) = self.writes.waiters.wait(id, asker) {
             self.complete_lost(displaced);
         }
     }
 
     /// The defect: what a new entry will come to, if everything before it is committed.
-    fn speculate(&mut self, id: LogId, command: Command) -> Outcome {
+    fn speculate(&mut self, id: LogId) -> Applied {
         let core = &self.core;
-        let speculation = self.writes.speculation.get_or_insert_with(|| {
-            let mut kv = self.kv.clone();
-            for entry in core.entries(core.applied() + 1, id.index - 1) {
-                apply_to(&mut kv, entry);
-            }
-            kv
-        });
-        speculation.apply(id.index, command)
+        let mut machine = match self.writes.speculation.take() {
+            Some(machine) => machine,
+            None => self.machine.clone(),
+        };
+        let mut applied = None;
+        for entry in core.entries(machine.index() + 1, id.index) {
+            applied = machine.apply(entry.id, &entry.payload);
+        }
+        self.writes.speculation = Some(machine);
+        applied.expect("the last entry is the proposal that was just appended")
     }
 
     /// Applies a committed entry, and answers whoever waited for its index.
     pub(super) fn apply(&mut self, entry: &Entry) {
-        let outcome = apply_to(&mut self.kv, entry);
-        match (self.writes.waiters.committed(entry.id), outcome) {
-            (Some(Fate::Committed(asker)), Some(outcome)) => {
-                self.complete(
-                    asker,
-                    Ok(Written {
-                        id: entry.id,
-                        outcome,
-                    }),
-                );
-            }
+        let applied = self.machine.apply(entry.id, &entry.payload);
+        match (self.writes.waiters.committed(entry.id), applied) {
+            (Some(Fate::Committed(asker)), Some(applied)) => self.complete(asker, Ok(applied)),
             (Some(Fate::Superseded(asker, own)), _) => {
                 let message = format!("{} was committed in the place of {own}", entry.id);
                 let standing = self.standing();
@@ -128,7 +133,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 self.complete(asker, Err(proof));
             }
             (Some(Fate::Committed(_)), None) => {
-                unreachable!("nobody waits for an entry that carries no command")
+                unreachable!("nobody waits for an entry that carries no proposal")
             }
             (None, _) => {}
         }
@@ -166,7 +171,7 @@ impl<C: ReplicatedLog> Driver<C> {
         self.abandon_forwards();
     }
 
-    fn complete(&self, asker: Asker, result: Result<Written, ErrorInfo>) {
+    fn complete(&self, asker: Asker, result: Result<Applied, ErrorInfo>) {
         match asker {
             Asker::Client(reply) => {
                 let _ = reply.send(result);
@@ -174,17 +179,4 @@ impl<C: ReplicatedLog> Driver<C> {
             Asker::Peer { node, ticket } => self.answer_forward(node, ticket, &result),
         }
     }
-}
-
-/// What an entry does to a state; none where it carries no command.
-fn apply_to(kv: &mut Kv, entry: &Entry) -> Option<Outcome> {
-    let Payload::Command(command) = &entry.payload else {
-        return None;
-    };
-    Some(match Command::decode(command) {
-        Some(command) => kv.apply(entry.id.index, command),
-        None => Outcome::Refused {
-            reason: "the entry is no command".to_owned(),
-        },
-    })
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0        4        8          12           20         28        36
-//! │ u32 len│ u32 crc│ version 1 │ cluster    │ from     │ to      │ body
+//! │ u32 len│ u32 crc│ version 2 │ cluster    │ from     │ to      │ body
 //! ```
 //!
 //! `len` counts everything behind `crc`, and `crc` covers it. Numbers are little-endian; the
@@ -15,7 +15,7 @@ use crate::raft::NodeId;
 
 const PREFIX: usize = 8;
 const HEAD: usize = 28;
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The longest frame that is taken: far more than an append carries.
 const LENGTH_MAX: usize = 64 * 1024 * 1024;
@@ -123,6 +123,7 @@ mod tests {
             ROUTE,
             &Parcel::Hello {
                 cluster: "demo".to_owned(),
+                client: "c:1".to_owned(),
             },
             &mut bytes,
         );
@@ -140,7 +141,8 @@ mod tests {
             (
                 ROUTE,
                 Parcel::Hello {
-                    cluster: "demo".to_owned()
+                    cluster: "demo".to_owned(),
+                    client: "c:1".to_owned()
                 }
             )
         );

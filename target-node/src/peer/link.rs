@@ -141,6 +141,7 @@ impl Dialler {
             route,
             &Parcel::Hello {
                 cluster: membership.cluster.clone(),
+                client: membership.client.clone(),
             },
             &mut bytes,
         );

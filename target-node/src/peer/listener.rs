@@ -107,7 +107,7 @@ impl Connection {
         let Some((route, parcel)) = self.next().await? else {
             return Err(Refusal::Silent);
         };
-        let Parcel::Hello { cluster } = parcel else {
+        let Parcel::Hello { cluster, client } = parcel else {
             return Err(Refusal::Silent);
         };
         let membership = &self.surroundings.membership;
@@ -120,6 +120,7 @@ impl Connection {
         if route.to != membership.id {
             return Err(Refusal::Misdirected(route.to));
         }
+        self.surroundings.directory.insert(route.from, client);
         Ok(route.from)
     }
 

@@ -1,42 +1,83 @@
 //! A disk that keeps for certain only what was synced.
+//!
+//! What a node finds there after a crash is always predicted by a model, batch by batch and record
+//! by record. With [`Disks::Files`](super::Disks::Files) it is read back by the storage itself,
+//! and the model says whether it may be so.
 
 use std::collections::VecDeque;
 
 use crate::raft::{Batch, BatchId, Recovered};
+use crate::storage::SimulatedStorage;
 
 /// What is synced, and what is on its way there.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     synced: Recovered,
     pending: VecDeque<Batch>,
+    files: Option<SimulatedStorage>,
 }
 
 impl Disk {
+    /// From now on the log is kept in files; the seed decides what they lose.
+    pub(super) fn use_files(&mut self, seed: u64) -> Result<(), String> {
+        let files = SimulatedStorage::new(seed).map_err(|error| error.to_string())?;
+        self.files = Some(files);
+        Ok(())
+    }
+
     pub(super) fn write(&mut self, batch: Batch) {
         self.pending.push_back(batch);
     }
 
     /// Everything up to this batch is durable.
-    pub(super) fn sync(&mut self, upto: BatchId) {
-        while self.pending.front().is_some_and(|batch| batch.id <= upto) {
-            let batch = self.pending.pop_front().expect("a front was just seen");
+    pub(super) fn sync(&mut self, upto: BatchId) -> Result<(), String> {
+        let count = self.pending.iter().take_while(|batch| batch.id <= upto);
+        let group: Vec<Batch> = self.pending.drain(..count.count()).collect();
+        if let Some(files) = self.files.as_mut().filter(|_| !group.is_empty()) {
+            files.write(&group).map_err(|error| error.to_string())?;
+        }
+        for batch in group {
             take(&mut self.synced, batch, usize::MAX);
         }
+        Ok(())
     }
 
     /// The power fails. Of what was not synced some prefix of the records may have made it all
     /// the same, cut anywhere.
-    pub(super) fn crash(&mut self, kept: u8) {
-        let mut records = usize::from(kept % 8);
-        for batch in self.pending.drain(..) {
-            let size = size(&batch);
-            take(&mut self.synced, batch, records);
-            match records.checked_sub(size) {
-                Some(rest) => records = rest,
+    pub(super) fn crash(&mut self, kept: u8) -> Result<(), String> {
+        let group: Vec<Batch> = self.pending.drain(..).collect();
+        if let Some(files) = &mut self.files {
+            let found = files.crash(&group, u64::from(kept % 16));
+            let found = found.map_err(|error| error.to_string())?;
+            let records = 0..=group.iter().map(size).sum();
+            let is_allowed = records
+                .into_iter()
+                .any(|records| is_same(&found, &self.kept(&group, records)));
+            if !is_allowed {
+                return Err(format!(
+                    "found {found:?} after {:?} and {group:?}",
+                    self.synced
+                ));
+            }
+            self.synced = found;
+        } else {
+            self.synced = self.kept(&group, usize::from(kept % 8));
+        }
+        Ok(())
+    }
+
+    /// What the disk says when of these batches so many records have reached it.
+    fn kept(&self, group: &[Batch], records: usize) -> Recovered {
+        let mut state = self.synced.clone();
+        let mut left = records;
+        for batch in group {
+            take(&mut state, batch.clone(), left);
+            match left.checked_sub(size(batch)) {
+                Some(rest) => left = rest,
                 None => break,
             }
         }
-        self.pending.clear();
+        state
     }
 
     pub(super) fn synced(&self) -> &Recovered {
@@ -51,7 +92,9 @@ impl Disk {
             entries,
             ..
         } = &mut self.synced;
-        if let Some(snapshot) = snapshot.as_ref().filter(|_| is_purged)
+        if let Some(snapshot) = snapshot
+            .as_ref()
+            .filter(|_| is_purged && self.files.is_none())
             && snapshot.last.index > base.index
         {
             entries.retain(|entry| entry.id.index > snapshot.last.index);
@@ -59,6 +102,15 @@ impl Disk {
         }
         self.synced.clone()
     }
+}
+
+/// True where the log that was found is the one predicted, but for files that may be gone.
+fn is_same(found: &Recovered, predicted: &Recovered) -> bool {
+    let kept = predicted.entries.iter();
+    let kept = kept.filter(|entry| entry.id.index > found.base.index);
+    (found.hard_state, &found.snapshot) == (predicted.hard_state, &predicted.snapshot)
+        && found.last() == predicted.last()
+        && kept.eq(&found.entries)
 }
 
 fn size(batch: &Batch) -> usize {

@@ -1,17 +1,18 @@
 //! One node of a simulation: a core with a disk, and what its driver would keep.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::disk::Disk;
+use super::invariant::is_quorum;
 use super::network::Fate;
 use super::world::{Happening, Time, World};
-use super::{Broken, Invariant};
+use super::{Broken, Disks, Invariant};
+use crate::machine::Machine;
 use crate::raft::{
-    BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Opaque, Output, Payload, Raft,
-    Role, Term,
+    BatchId, Config, Entry, Event, Index, LogId, Message, NodeId, Output, Raft, Role, Term,
 };
 
 pub(super) struct Host {
@@ -29,8 +30,8 @@ pub(super) struct Host {
     /// Reads under way, each with what had been acknowledged when it began.
     pub(super) reads: BTreeMap<u64, Index>,
     pub(super) last_sync: Time,
-    /// The state machine: a hash over everything applied, in order.
-    pub(super) state: State,
+    /// The state machine: the one that nodes have.
+    pub(super) machine: Machine,
     /// Ticks of this life.
     pub(super) ticks: u64,
     /// For each peer the tick at which a message of it last came, and in which term it spoke.
@@ -41,39 +42,6 @@ pub(super) struct Host {
     pub(super) check_quorum: bool,
     /// Until when the process is paused.
     pub(super) paused_until: Time,
-}
-
-/// A state machine that forgets nothing of the order: each entry changes all that follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct State(u64);
-
-impl State {
-    fn apply(&mut self, entry: &Entry) {
-        let LogId { term, index } = entry.id;
-        let payload = match &entry.payload {
-            Payload::Noop => &[],
-            Payload::Command(command) => command.as_bytes(),
-        };
-        let numbers = [
-            self.0.to_le_bytes(),
-            term.to_le_bytes(),
-            index.to_le_bytes(),
-        ];
-        let bytes = [numbers.as_flattened(), payload].concat();
-        // FNV-1a: nobody chooses these bytes to collide.
-        self.0 = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    }
-
-    fn encode(self) -> Opaque {
-        Opaque::from(&self.0.to_le_bytes()[..])
-    }
-
-    fn decode(state: &Opaque) -> Option<Self> {
-        let bytes = state.as_bytes().try_into().ok()?;
-        Some(Self(u64::from_le_bytes(bytes)))
-    }
 }
 
 impl Host {
@@ -89,7 +57,7 @@ impl Host {
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             last_sync: 0,
-            state: State::default(),
+            machine: Machine::default(),
             ticks: 0,
             heard: BTreeMap::new(),
             leads_since: 0,
@@ -99,10 +67,21 @@ impl Host {
     }
 }
 
+fn broken_recovery(id: NodeId, detail: &str) -> Broken {
+    Broken {
+        invariant: Invariant::Recovery,
+        detail: format!("node {id}: {detail}"),
+    }
+}
+
 impl World {
     /// Starts a node with what its disk holds; nothing where it runs.
     pub(super) fn start(&mut self, id: NodeId) -> Result<(), Broken> {
-        let voters = self.network.ids().clone();
+        let voters = match self.initial.contains(&id) {
+            true => self.initial.clone(),
+            false => BTreeSet::new(),
+        };
+        let (conf_change, conf_effective) = (self.weather.conf_change, self.weather.conf_effective);
         let now = self.now;
         let seed = self.rng.random();
         let pre_vote = self.weather.pre_vote.draw(&mut self.rng);
@@ -111,22 +90,30 @@ impl World {
         let is_purged = self.rng.random();
         let trailing_entries = self.rng.random_range(0..4);
         let defects = self.plan.defects;
+        let disks = self.plan.disks;
         let node = self.node(id);
         if node.raft.is_some() {
             return Ok(());
         }
         node.life += 1;
+        if node.life == 1 && disks == Disks::Files {
+            node.disk
+                .use_files(seed)
+                .map_err(|detail| broken_recovery(id, &detail))?;
+        }
         node.check_quorum = check_quorum;
         node.heard.clear();
         let config = Config {
             first_read: node.life << 32,
-            append_bytes_max: 80,
+            append_bytes_max: 300,
             in_flight_max: 4,
             pre_vote,
             check_quorum,
             leases,
+            conf_change,
+            conf_effective,
             jitter,
-            chunk_bytes_max: 3,
+            chunk_bytes_max: 700,
             trailing_entries,
             defects,
             ..Config::new(id, voters)
@@ -152,12 +139,13 @@ impl World {
         let last = snapshot
             .as_ref()
             .map_or(LogId::ZERO, |snapshot| snapshot.last);
-        let state = match &snapshot {
-            None => Some(State::default()),
-            Some(snapshot) => State::decode(&snapshot.state),
+        let machine = match &snapshot {
+            None => Some(Machine::default()),
+            Some(snapshot) => Machine::decode(&snapshot.state).ok(),
         };
-        node.state = state.unwrap_or_default();
-        self.invariants.restored(id, last, state)
+        let hash = machine.as_ref().map(Machine::hash);
+        node.machine = machine.unwrap_or_default();
+        self.invariants.restored(id, last, hash)
     }
 
     /// Takes a snapshot where enough was applied since the last one.
@@ -166,27 +154,29 @@ impl World {
             return;
         };
         let node = self.node(id);
-        let state = node.state.encode();
         if let Some(raft) = &mut node.raft
             && raft.applied() >= raft.snapshot_index() + pause
         {
-            raft.compact(state);
+            raft.compact(node.machine.encode());
         }
     }
 
     /// The process is gone, and with it what its disk had not synced, or part of that.
-    pub(super) fn crash(&mut self, id: NodeId) {
+    pub(super) fn crash(&mut self, id: NodeId) -> Result<(), Broken> {
         let kept = self.rng.random();
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         if node.raft.take().is_none() {
-            return;
+            return Ok(());
         }
-        node.disk.crash(kept);
+        node.disk
+            .crash(kept)
+            .map_err(|detail| broken_recovery(id, &detail))?;
         node.held.clear();
         node.waiting.clear();
         node.reads.clear();
         self.invariants.crashed(id);
         self.summary.crashes += 1;
+        Ok(())
     }
 
     pub(super) fn synced(&mut self, id: NodeId, life: u64, batch: BatchId) -> Result<(), Broken> {
@@ -197,7 +187,9 @@ impl World {
         if node.life != life {
             return Ok(());
         }
-        node.disk.sync(batch);
+        node.disk
+            .sync(batch)
+            .map_err(|detail| broken_recovery(id, &detail))?;
         node.durable = batch;
         raft.persisted(batch);
         let mut released = Vec::new();
@@ -278,15 +270,10 @@ impl World {
     }
 
     pub(super) fn check(&mut self, id: NodeId) -> Result<(), Broken> {
-        let disks = self
-            .nodes
-            .values()
-            .map(|node| node.disk.synced())
-            .collect::<Vec<_>>();
-        let raft = self.nodes[&id]
-            .raft
-            .as_ref()
-            .expect("only a running node is checked");
+        let nodes = &self.nodes;
+        let disks = |id: NodeId| nodes[&id].disk.synced();
+        let raft = nodes[&id].raft.as_ref();
+        let raft = raft.expect("only a running node is checked");
         self.invariants.check_node(raft, &disks)
     }
 
@@ -305,20 +292,20 @@ impl World {
         let Some(raft) = &node.raft else {
             return Ok(());
         };
-        let horizon = 2 * u64::from(Config::new(id, self.network.ids().clone()).election_ticks);
+        let horizon = 2 * u64::from(Config::new(id, self.initial.clone()).election_ticks);
         let is_fresh = |since: u64| node.ticks.saturating_sub(since) <= horizon;
         if raft.role() != Role::Leader || !node.check_quorum || is_fresh(node.leads_since) {
             return Ok(());
         }
-        let heard = node.heard.values();
-        let heard = heard.filter(|&&(term, tick)| term == raft.term() && is_fresh(tick));
-        let count = 1 + heard.count();
-        if count > self.nodes.len() / 2 {
+        let is_heard = |(term, tick)| term == raft.term() && is_fresh(tick);
+        let has = |peer| peer == id || node.heard.get(&peer).copied().is_some_and(is_heard);
+        if is_quorum(raft.members(), has) {
             return Ok(());
         }
         let detail = format!(
-            "node {id} leads term {} with {count} in contact",
-            raft.term()
+            "node {id} leads term {} of {} without a quorum in contact",
+            raft.term(),
+            raft.members()
         );
         Err(Broken {
             invariant: Invariant::LeaderInContact,
@@ -342,6 +329,11 @@ impl World {
             match event {
                 Event::LostQuorum { .. } => self.summary.quorums_lost += 1,
                 Event::TransferBegan { .. } => self.summary.transfers += 1,
+                Event::Configured { .. } => {
+                    // The contact with new members begins with them.
+                    let node = self.node(id);
+                    node.leads_since = node.ticks;
+                }
                 Event::Compacted { .. } => self.summary.compacted += 1,
                 Event::Installed { .. } => self.summary.installed += 1,
                 _ => {}
@@ -359,11 +351,15 @@ impl World {
 
     pub(super) fn apply(&mut self, id: NodeId, entry: &Entry) -> Result<(), Broken> {
         let node = self.node(id);
-        node.state.apply(entry);
-        let state = node.state;
-        self.invariants.applied(id, entry, state)?;
+        let applied = node.machine.apply(entry.id, &entry.payload);
+        let hash = node.machine.hash();
+        self.invariants.applied(id, entry, hash)?;
+        self.check_once(id, entry)?;
         if self.node(id).waiting.remove(&entry.id.index) == Some(entry.id) {
             self.acknowledge(entry.id);
+            if let Some(applied) = applied {
+                self.answered(entry, &applied)?;
+            }
         }
         Ok(())
     }

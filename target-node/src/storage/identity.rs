@@ -1,10 +1,10 @@
 //! Whose data a directory holds. A node on the data of another would vote twice, or forget what
 //! it has promised; so every directory says to whom it belongs.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
+use super::vfs::Vfs;
 use super::{StorageError, sync_dir};
 use crate::raft::NodeId;
 
@@ -35,7 +35,7 @@ impl Identity {
     }
 
     /// Checks that the directory is this node's, or nobody's.
-    pub(super) fn find(&self, dir: &Path) -> Result<Claim, StorageError> {
+    pub(super) fn find(&self, files: &dyn Vfs, dir: &Path) -> Result<Claim, StorageError> {
         let path = dir.join(NAME);
         let foreign = |reason| {
             Err(StorageError::Foreign {
@@ -51,8 +51,8 @@ impl Identity {
                 reason,
             })
         };
-        match fs::read_to_string(&path) {
-            Ok(text) => match Self::parse(&text) {
+        match files.read(&path) {
+            Ok(bytes) => match str::from_utf8(&bytes).ok().and_then(Self::parse) {
                 Some(found) if found == *self => Ok(Claim::Ours),
                 Some(Self { cluster, node }) => foreign(format!(
                     "belongs to node {node} of cluster {cluster:?}, not to node {} of cluster {:?}",
@@ -60,10 +60,8 @@ impl Identity {
                 )),
                 None => corrupt("the identity is not what was written"),
             },
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                corrupt("the identity is not text")
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match stranger_in(dir)? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match stranger_in(files, dir)?
+            {
                 Some(stranger) => foreign(format!("has no identity, but holds {stranger:?}")),
                 None => Ok(Claim::Unclaimed),
             },
@@ -73,17 +71,17 @@ impl Identity {
 
     /// Makes the directory this node's. The log is made before: an identity without a log then
     /// means that the log was lost, and not that the first start was cut short.
-    pub(super) fn claim(&self, dir: &Path) -> Result<(), StorageError> {
+    pub(super) fn claim(&self, files: &dyn Vfs, dir: &Path) -> Result<(), StorageError> {
         let path = dir.join(NAME);
         let draft = dir.join("identity.tmp");
         let write = || {
-            let mut file = File::create(&draft)?;
-            file.write_all(self.text().as_bytes())?;
+            let file = files.create(&draft)?;
+            file.write_at(self.text().as_bytes(), 0)?;
             file.sync_all()?;
-            fs::rename(&draft, &path)
+            files.rename(&draft, &path)
         };
         write().map_err(StorageError::io("write", &path))?;
-        sync_dir(dir)
+        sync_dir(files, dir)
     }
 
     fn text(&self) -> String {
@@ -104,19 +102,17 @@ impl Identity {
 }
 
 /// A file that no data directory has before its identity is written.
-fn stranger_in(dir: &Path) -> Result<Option<String>, StorageError> {
-    for entry in fs::read_dir(dir).map_err(StorageError::io("list", dir))? {
-        let entry = entry.map_err(StorageError::io("list", dir))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !matches!(&*name, "lock" | "identity.tmp" | "wal") {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
+fn stranger_in(files: &dyn Vfs, dir: &Path) -> Result<Option<String>, StorageError> {
+    let names = files.list(dir).map_err(StorageError::io("list", dir))?;
+    let is_ours = |name: &String| matches!(&**name, "lock" | "identity.tmp" | "wal" | "snap");
+    Ok(names.into_iter().find(|name| !is_ours(name)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::vfs::Direct;
     use super::*;
 
     fn node(node: NodeId) -> Identity {
@@ -129,24 +125,24 @@ mod tests {
     #[test]
     fn a_directory_is_claimed_once_and_then_refused_to_others() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(node(1).find(dir.path()).unwrap(), Claim::Unclaimed);
-        node(1).claim(dir.path()).unwrap();
-        assert_eq!(node(1).find(dir.path()).unwrap(), Claim::Ours);
-        let refusal = node(2).find(dir.path()).unwrap_err();
+        assert_eq!(node(1).find(&Direct, dir.path()).unwrap(), Claim::Unclaimed);
+        node(1).claim(&Direct, dir.path()).unwrap();
+        assert_eq!(node(1).find(&Direct, dir.path()).unwrap(), Claim::Ours);
+        let refusal = node(2).find(&Direct, dir.path()).unwrap_err();
         assert!(matches!(refusal, StorageError::Foreign { .. }), "{refusal}");
     }
 
     #[test]
     fn a_changed_identity_is_corrupt_whatever_byte_changed() {
         let dir = tempfile::tempdir().unwrap();
-        node(1).claim(dir.path()).unwrap();
+        node(1).claim(&Direct, dir.path()).unwrap();
         let path = dir.path().join(NAME);
         let good = fs::read(&path).unwrap();
         for place in 0..good.len() {
             let mut bad = good.clone();
             bad[place] ^= 0x80;
             fs::write(&path, &bad).unwrap();
-            let refusal = node(1).find(dir.path()).unwrap_err();
+            let refusal = node(1).find(&Direct, dir.path()).unwrap_err();
             assert!(
                 matches!(refusal, StorageError::Corrupt { .. }),
                 "byte {place}: {refusal}"
@@ -158,7 +154,7 @@ mod tests {
     fn a_directory_with_other_peoples_files_is_not_taken() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        let refusal = node(1).find(dir.path()).unwrap_err();
+        let refusal = node(1).find(&Direct, dir.path()).unwrap_err();
         assert!(refusal.to_string().contains("thesis.tex"), "{refusal}");
     }
 }

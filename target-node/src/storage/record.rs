@@ -9,7 +9,7 @@
 //! record is therefore valid only where it was written: one that lies elsewhere, or in another
 //! node's file, is not taken for one of this log. All numbers are little-endian.
 
-use crate::raft::{Entry, HardState, Index, LogId, Opaque, Payload};
+use crate::raft::{Entry, HardState, Index, LogId, Members, Opaque, Payload};
 
 /// Bytes before the payload.
 const HEAD: usize = 12;
@@ -83,6 +83,10 @@ impl Record {
                         bytes.push(1);
                         bytes.extend_from_slice(command.as_bytes());
                     }
+                    Payload::Members(members) => {
+                        bytes.push(2);
+                        bytes.extend_from_slice(&members.encode());
+                    }
                 }
             }
             Self::HardState(HardState { term, vote }) => {
@@ -109,6 +113,7 @@ impl Record {
                 let payload = match tag {
                     0 if bytes.is_empty() => Payload::Noop,
                     1 => Payload::Command(Opaque::from(bytes)),
+                    2 => Payload::Members(Members::decode(bytes)?),
                     _ => return None,
                 };
                 Some(Self::Entry(Entry {
@@ -206,6 +211,10 @@ mod tests {
             Record::Entry(Entry {
                 id: LogId::new(3, 2),
                 payload: command,
+            }),
+            Record::Entry(Entry {
+                id: LogId::new(3, 3),
+                payload: Payload::Members(Members::of([1, 2, 4].into())),
             }),
             Record::TruncateFrom(2),
             Record::SyncMark(48),

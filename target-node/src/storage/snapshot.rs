@@ -6,18 +6,19 @@
 //! │ magic  │ owner │ index │ term │ length │ crc │ crc, 64 KiB │ crc, 64 KiB │ … crc, the rest │
 //! ```
 //!
+//! The chunks are the configuration, with its length in 8 bytes before it, and the state.
+//!
 //! A file is written under a temporary name and gets its own once it is durable; it counts only
 //! when the log has a mark that names it, and it is removed when the log has a later one. Numbers
 //! are little-endian.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 
+use super::vfs::Files;
 use super::{StorageError, make_dir, sync_dir};
-use crate::raft::{LogId, Opaque, Snapshot};
+use crate::raft::{LogId, Members, Opaque, Snapshot};
 
-const MAGIC: &[u8; 8] = b"TNSNAP\0\x01";
+const MAGIC: &[u8; 8] = b"TNSNAP\0\x02";
 
 /// Length of the head.
 const HEAD: usize = 44;
@@ -28,15 +29,22 @@ const CHUNK: usize = 64 * 1024;
 /// The directory with the snapshots.
 #[derive(Clone, Debug)]
 pub(super) struct Shelf {
+    files: Files,
     dir: PathBuf,
     owner: u64,
 }
 
 impl Shelf {
     /// Opens the directory, making it where there is none.
-    pub(super) fn open(dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
-        make_dir(&dir)?;
-        Ok(Self { dir, owner })
+    pub(super) fn open(files: &Files, dir: PathBuf, owner: u64) -> Result<Self, StorageError> {
+        let files = Files::clone(files);
+        make_dir(&*files, &dir)?;
+        Ok(Self { files, dir, owner })
+    }
+
+    /// The file system that it is on.
+    pub(super) fn files(&self) -> &Files {
+        &self.files
     }
 
     fn path(&self, last: LogId) -> PathBuf {
@@ -48,19 +56,22 @@ impl Shelf {
     pub(super) fn write(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
         let (draft, path) = (self.dir.join("next.tmp"), self.path(snapshot.last));
         let lay_out = || {
-            let mut file = File::create(&draft)?;
-            file.write_all(&encode(snapshot, self.owner))?;
+            let file = self.files.create(&draft)?;
+            file.write_at(&encode(snapshot, self.owner), 0)?;
             file.sync_all()?;
-            fs::rename(&draft, &path)
+            self.files.rename(&draft, &path)
         };
         lay_out().map_err(StorageError::io("write", &path))?;
-        sync_dir(&self.dir)
+        sync_dir(&*self.files, &self.dir)
     }
 
     /// Reads the snapshot that the log names.
     pub(super) fn read(&self, last: LogId) -> Result<Snapshot, StorageError> {
         let path = self.path(last);
-        let bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
+        let bytes = self
+            .files
+            .read(&path)
+            .map_err(StorageError::io("read", &path))?;
         let corrupt = |(offset, reason): (usize, &str)| StorageError::Corrupt {
             path: path.clone(),
             offset: offset as u64,
@@ -79,13 +90,16 @@ impl Shelf {
     /// Removes everything but the snapshot that the log names.
     pub(super) fn keep_only(&self, last: Option<LogId>) -> Result<(), StorageError> {
         let kept = last.map(|last| self.path(last));
-        for entry in fs::read_dir(&self.dir).map_err(StorageError::io("list", &self.dir))? {
-            let path = entry.map_err(StorageError::io("list", &self.dir))?.path();
+        let names = self.files.list(&self.dir);
+        for name in names.map_err(StorageError::io("list", &self.dir))? {
+            let path = self.dir.join(name);
             let is_ours = path
                 .extension()
                 .is_some_and(|end| end == "snap" || end == "tmp");
             if is_ours && Some(&path) != kept.as_ref() {
-                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+                self.files
+                    .remove(&path)
+                    .map_err(StorageError::io("remove", &path))?;
             }
         }
         Ok(())
@@ -93,18 +107,32 @@ impl Shelf {
 }
 
 fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
-    let Snapshot { last, state } = snapshot;
-    let state = state.as_bytes();
+    let Snapshot {
+        last,
+        members,
+        state,
+    } = snapshot;
+    let members = members.encode();
+    let length = (members.len() as u64).to_le_bytes();
+    let body = [&length[..], &members, state.as_bytes()].concat();
     let mut bytes = MAGIC.to_vec();
-    for number in [owner, last.index, last.term, state.len() as u64] {
+    for number in [owner, last.index, last.term, body.len() as u64] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-    for chunk in state.chunks(CHUNK) {
+    for chunk in body.chunks(CHUNK) {
         bytes.extend_from_slice(&crc32fast::hash(chunk).to_le_bytes());
         bytes.extend_from_slice(chunk);
     }
     bytes
+}
+
+/// The configuration, and the state.
+fn split_body(body: &[u8]) -> Option<(Members, Opaque)> {
+    let (length, rest) = body.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (members, state) = rest.split_at_checked(length)?;
+    Some((Members::decode(members)?, Opaque::from(state)))
 }
 
 /// What is wrong, and where.
@@ -126,10 +154,10 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
         return Err((8, "the file belongs to another node"));
     }
     let length = usize::try_from(word(32)).map_err(|_| (32, "the state cannot be so long"))?;
-    let mut state = Vec::new();
-    while state.len() < length {
+    let mut body = Vec::new();
+    while body.len() < length {
         let offset = bytes.len() - rest.len();
-        let size = (length - state.len()).min(CHUNK);
+        let size = (length - body.len()).min(CHUNK);
         let (sum, behind) = rest
             .split_first_chunk()
             .ok_or((offset, "the file ends too early"))?;
@@ -139,14 +167,20 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
         if crc32fast::hash(chunk).to_le_bytes() != *sum {
             return Err((offset, "the checksum does not match"));
         }
-        state.extend_from_slice(chunk);
+        body.extend_from_slice(chunk);
         rest = &behind[size..];
     }
     match rest.is_empty() {
-        true => Ok(Snapshot {
-            last: LogId::new(word(24), word(16)),
-            state: Opaque::from(state),
-        }),
+        true => {
+            let (members, state) =
+                split_body(&body).ok_or((HEAD, "the configuration cannot be read"))?;
+            let last = LogId::new(word(24), word(16));
+            Ok(Snapshot {
+                last,
+                members,
+                state,
+            })
+        }
         false => Err((
             bytes.len() - rest.len(),
             "there is something behind the end",
@@ -156,6 +190,9 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::vfs;
     use super::*;
 
     const OWNER: u64 = 7;
@@ -164,6 +201,7 @@ mod tests {
         let state: Vec<u8> = (0..=250).cycle().take(length).collect();
         Snapshot {
             last: LogId::new(3, 9),
+            members: Members::of([1, 2].into()),
             state: Opaque::from(state),
         }
     }
@@ -171,7 +209,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back_whatever_its_length() {
         let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(dir.path().join("snap"), OWNER).unwrap();
+        let shelf = Shelf::open(&vfs::direct(), dir.path().join("snap"), OWNER).unwrap();
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             shelf.write(&snapshot(length)).unwrap();
             assert_eq!(shelf.read(LogId::new(3, 9)).unwrap(), snapshot(length));
@@ -197,7 +235,7 @@ mod tests {
     #[test]
     fn only_the_snapshot_that_the_log_names_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(dir.path().to_owned(), OWNER).unwrap();
+        let shelf = Shelf::open(&vfs::direct(), dir.path().to_owned(), OWNER).unwrap();
         let older = Snapshot {
             last: LogId::new(1, 4),
             ..snapshot(5)

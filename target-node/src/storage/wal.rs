@@ -1,17 +1,14 @@
 //! The files of the log: append, sync, rotate.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-use nix::fcntl::posix_fallocate;
 
 use super::record::Record;
 use super::recover::{self, Repair};
-use super::segment::{self, CAPACITY, HEAD, Head};
+use super::segment::{self, HEAD, Head};
 use super::snapshot::Shelf;
+use super::vfs::{Vfs, VfsFile};
 use super::{StorageError, make_dir, sync_dir};
 use crate::raft::{Batch, BatchId, HardState, Index, LogId, Recovered};
 
@@ -24,7 +21,7 @@ pub(super) struct Wal {
     dir: PathBuf,
     head: Head,
     path: PathBuf,
-    file: File,
+    file: Box<dyn VfsFile>,
     /// Where the next record belongs.
     end: u64,
     /// The first thing in every new file, so that older ones need not be kept for it.
@@ -40,25 +37,17 @@ pub(super) struct Wal {
 }
 
 impl Wal {
-    /// Opens the log in `dir`, with what is in it; begins one where there may be none yet.
+    /// Opens the log in `dir`, with what is in it; begins one where there may be none yet. Files
+    /// to come have `capacity` bytes at least.
     pub(super) fn open(
-        dir: &Path,
-        shelf: Shelf,
-        owner: u64,
-        is_new: bool,
-    ) -> Result<(Self, Recovered, Repair), StorageError> {
-        Self::open_sized(dir, shelf, owner, is_new, CAPACITY)
-    }
-
-    fn open_sized(
         dir: &Path,
         shelf: Shelf,
         owner: u64,
         is_new: bool,
         capacity: u64,
     ) -> Result<(Self, Recovered, Repair), StorageError> {
-        make_dir(dir)?;
-        let sequences = list(dir)?;
+        make_dir(&**shelf.files(), dir)?;
+        let sequences = list(&**shelf.files(), dir)?;
         if sequences.is_empty() {
             if !is_new {
                 let (path, reason) = (dir.to_owned(), "the log is gone".to_owned());
@@ -84,7 +73,7 @@ impl Wal {
             base: 0,
         };
         shelf.keep_only(None)?;
-        let (path, file, end) = lay_out(dir, head, HardState::default())?;
+        let (path, file, end) = lay_out(&**shelf.files(), dir, head, HardState::default())?;
         Ok(Self {
             dir: dir.to_owned(),
             head,
@@ -110,10 +99,8 @@ impl Wal {
         let mut segments = Vec::new();
         for &sequence in sequences {
             let path = segment::path(dir, sequence);
-            segments.push((
-                sequence,
-                fs::read(&path).map_err(StorageError::io("read", &path))?,
-            ));
+            let bytes = shelf.files().read(&path);
+            segments.push((sequence, bytes.map_err(StorageError::io("read", &path))?));
         }
         let mut replay = recover::replay(&segments, owner).map_err(|corruption| {
             let path = segment::path(dir, corruption.sequence);
@@ -131,10 +118,10 @@ impl Wal {
         let (sequence, bytes) = segments.pop().expect("there is a segment");
         let head = Head::decode(&bytes).expect("recovery has read this head");
         let path = segment::path(dir, sequence);
-        let file = OpenOptions::new().write(true).open(&path);
+        let file = shelf.files().open(&path);
         let file = file.map_err(StorageError::io("open", &path))?;
         if replay.torn_bytes > 0 {
-            let clear = file.write_all_at(&vec![0; replay.torn_bytes], replay.end as u64);
+            let clear = file.write_at(&vec![0; replay.torn_bytes], replay.end as u64);
             clear
                 .and_then(|()| file.sync_all())
                 .map_err(StorageError::io("repair", &path))?;
@@ -192,7 +179,7 @@ impl Wal {
             self.rotate(needed)?;
             self.encode(&records);
         }
-        let written = self.file.write_all_at(&self.buffer, self.end);
+        let written = self.file.write_at(&self.buffer, self.end);
         written.map_err(StorageError::io("write", &self.path))?;
         self.file
             .sync_data()
@@ -237,8 +224,11 @@ impl Wal {
         {
             let (sequence, _) = self.files.pop_front().expect("a second was just seen");
             let path = segment::path(&self.dir, sequence);
-            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
-            sync_dir(&self.dir)?;
+            let files = self.shelf.files();
+            files
+                .remove(&path)
+                .map_err(StorageError::io("remove", &path))?;
+            sync_dir(&**files, &self.dir)?;
         }
         Ok(())
     }
@@ -260,7 +250,7 @@ impl Wal {
     /// Notes that everything so far is durable. The note itself becomes so with the next sync.
     fn mark(&mut self) -> Result<(), StorageError> {
         self.encode(&[Record::SyncMark(self.end)]);
-        let written = self.file.write_all_at(&self.buffer, self.end);
+        let written = self.file.write_at(&self.buffer, self.end);
         written.map_err(StorageError::io("write", &self.path))?;
         self.end += self.buffer.len() as u64;
         Ok(())
@@ -280,7 +270,8 @@ impl Wal {
             capacity: self.capacity.max((needed + room).next_multiple_of(4096)),
             base: self.last,
         };
-        (self.path, self.file, self.end) = lay_out(&self.dir, head, self.hard_state)?;
+        (self.path, self.file, self.end) =
+            lay_out(&**self.shelf.files(), &self.dir, head, self.hard_state)?;
         self.head = head;
         self.files.push_back((head.sequence, head.base));
         Ok(())
@@ -290,31 +281,27 @@ impl Wal {
 /// Lays out a file under a temporary name, and gives it its own once it is durable. Returns its
 /// path, the file, and where the next record belongs.
 fn lay_out(
+    files: &dyn Vfs,
     dir: &Path,
     head: Head,
     hard_state: HardState,
-) -> Result<(PathBuf, File, u64), StorageError> {
+) -> Result<(PathBuf, Box<dyn VfsFile>, u64), StorageError> {
     let draft = dir.join("next.tmp");
     let path = segment::path(dir, head.sequence);
     let mut bytes = head.encode().to_vec();
     Record::HardState(hard_state).encode(head.salt(), 0, &mut bytes);
     let end = bytes.len() as u64;
     Record::SyncMark(end).encode(head.salt(), 0, &mut bytes);
-    let lay_out = || -> io::Result<File> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(&draft)?;
-        let size = i64::try_from(head.capacity).map_err(io::Error::other)?;
-        posix_fallocate(&file, 0, size)?;
-        file.write_all_at(&bytes, 0)?;
+    let lay_out = || -> io::Result<Box<dyn VfsFile>> {
+        let file = files.create(&draft)?;
+        file.allocate(head.capacity)?;
+        file.write_at(&bytes, 0)?;
         file.sync_all()?;
-        fs::rename(&draft, &path)?;
+        files.rename(&draft, &path)?;
         Ok(file)
     };
     let file = lay_out().map_err(StorageError::io("lay out", &path))?;
-    sync_dir(dir)?;
+    sync_dir(files, dir)?;
     Ok((path, file, bytes.len() as u64))
 }
 
@@ -332,16 +319,16 @@ fn records(batch: &Batch) -> impl Iterator<Item = Record> {
 }
 
 /// The places of all segments in a directory, in order; drafts of an interrupted start are removed.
-fn list(dir: &Path) -> Result<Vec<u64>, StorageError> {
+fn list(files: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, StorageError> {
     let mut sequences = Vec::new();
-    for entry in fs::read_dir(dir).map_err(StorageError::io("list", dir))? {
-        let entry = entry.map_err(StorageError::io("list", dir))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for name in files.list(dir).map_err(StorageError::io("list", dir))? {
         if let Some(sequence) = segment::sequence(&name) {
             sequences.push(sequence);
         } else if name == "next.tmp" {
-            let path = entry.path();
-            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+            let path = dir.join(name);
+            files
+                .remove(&path)
+                .map_err(StorageError::io("remove", &path))?;
         }
     }
     sequences.sort_unstable();

@@ -24,7 +24,7 @@ impl Writer {
     /// sync, and with the error, once and for all, where the log failed.
     pub(super) fn start(
         wal: Wal,
-        lock: File,
+        lock: Option<File>,
         report: impl Fn(Result<BatchId, StorageError>) + Send + 'static,
     ) -> io::Result<Self> {
         let (batches, queue) = mpsc::channel();
@@ -80,4 +80,56 @@ fn write_all(
 
 fn size(batch: &Batch) -> usize {
     batch.append.iter().map(|entry| entry.payload.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::super::snapshot::Shelf;
+    use super::super::vfs::Files;
+    use super::super::vfs::memory::{Fault, Memory};
+    use super::*;
+    use crate::raft::HardState;
+
+    fn batch(id: BatchId) -> Batch {
+        Batch {
+            id,
+            hard_state: Some(HardState {
+                term: id,
+                vote: None,
+            }),
+            truncate_from: None,
+            snapshot: None,
+            drops_log: false,
+            append: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn after_an_error_nothing_is_tried_again_and_nothing_more_is_reported() {
+        let disk = Memory::new(1);
+        let files: Files = Arc::new(disk.clone());
+        let shelf = Shelf::open(&files, PathBuf::from("/snap"), 1).unwrap();
+        let (wal, ..) = Wal::open(Path::new("/wal"), shelf, 1, true, 4096).unwrap();
+        let (report, reports) = mpsc::channel();
+        let tell = move |result| report.send(result).unwrap();
+        let writer = Writer::start(wal, None, tell).unwrap();
+        writer.submit(batch(1));
+        assert_eq!(reports.recv().unwrap().unwrap(), 1);
+        // One write of the batch, then its sync.
+        disk.fail_after(1, Fault::Eio);
+        writer.submit(batch(2));
+        let error = reports.recv().unwrap().unwrap_err();
+        assert!(
+            matches!(error, StorageError::Io { doing: "sync", .. }),
+            "{error}"
+        );
+        let operations = disk.operations();
+        writer.submit(batch(3));
+        writer.close();
+        assert!(reports.recv().is_err(), "a word after the last one");
+        assert_eq!(disk.operations(), operations);
+    }
 }

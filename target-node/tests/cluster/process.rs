@@ -1,9 +1,10 @@
 //! Real node processes on loopback, and a client that speaks just enough HTTP.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,15 +29,15 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
-/// Addresses that were free a moment ago.
+/// Addresses that nobody else uses. Each process has a loopback host of its own (all of 127/8 is
+/// one), made of its pid, and ports below those that the kernel gives to outgoing connections: so
+/// no other test can take them between here and the start of a node.
 pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(10_000);
+    let [_, high, middle, low] = (std::process::id() * 4 + 2).to_be_bytes();
+    let host = Ipv4Addr::new(127, high, middle, low);
+    let address = |_| SocketAddr::from((host, NEXT_PORT.fetch_add(1, Ordering::Relaxed)));
+    (0..count).map(address).collect()
 }
 
 pub(crate) fn node_command() -> Command {
@@ -51,6 +52,8 @@ impl Cluster {
         let dir = tempfile::tempdir().unwrap();
         let peers = free_addresses(size);
         let clients = free_addresses(size);
+        let is_seeded = extra.contains(&"--seed");
+        let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
         let mut nodes = Vec::new();
         for id in 1..=size {
             let data = dir.path().join(format!("n{id}"));
@@ -58,7 +61,7 @@ impl Cluster {
                 .into_iter()
                 .chain(["--data-dir", data.to_str().unwrap()])
                 .chain(["--listen-client", &clients[id - 1].to_string()])
-                .chain(["--seed", "7"])
+                .chain(seed.iter().copied())
                 .chain(extra.iter().copied())
                 .map(str::to_owned)
                 .collect();
@@ -172,6 +175,11 @@ impl Node {
         .unwrap()
     }
 
+    /// None where the node does not answer.
+    pub(crate) fn fetch(&self, path: &str) -> Option<Answer> {
+        exchange(self.client, "GET", path, b"", PATIENCE).ok()
+    }
+
     pub(crate) fn put(&self, key: &str, value: &Value) -> Answer {
         self.post("/v1/kv/put", &json!({"key": key, "value": value}))
     }
@@ -193,6 +201,7 @@ impl Drop for Node {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    head: String,
     pub(crate) body: Value,
 }
 
@@ -201,6 +210,13 @@ impl Answer {
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         self.body
+    }
+
+    /// A header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value)
     }
 
     /// Status, code and definiteness of an error.
@@ -243,6 +259,7 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some(Answer {
         status,
+        head: head.to_owned(),
         body: serde_json::from_str(body).ok()?,
     })
 }

@@ -40,7 +40,7 @@ impl Check for Linearizable {
     }
 }
 
-fn register_op(op: &Op) -> Option<Keyed<Key, RegisterOp>> {
+pub(super) fn register_op(op: &Op) -> Option<Keyed<Key, RegisterOp>> {
     Some(match op {
         Op::Read { key } => Keyed::new(*key, RegisterOp::Read),
         Op::Write { key, value } => Keyed::new(*key, RegisterOp::Write(*value)),
@@ -55,7 +55,7 @@ fn register_op(op: &Op) -> Option<Keyed<Key, RegisterOp>> {
     })
 }
 
-fn register_ret(ret: &Ret) -> Option<RegisterRet> {
+pub(super) fn register_ret(ret: &Ret) -> Option<RegisterRet> {
     Some(match ret {
         Ret::Value(value) => RegisterRet::Value(*value),
         Ret::Written => RegisterRet::Written,

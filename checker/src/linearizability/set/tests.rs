@@ -163,7 +163,7 @@ fn is_linearizable(problem: &Problem<'_, Set>) -> bool {
     };
     let mut meter = Meter::new(Budget::default(), Instant::now());
     match Frontier::new(problem, &mut classes, scope).run(&mut meter) {
-        Fate::Survived(_) => true,
+        Fate::Survived(..) => true,
         Fate::Refuted(_) => false,
         Fate::Spent => panic!("so few operations"),
     }

@@ -17,7 +17,7 @@ use nix::sys::{
 use rustix::{
     buffer::spare_capacity,
     event::epoll,
-    io::{Errno, read, write},
+    io::{Errno, read},
 };
 
 use super::{
@@ -81,7 +81,7 @@ impl Carrier {
         watch(rouse.as_fd(), ROUSE)?;
         watch(alarm.as_fd(), ALARM)?;
         for (index, port) in (0_u64..).zip(&ports) {
-            watch(port.device.as_fd(), index)?;
+            watch(port.as_fd(), index)?;
         }
         Ok(Self {
             ports,
@@ -154,7 +154,7 @@ impl Carrier {
         self.release_healed(&matrix);
         for _ in 0..BATCH {
             // A non-blocking device has a packet, or says that it has none.
-            let Ok(length) = read(&self.ports[from].device, &mut *buffer) else {
+            let Ok(length) = self.ports[from].read(buffer) else {
                 return;
             };
             self.carry_packet(&matrix, from, &buffer[..length]);
@@ -244,8 +244,8 @@ impl Carrier {
 
     fn deliver(&self, to: usize, packet: &[u8]) {
         let counters = &self.shared.counters;
-        match write(&self.ports[to].device, packet) {
-            Ok(_) => counters.forwarded.fetch_add(1, Relaxed),
+        match self.ports[to].write(packet) {
+            Ok(()) => counters.forwarded.fetch_add(1, Relaxed),
             Err(_) => counters.undelivered.fetch_add(1, Relaxed),
         };
     }

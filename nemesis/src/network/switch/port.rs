@@ -1,50 +1,111 @@
-//! One device of the switch: made and configured by a thread that lives in its namespace.
+//! One device of the switch: whatever `eth0` of a namespace sends can be read from it, and whatever
+//! is written to it comes in by that `eth0`.
 
-use std::{fs, io, net::Ipv4Addr, os::fd::OwnedFd};
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    net::Ipv4Addr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
-use super::queue;
-use crate::{network::NetworkError, node::Endpoint, sys};
+use rustix::io::{Errno, read, readv, write, writev};
 
-/// Packets that wait for the switch before the kernel drops any: enough for every TCP window of a
-/// cluster, so that nothing but a fault loses packets.
-const QUEUE_PACKETS: u32 = 10_000;
+use crate::{
+    network::{
+        NetworkError,
+        cables::{INTERFACE, mac, plug},
+        endpoint::{QUEUE_PACKETS, failed, prepare},
+        netlink,
+    },
+    node::Endpoint,
+    sys,
+};
 
-/// A TUN device whose other side is the interface `eth0` of a namespace.
+/// Ethernet: to, from, type.
+const HEADER: usize = 14;
+
+/// How much may wait to be read from one packet socket.
+const WAITING_BYTES: i32 = 64 << 20;
+
 #[derive(Debug)]
 pub(super) struct Port {
-    pub(super) device: OwnedFd,
-    /// Whether the namespace bounds TCP's retransmission back-off.
-    pub(super) bounds_tcp_backoff: bool,
+    device: OwnedFd,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A TUN device: bare packets.
+    Tun,
+    /// A packet socket at the hub's end of a cable: frames, and the header of those to its node.
+    Packet([u8; HEADER]),
 }
 
 impl Port {
-    /// Opens and configures `eth0` in the calling thread's namespace.
-    pub(super) fn open(of: Endpoint, address: Ipv4Addr, mtu: u16) -> Result<Self, NetworkError> {
-        let failed = |(call, source): (_, io::Error)| match source.kind() {
-            io::ErrorKind::ResourceBusy => NetworkError::Twice,
-            _ => NetworkError::Call {
-                of: of.to_string(),
-                call,
-                source,
-            },
-        };
+    /// Opens and configures a TUN device as `eth0` in the calling thread's namespace; also says
+    /// whether that namespace bounds TCP's retransmission back-off.
+    pub(super) fn open_tun(
+        of: Endpoint,
+        address: Ipv4Addr,
+        mtu: u16,
+    ) -> Result<(Self, bool), NetworkError> {
         let tun = sys::open_tun().map_err(|source| NetworkError::Tun {
             advice: advice(&source),
             source,
         })?;
-        sys::raise_loopback().map_err(failed)?;
-        // Without IPv6 there are no router solicitations to carry. A kernel without IPv6 has no
-        // such setting, and needs none.
-        let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        // Sockets opened later take the bound from here; older kernels have none.
-        let bounds_tcp_backoff = fs::write("/proc/sys/net/ipv4/tcp_rto_max_ms", "1000").is_ok();
-        let device = sys::configure_interface(tun, "eth0", address, mtu).map_err(failed)?;
-        queue::set_length("eth0", QUEUE_PACKETS)
-            .map_err(|source| failed(("set the queue's length", source)))?;
-        Ok(Self {
-            device,
-            bounds_tcp_backoff,
-        })
+        let bounds_tcp_backoff = prepare(of)?;
+        let device = sys::configure_interface(tun, INTERFACE, address, mtu)
+            .map_err(|error| failed(of, error))?;
+        netlink::set_queue_length(INTERFACE, QUEUE_PACKETS)
+            .map_err(|source| failed(of, ("set the queue's length", source)))?;
+        let kind = Kind::Tun;
+        Ok((Self { device, kind }, bounds_tcp_backoff))
+    }
+
+    /// Opens a packet socket at the hub's end of an endpoint's cable, in the calling thread's
+    /// namespace, and raises that end.
+    pub(super) fn open_packet(of: Endpoint) -> Result<Self, NetworkError> {
+        let plug = plug(of);
+        let index = nix::net::if_::if_nametoindex(plug.as_str())
+            .map_err(|errno| failed(of, ("find the cable", errno.into())))?;
+        let device =
+            sys::open_packet_socket(index, WAITING_BYTES).map_err(|error| failed(of, error))?;
+        netlink::raise(&plug).map_err(|source| failed(of, ("raise the cable", source)))?;
+        let mut header = [0; HEADER];
+        header[..6].copy_from_slice(&mac(of));
+        // From an address that no endpoint has.
+        header[6..12].copy_from_slice(&[0x02, 0, 10, 77, 0xff, 0xff]);
+        header[12..].copy_from_slice(&[0x08, 0x00]);
+        let kind = Kind::Packet(header);
+        Ok(Self { device, kind })
+    }
+
+    /// Reads one packet; fails where there is none now.
+    pub(super) fn read(&self, packet: &mut [u8]) -> Result<usize, Errno> {
+        match self.kind {
+            Kind::Tun => read(&self.device, packet),
+            Kind::Packet(_) => {
+                let mut header = [0; HEADER];
+                let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(packet)];
+                readv(&self.device, &mut parts).map(|length| length.saturating_sub(HEADER))
+            }
+        }
+    }
+
+    /// Writes one packet; fails where the receiver takes no more now.
+    pub(super) fn write(&self, packet: &[u8]) -> Result<(), Errno> {
+        match &self.kind {
+            Kind::Tun => write(&self.device, packet).map(drop),
+            Kind::Packet(header) => {
+                let parts = [IoSlice::new(header), IoSlice::new(packet)];
+                writev(&self.device, &parts).map(drop)
+            }
+        }
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
     }
 }
 

@@ -1,24 +1,29 @@
 //! The log against crashes and damage: cut and changed at every byte.
 
+mod crash;
 mod purge;
 
+use std::fs;
+
+use super::super::vfs::{self, Direct};
 use super::*;
-use crate::raft::{Entry, LogId, Opaque, Payload, Snapshot, Term};
+use crate::raft::{Entry, LogId, Members, Opaque, Payload, Snapshot, Term};
 
 const OWNER: u64 = 42;
 const SMALL: u64 = 4096;
 
 fn open(dir: &Path) -> Result<(Wal, Recovered, Repair), StorageError> {
-    Wal::open_sized(dir, shelf(dir, OWNER), OWNER, true, SMALL)
+    Wal::open(dir, shelf(dir, OWNER), OWNER, true, SMALL)
 }
 
 fn shelf(dir: &Path, owner: u64) -> Shelf {
-    Shelf::open(dir.join("snap"), owner).unwrap()
+    Shelf::open(&vfs::direct(), dir.join("snap"), owner).unwrap()
 }
 
 fn snapshot(term: Term, index: u64) -> Snapshot {
     Snapshot {
         last: LogId::new(term, index),
+        members: Members::of([1].into()),
         state: Opaque::from(format!("state at {index}").into_bytes()),
     }
 }
@@ -239,7 +244,7 @@ fn the_log_goes_on_in_new_files_and_is_read_back_from_all_of_them() {
             .unwrap();
     }
     drop(wal);
-    let files = list(dir.path()).unwrap();
+    let files = list(&Direct, dir.path()).unwrap();
     assert!(files.len() > 5, "{files:?}");
     let (_, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered.entries.len(), 500);
@@ -289,7 +294,7 @@ fn a_draft_of_an_interrupted_rotation_is_removed() {
 fn the_log_of_another_node_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_history(dir.path());
-    let refusal = Wal::open_sized(
+    let refusal = Wal::open(
         dir.path(),
         shelf(dir.path(), OWNER + 1),
         OWNER + 1,
@@ -303,7 +308,6 @@ fn the_log_of_another_node_is_refused() {
 #[test]
 fn a_log_that_is_gone_is_not_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let refusal =
-        Wal::open_sized(dir.path(), shelf(dir.path(), OWNER), OWNER, false, SMALL).unwrap_err();
+    let refusal = Wal::open(dir.path(), shelf(dir.path(), OWNER), OWNER, false, SMALL).unwrap_err();
     assert!(matches!(refusal, StorageError::Corrupt { .. }), "{refusal}");
 }

@@ -25,7 +25,7 @@ fn write_purged(dir: &Path) -> Wal {
 fn files_whose_entries_are_all_in_a_snapshot_are_removed_and_the_rest_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     drop(write_purged(dir.path()));
-    let files = list(dir.path()).unwrap();
+    let files = list(&Direct, dir.path()).unwrap();
     assert!(files[0] > 1, "{files:?}");
     let (mut wal, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered.snapshot, Some(snapshot(1, 250)));
@@ -46,7 +46,7 @@ fn files_whose_entries_are_all_in_a_snapshot_are_removed_and_the_rest_is_read_ba
 fn a_crash_between_two_removals_leaves_a_log_that_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     drop(write_purged(dir.path()));
-    let kept = list(dir.path()).unwrap();
+    let kept = list(&Direct, dir.path()).unwrap();
     // Before the snapshot, all files were there; each removal takes the oldest.
     let whole = tempfile::tempdir().unwrap();
     let (mut wal, ..) = open(whole.path()).unwrap();
@@ -140,7 +140,7 @@ fn a_cut_before_the_place_where_the_first_file_began_is_read_back() {
     }])
     .unwrap();
     drop(wal);
-    assert_eq!(list(dir.path()).unwrap(), [newest]);
+    assert_eq!(list(&Direct, dir.path()).unwrap(), [newest]);
     let (_, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered.snapshot, Some(snapshot(2, base + 1)));
     assert_eq!(recovered.last(), LogId::new(2, base + 3));
@@ -148,7 +148,12 @@ fn a_cut_before_the_place_where_the_first_file_began_is_read_back() {
 }
 
 /// The next thing that may happen to a log whose end is `last` and of which `committed` never goes.
-fn next_batch(rng: &mut ChaCha8Rng, id: BatchId, node: &Recovered, committed: u64) -> Batch {
+pub(super) fn next_batch(
+    rng: &mut ChaCha8Rng,
+    id: BatchId,
+    node: &Recovered,
+    committed: u64,
+) -> Batch {
     let mut state = node.hard_state;
     if rng.random_bool(0.1) {
         state.term += 1;
@@ -184,7 +189,7 @@ fn next_batch(rng: &mut ChaCha8Rng, id: BatchId, node: &Recovered, committed: u6
     batch
 }
 
-fn take(node: &mut Recovered, batch: &Batch) {
+pub(super) fn take(node: &mut Recovered, batch: &Batch) {
     node.hard_state = batch.hard_state.unwrap_or(node.hard_state);
     if let Some(first) = batch.truncate_from {
         node.entries.retain(|entry| entry.id.index < first);
@@ -228,7 +233,7 @@ fn whatever_happens_to_a_log_it_is_read_back_from_its_snapshot_on() {
                     .filter(|e| e.id.index > found.base.index);
                 assert!(kept.eq(&found.entries), "{name}");
                 assert_eq!(found.last(), node.last(), "{name}");
-                removed = removed.max(list(dir.path()).unwrap()[0] - 1);
+                removed = removed.max(list(&Direct, dir.path()).unwrap()[0] - 1);
             }
         }
         assert!(removed > 0, "seed {seed} never let a file go");

@@ -122,16 +122,20 @@ async fn work(
 
 /// Writes every key once, so that each read finds something.
 pub(crate) fn fill(dialect: Dialect, address: SocketAddr) {
-    const LANES: usize = 50;
+    put_many(dialect, &[address], KEYS, 50);
+}
+
+/// Makes so many puts, over so many connections.
+pub(crate) fn put_many(dialect: Dialect, nodes: &[SocketAddr], puts: usize, lanes: usize) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let lanes = (0..LANES).map(|lane| {
+        let lanes = (0..lanes).map(|lane| {
+            let address = nodes[lane % nodes.len()];
             tokio::spawn(async move {
                 let mut connection = Connection::open(dialect, address, Operation::Put).await;
-                for place in (lane..KEYS).step_by(LANES) {
-                    connection
-                        .ask(&format!("key-{place:04}"), &"v".repeat(VALUE_BYTES))
-                        .await;
+                for place in (lane..puts).step_by(lanes) {
+                    let key = format!("key-{:04}", place % KEYS);
+                    connection.ask(&key, &"v".repeat(VALUE_BYTES)).await;
                 }
             })
         });

@@ -1,0 +1,33 @@
+//! What every endpoint's namespace needs before its `eth0` comes, whoever carries its packets.
+
+use std::{fs, io};
+
+use super::NetworkError;
+use crate::{node::Endpoint, sys};
+
+/// Packets that wait in a queue of an interface before the kernel drops any: enough for every TCP
+/// window of a cluster, so that nothing but a fault loses packets.
+pub(super) const QUEUE_PACKETS: u32 = 10_000;
+
+/// Prepares the calling thread's namespace; returns whether it bounds TCP's retransmission
+/// back-off.
+pub(super) fn prepare(of: Endpoint) -> Result<bool, NetworkError> {
+    sys::raise_loopback().map_err(|error| failed(of, error))?;
+    // Without IPv6 there are no router solicitations to carry. A kernel without IPv6 has no
+    // such setting, and needs none.
+    let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    // Sockets opened later take the bound from here; older kernels have none.
+    Ok(fs::write("/proc/sys/net/ipv4/tcp_rto_max_ms", "1000").is_ok())
+}
+
+/// A call that failed at an endpoint. What is busy or exists there already is an earlier network.
+pub(super) fn failed(of: Endpoint, (call, source): (&'static str, io::Error)) -> NetworkError {
+    match source.kind() {
+        io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists => NetworkError::Twice,
+        _ => NetworkError::Call {
+            of: of.to_string(),
+            call,
+            source,
+        },
+    }
+}

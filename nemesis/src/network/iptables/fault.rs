@@ -1,0 +1,92 @@
+//! What is installed, and what its counters say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    queues::{Egress, Line},
+    rules::{self, Count, Counted},
+};
+use crate::{
+    fault::{PacketEffect, Shaping},
+    network::{CutId, NetworkError, ShapingId},
+    node::{Edge, Endpoint},
+    proof::{Dropped, Shaped},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) cuts: BTreeMap<CutId, Cut>,
+    pub(super) shapings: BTreeMap<ShapingId, Installed>,
+    pub(super) next: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) edges: BTreeSet<Edge>,
+    /// Where its rules are.
+    pub(super) sites: BTreeSet<Endpoint>,
+}
+
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub(super) edges: BTreeSet<Edge>,
+    pub(super) shaping: Shaping,
+    pub(super) sites: BTreeSet<Endpoint>,
+}
+
+/// The lines out of `site` that these shapings ask for.
+pub(super) fn egress<'a>(
+    site: Endpoint,
+    shapings: impl IntoIterator<Item = &'a Installed>,
+) -> Egress {
+    let mut egress = Egress::new();
+    for installed in shapings {
+        if !rules::is_queued(&installed.shaping) {
+            continue;
+        }
+        for edge in installed.edges.iter().filter(|edge| edge.from == site) {
+            let line = egress.entry(edge.to).or_insert_with(|| Line::to(edge.to));
+            line.add(&installed.shaping);
+        }
+    }
+    egress
+}
+
+/// The effects that no rule and no qdisc has.
+pub(super) fn check_effects(shaping: &Shaping) -> Result<(), NetworkError> {
+    let mut effects = shaping.effects();
+    match effects.find(|effect| *effect == PacketEffect::CorruptDeliver) {
+        Some(effect) => Err(NetworkError::Cannot { effect }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn dropped(edges: &BTreeSet<Edge>, counts: &[Count]) -> Dropped {
+    let mut packets: BTreeMap<Edge, u64> = edges.iter().map(|edge| (*edge, 0)).collect();
+    for count in counts.iter().filter(|count| count.what == Counted::Cut) {
+        *packets.entry(count.edge).or_default() += count.packets;
+    }
+    Dropped { packets }
+}
+
+pub(super) fn shaped(installed: &Installed, counts: &[Count]) -> Shaped {
+    let mut shaped = Shaped::default();
+    for edge in &installed.edges {
+        let fates = shaped.edges.entry(*edge).or_default();
+        fates.effects = installed
+            .shaping
+            .effects()
+            .map(|effect| (effect, 0))
+            .collect();
+        for count in counts.iter().filter(|count| count.edge == *edge) {
+            match count.what {
+                Counted::Cut => {}
+                Counted::All => fates.packets += count.packets,
+                Counted::Effect(effect) => {
+                    *fates.effects.entry(effect).or_default() += count.packets;
+                }
+            }
+        }
+    }
+    shaped
+}

@@ -1,0 +1,86 @@
+//! The backends of the network, and what it takes to have one.
+
+use ordeal_nemesis::{
+    network::{
+        self, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions, Variant,
+    },
+    sandbox::Sandbox,
+};
+
+/// A backend as a type, so that a measurement on it is a plain function.
+pub(crate) trait Backend {
+    /// Its name in the table.
+    const NAME: &'static str;
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError>;
+}
+
+pub(crate) struct Tun;
+pub(crate) struct Packet;
+pub(crate) struct Iptables;
+pub(crate) struct IptablesLegacy;
+
+fn switch(sandbox: &Sandbox, nodes: u16, ports: Ports) -> Result<Box<dyn Network>, NetworkError> {
+    let options = SwitchOptions {
+        ports,
+        ..SwitchOptions::default()
+    };
+    Ok(Box::new(Switch::create(sandbox, nodes, &options)?))
+}
+
+fn iptables(
+    sandbox: &Sandbox,
+    nodes: u16,
+    variant: Variant,
+) -> Result<Box<dyn Network>, NetworkError> {
+    let options = IptablesOptions { variant };
+    let made = network::Iptables::create(sandbox, nodes, &options)?;
+    Ok(Box::new(made))
+}
+
+impl Backend for Tun {
+    const NAME: &'static str = "switch";
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+        switch(sandbox, nodes, Ports::Tun)
+    }
+}
+
+impl Backend for Packet {
+    const NAME: &'static str = "switch, `AF_PACKET`";
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+        switch(sandbox, nodes, Ports::Packet)
+    }
+}
+
+impl Backend for Iptables {
+    const NAME: &'static str = "iptables (nft)";
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+        iptables(sandbox, nodes, Variant::Nft)
+    }
+}
+
+impl Backend for IptablesLegacy {
+    const NAME: &'static str = "iptables (legacy)";
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+        iptables(sandbox, nodes, Variant::Legacy)
+    }
+}
+
+/// A network of this backend; where a program of its is not installed, nothing, once that was
+/// refused with the package to install.
+pub(crate) fn network<B: Backend>(sandbox: &Sandbox, nodes: u16) -> Option<Box<dyn Network>> {
+    match B::create(sandbox, nodes) {
+        Ok(network) => Some(network),
+        Err(error @ NetworkError::Missing { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains("sudo apt install ip"), "{text}");
+            eprintln!("refused here: {text}");
+            None
+        }
+        Err(error) => panic!("{}: {error}", B::NAME),
+    }
+}

@@ -1,0 +1,189 @@
+//! A line that packets are sent over and measured on, from outside: numbered datagrams from n1 to
+//! n2, and when each arrives.
+//!
+//! No timer decides what is lost: what has no delay is decided about when it is sent, so a fence
+//! sent after the heal arrives behind all that ever will; what has one is awaited by number.
+
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use ordeal_nemesis::{
+    Edge, Node, PacketEffect,
+    network::{FateSeed, Network, ShapingId, address},
+};
+
+use super::eventually;
+
+pub(crate) const PORT: u16 = 9000;
+/// The number of the datagram that ends a measurement.
+pub(crate) const FENCE: u32 = u32::MAX;
+
+/// From n1 to n2 and back, over any network.
+pub(crate) struct Line {
+    pub(crate) network: Box<dyn Network>,
+    /// In n1's and n2's namespaces.
+    pub(crate) sockets: [UdpSocket; 2],
+}
+
+/// A datagram that arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) number: u32,
+    /// After it was sent.
+    pub(crate) late: Duration,
+    pub(crate) at: Instant,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn over(network: Box<dyn Network>) -> Self {
+        let sockets = [Node(1), Node(2)].map(|node| {
+            let bind = move || UdpSocket::bind((address(node), PORT)).unwrap();
+            let inside = network.namespace(node).spawn("probe", bind).unwrap();
+            let socket = inside.join().unwrap();
+            let patience = Some(Duration::from_secs(10));
+            socket.set_read_timeout(patience).unwrap();
+            socket
+        });
+        Self { network, sockets }
+    }
+
+    pub(crate) fn shape(&self, shaping: &str, seed: u64) -> ShapingId {
+        let edges = BTreeSet::from([Edge::new(Node(1), Node(2))]);
+        let seed = FateSeed { seed, fault: 1 };
+        let shaping = shaping.parse().unwrap();
+        self.network.shape(&edges, &shaping, seed).unwrap()
+    }
+
+    /// Sends numbered datagrams over the line, then does what `end` does when `awaited` of them
+    /// have arrived, then sends a fence; returns what arrived before that.
+    pub(crate) fn measure(&self, send: &Send, awaited: usize, end: impl FnOnce()) -> Vec<Arrival> {
+        let [n1, n2] = [0, 1].map(|i: usize| {
+            self.sockets[i ^ usize::from(send.backwards)]
+                .try_clone()
+                .unwrap()
+        });
+        let to = SocketAddr::from((address(Node(if send.backwards { 1 } else { 2 })), PORT));
+        let (count, epoch) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+        let counter = Arc::clone(&count);
+        let receiving = std::thread::spawn(move || {
+            let (mut arrived, mut buffer) = (Vec::new(), [0; 2048]);
+            loop {
+                let length = n2.recv(&mut buffer).expect("the fence arrives");
+                let at = Instant::now();
+                let number = u32::from_le_bytes(buffer[..4].try_into().unwrap());
+                if number == FENCE {
+                    return arrived;
+                }
+                let sent = u64::from_le_bytes(buffer[4..12].try_into().unwrap());
+                arrived.push(Arrival {
+                    number,
+                    late: (at - epoch).saturating_sub(Duration::from_nanos(sent)),
+                    at,
+                    payload: buffer[12..length].to_vec(),
+                });
+                counter.fetch_add(1, Relaxed);
+            }
+        });
+        let mut datagram = vec![0; send.bytes];
+        for number in 0..send.count {
+            let due = epoch + send.every * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            datagram[..4].copy_from_slice(&number.to_le_bytes());
+            let sent = u64::try_from(epoch.elapsed().as_nanos()).unwrap();
+            datagram[4..12].copy_from_slice(&sent.to_le_bytes());
+            n1.send_to(&datagram, to).unwrap();
+        }
+        eventually("all arrive", || count.load(Relaxed) >= awaited);
+        end();
+        datagram[..4].copy_from_slice(&FENCE.to_le_bytes());
+        n1.send_to(&datagram, to).unwrap();
+        receiving.join().unwrap()
+    }
+
+    /// Heals when all of `count` packets have met with the shaping; returns how many met with
+    /// `effect`, as the switch has it.
+    pub(crate) fn heal(&self, id: ShapingId, count: u64, effect: PacketEffect) -> usize {
+        eventually("all have met with it", || {
+            self.network.shaped(id).unwrap().total().packets == count
+        });
+        let shaped = self.network.unshape(id).unwrap().total();
+        usize::try_from(shaped.effects[&effect]).unwrap()
+    }
+
+    /// Measures under a shaping that delays nothing; returns what arrived, and how many packets
+    /// met with `effect` as the switch has it.
+    pub(crate) fn under(&self, shaping: &str, effect: PacketEffect) -> (Vec<Arrival>, usize) {
+        let (id, mut met) = (self.shape(shaping, 1), 0);
+        let arrived = self.measure(&Send::default(), 0, || {
+            met = self.heal(id, 1000, effect);
+        });
+        (arrived, met)
+    }
+
+    /// Asserts that nothing is done to packets, in either direction.
+    pub(crate) fn assert_clean(&self) {
+        assert!(self.network.shapings().is_empty());
+        for backwards in [false, true] {
+            let send = Send {
+                count: 100,
+                backwards,
+                ..Send::default()
+            };
+            let arrived = self.measure(&send, 100, || {});
+            assert!(numbers(&arrived).into_iter().eq(0..100));
+            assert!(arrived.iter().all(|arrival| arrival.payload == [0; 52]));
+            assert!(median(&arrived) < Duration::from_millis(2) + slack());
+        }
+    }
+}
+
+/// How much later than promised things may be on a machine that is known to be slow, such as an
+/// emulated one: nothing, unless `ORDEAL_SLACK_MS` says otherwise.
+pub(crate) fn slack() -> Duration {
+    let given = std::env::var("ORDEAL_SLACK_MS").ok();
+    let ms = given.map_or(0, |text| text.parse().expect("a number of milliseconds"));
+    Duration::from_millis(ms)
+}
+
+/// What to send: by default 1000 datagrams of 64 bytes, one every 200 µs, from n1 to
+/// n2.
+pub(crate) struct Send {
+    pub(crate) count: u32,
+    pub(crate) every: Duration,
+    pub(crate) bytes: usize,
+    pub(crate) backwards: bool,
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Self {
+            count: 1000,
+            every: Duration::from_micros(200) + slack() / 10,
+            bytes: 64,
+            backwards: false,
+        }
+    }
+}
+
+pub(crate) fn numbers(arrived: &[Arrival]) -> Vec<u32> {
+    arrived.iter().map(|arrival| arrival.number).collect()
+}
+
+/// How late the packet is that `permille` of all are not later than.
+pub(crate) fn quantile(arrived: &[Arrival], permille: usize) -> Duration {
+    let mut late: Vec<Duration> = arrived.iter().map(|arrival| arrival.late).collect();
+    late.sort();
+    late[(late.len() - 1) * permille / 1000]
+}
+
+pub(crate) fn median(arrived: &[Arrival]) -> Duration {
+    quantile(arrived, 500)
+}

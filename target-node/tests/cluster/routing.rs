@@ -1,0 +1,67 @@
+//! What a node does with a write when another one leads.
+
+use serde_json::json;
+
+use super::process::{Cluster, eventually, exchange};
+
+#[test]
+fn a_node_that_does_not_forward_names_the_leader_and_where_it_is() {
+    let cluster = Cluster::start(3, &["--client-routing", "reject"]);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let refused = eventually("the follower knows where the leader's clients go", || {
+        let refused = cluster.node(follower).put("x", &json!(1));
+        refused.body["error"]["leader"]["url"]
+            .is_string()
+            .then_some(refused)
+    });
+    assert_eq!(refused.error(), (421, "NOT_LEADER", true));
+    let hint = &refused.body["error"]["leader"];
+    let url = format!("http://{}", cluster.node(leader).client);
+    assert_eq!((&hint["id"], &hint["url"]), (&json!(leader), &json!(url)));
+    assert_eq!(refused.body["error"]["stage"], "pre_append");
+    assert_eq!(refused.header("location"), None);
+    assert_eq!(cluster.node(follower).get("x").ok()["found"], false);
+}
+
+#[test]
+fn a_node_that_redirects_sends_the_client_to_the_leader_and_appends_nothing_itself() {
+    let cluster = Cluster::start(3, &["--client-routing", "redirect"]);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let path = "/v1/kv/append";
+    let append = json!({"key": "l", "element": "once"});
+    let redirected = eventually("the follower knows where to", || {
+        let redirected = cluster.node(follower).post(path, &append);
+        (redirected.status == 307).then_some(redirected)
+    });
+    assert_eq!(redirected.error(), (307, "NOT_LEADER", true));
+    let location = redirected.header("location").unwrap();
+    let address = cluster.node(leader).client;
+    assert_eq!(location, format!("http://{address}{path}"));
+
+    let body = append.to_string();
+    let patience = super::process::PATIENCE;
+    let followed = exchange(address, "POST", path, body.as_bytes(), patience);
+    assert_eq!(followed.unwrap().ok()["length"], 1);
+    assert_eq!(
+        cluster.node(follower).get("l").ok()["value"],
+        json!(["once"])
+    );
+    let status = cluster.node(follower).status().unwrap();
+    assert_eq!(status["modes"]["client_routing"], "redirect");
+}
+
+#[test]
+fn clients_are_told_the_address_that_a_node_advertises() {
+    let advertised = [
+        "--client-routing",
+        "reject",
+        "--advertise-client",
+        "db.example:80",
+    ];
+    let cluster = Cluster::start(3, &advertised);
+    let follower = cluster.follower();
+    eventually("the follower tells the name", || {
+        let refused = cluster.node(follower).put("x", &json!(1));
+        (refused.body["error"]["leader"]["url"] == "http://db.example:80").then_some(())
+    });
+}
