@@ -2,7 +2,7 @@
 
 mod replication;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::defect::{Defect, Defects};
 use crate::driver::Routing;
 use crate::peer::Membership;
 use crate::protocol::{Consistency, Modes};
-use crate::raft::{Jitter, NodeId};
+use crate::raft::{ConfChange, Effect, Jitter, NodeId};
 use replication::ReplicationArgs;
 
 pub(crate) use replication::{Conditional, QuorumFlags, Replication};
@@ -72,6 +72,24 @@ pub struct NodeArgs {
     /// an entry of the log does, or nothing
     #[arg(long, value_enum, default_value_t = ReadDefault::Linearizable)]
     read_mode: ReadDefault,
+    /// Who votes at first, where that is not every --peer: `1,2,3`; the others are started with
+    /// --join. What the log says goes before it
+    #[arg(
+        long,
+        value_name = "ID,…",
+        value_delimiter = ',',
+        conflicts_with = "join"
+    )]
+    initial_voters: Vec<NodeId>,
+    /// Wait to be taken into the cluster
+    #[arg(long)]
+    join: bool,
+    /// How the voters are changed
+    #[arg(long, value_enum, default_value_t = ConfChangeKind::Joint)]
+    conf_change: ConfChangeKind,
+    /// When a configuration takes effect; the same on all nodes
+    #[arg(long, value_enum, default_value_t = ConfEffective::Append)]
+    conf_effective: ConfEffective,
     /// Take a snapshot after so many applied entries
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -143,6 +161,26 @@ enum ReadDefault {
     Local,
 }
 
+/// How the voters are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConfChangeKind {
+    /// Any change; the majorities of both configurations decide while it lasts
+    Joint,
+    /// One voter at a time
+    Single,
+    /// Any change in one step: unsafe, for demonstration
+    DirectUnsafe,
+}
+
+/// When a configuration takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConfEffective {
+    /// When it stands in the log
+    Append,
+    /// When it is applied
+    Apply,
+}
+
 /// What a profile stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -162,6 +200,8 @@ pub(crate) enum ArgsError {
     PeerTwice(NodeId),
     #[error("--id {0} has no --peer of its own: it tells where this node listens for its peers")]
     NoOwnPeer(NodeId),
+    #[error("--initial-voters names {0}, which has no --peer")]
+    VoterWithoutPeer(NodeId),
     #[error("--cluster must be one line of 1 to 100 characters")]
     Cluster,
     #[error("{0} is for --replication {1}; leave it out, or choose that mode")]
@@ -208,6 +248,10 @@ pub(crate) struct Settings {
     pub(crate) check_quorum: bool,
     pub(crate) jitter: Jitter,
     pub(crate) consistency: Consistency,
+    /// Who votes at first; empty for a node that waits to be taken in.
+    pub(crate) initial_voters: BTreeSet<NodeId>,
+    pub(crate) conf_change: ConfChange,
+    pub(crate) conf_effective: Effect,
     pub(crate) snapshot_entries: u64,
     pub(crate) snapshot_trailing: u64,
     pub(crate) replication: Replication,
@@ -236,18 +280,17 @@ impl NodeArgs {
         if self.id == 0 {
             return Err(ArgsError::ZeroId);
         }
-        let is_one_line = !self.cluster.contains(char::is_control);
-        if !is_one_line || !(1..=100).contains(&self.cluster.chars().count()) {
+        if !is_name(&self.cluster) {
             return Err(ArgsError::Cluster);
         }
-        let mut addresses = BTreeMap::new();
-        for Peer { id, address } in self.peers {
-            if addresses.insert(id, address).is_some() {
-                return Err(ArgsError::PeerTwice(id));
-            }
-        }
-        if !addresses.contains_key(&self.id) {
-            return Err(ArgsError::NoOwnPeer(self.id));
+        let addresses = addresses(self.id, self.peers)?;
+        let initial_voters = match (self.join, self.initial_voters.is_empty()) {
+            (true, _) => BTreeSet::new(),
+            (false, true) => addresses.keys().copied().collect(),
+            (false, false) => self.initial_voters.into_iter().collect(),
+        };
+        if let Some(&id) = initial_voters.iter().find(|id| !addresses.contains_key(id)) {
+            return Err(ArgsError::VoterWithoutPeer(id));
         }
         if !self.defects.is_empty() && !Defects::COMPILED_IN {
             return Err(ArgsError::NoDefects);
@@ -283,6 +326,13 @@ impl NodeArgs {
                 ElectionJitter::Sofa => Jitter::Sofa,
                 ElectionJitter::None => Jitter::None,
             },
+            initial_voters,
+            conf_change: match self.conf_change {
+                ConfChangeKind::Joint => ConfChange::Joint,
+                ConfChangeKind::Single => ConfChange::Single,
+                ConfChangeKind::DirectUnsafe => ConfChange::DirectUnsafe,
+            },
+            conf_effective: self.conf_effective.effect(),
             consistency: match self.read_mode {
                 ReadDefault::Linearizable => Consistency::Linearizable,
                 ReadDefault::Lease => Consistency::Lease,
@@ -293,6 +343,34 @@ impl NodeArgs {
             snapshot_trailing: self.snapshot_trailing,
             defects: self.defects.into_iter().collect(),
         })
+    }
+}
+
+fn is_name(cluster: &str) -> bool {
+    let is_one_line = !cluster.contains(char::is_control);
+    is_one_line && (1..=100).contains(&cluster.chars().count())
+}
+
+/// Where each node is; `id` has to be among them.
+fn addresses(id: NodeId, peers: Vec<Peer>) -> Result<BTreeMap<NodeId, String>, ArgsError> {
+    let mut addresses = BTreeMap::new();
+    for Peer { id, address } in peers {
+        if addresses.insert(id, address).is_some() {
+            return Err(ArgsError::PeerTwice(id));
+        }
+    }
+    match addresses.contains_key(&id) {
+        true => Ok(addresses),
+        false => Err(ArgsError::NoOwnPeer(id)),
+    }
+}
+
+impl ConfEffective {
+    const fn effect(self) -> Effect {
+        match self {
+            Self::Append => Effect::Append,
+            Self::Apply => Effect::Apply,
+        }
     }
 }
 

@@ -42,6 +42,12 @@ defects! {
         "a leader answers reads from its own state without asking whether it still leads"
     AckOnAppend "ack_on_append"
         "a leader acknowledges a write once it is in its own log, before it is committed"
+    CommitPriorTerm "commit_prior_term"
+        "a leader commits entries of earlier terms by counting who holds them"
+    ConfchangeNoNoop "confchange_no_noop"
+        "a leader changes the configuration before an entry of its own term is committed"
+    ConfCampaignUnapplied "conf_campaign_unapplied"
+        "a node campaigns with a committed configuration that it has not applied"
     NoLogCheckInVote "no_log_check_in_vote"
         "a vote is granted to a candidate whose log is behind the voter's"
 }
@@ -50,6 +56,16 @@ impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+impl Defect {
+    /// Those that show only on a schedule too rare for chance: conversations and the simulation
+    /// find them, and no recipe for a run with real nodes does.
+    pub const SCRIPTED: &[Self] = &[
+        Self::CommitPriorTerm,
+        Self::ConfchangeNoNoop,
+        Self::ConfCampaignUnapplied,
+    ];
 }
 
 /// A name that no defect has.

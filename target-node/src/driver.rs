@@ -70,7 +70,7 @@ use write::Writes;
 pub(crate) use order::{Order, RuleOrder};
 pub(crate) use quorum::QuorumDriver;
 pub(crate) use read::Look;
-pub(crate) use replicated_log::{Change, ReplicatedLog};
+pub(crate) use replicated_log::ReplicatedLog;
 pub(crate) use turn::Inbox;
 
 /// What a node that does not lead does with a write.

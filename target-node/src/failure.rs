@@ -25,6 +25,7 @@ impl ErrorCode {
             | Self::NoQuorum
             | Self::Unsupported
             | Self::TransferInProgress
+            | Self::NotMember
             | Self::Superseded
             | Self::SessionUnknown
             | Self::SeqTooOld => true,
@@ -41,7 +42,7 @@ impl ErrorCode {
         match self {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
+            Self::NotLeader | Self::NotMember => StatusCode::MISDIRECTED_REQUEST,
             Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
             Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,

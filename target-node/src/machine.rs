@@ -41,6 +41,7 @@ pub(crate) fn payload_hash(payload: &Payload) -> Digest {
     Digest(match payload {
         Payload::Noop => 0,
         Payload::Command(bytes) => digest::chain(0, bytes.as_bytes()),
+        Payload::Members(members) => digest::chain(1, &members.encode()),
     })
 }
 
@@ -90,8 +91,15 @@ impl Machine {
     pub(crate) fn apply(&mut self, id: LogId, payload: &Payload) -> Option<Applied> {
         let LogId { term, index } = id;
         self.index = index;
-        let tag = [term, index, u64::from(matches!(payload, Payload::Noop))];
-        self.chain = digest::chain_numbers(self.chain, tag);
+        let kind = match payload {
+            Payload::Command(_) => 0,
+            Payload::Noop => 1,
+            Payload::Members(_) => 2,
+        };
+        self.chain = digest::chain_numbers(self.chain, [term, index, kind]);
+        if let Payload::Members(members) = payload {
+            self.chain = digest::chain(self.chain, &members.encode());
+        }
         let applied = if let Payload::Command(bytes) = payload {
             self.chain = digest::chain(self.chain, bytes.as_bytes());
             Some(match Proposal::decode(bytes) {

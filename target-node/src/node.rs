@@ -6,17 +6,15 @@
     reason = "tasks, signals, a clock"
 )]
 
+mod mode;
 mod sockets;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,17 +22,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::args::{ArgsError, NodeArgs, QuorumFlags, Replication, Settings};
+use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, Driver, DriverError, Inbox, Parts, QuorumDriver, Routing};
+use crate::driver::{Beacon, DriverError, Inbox, Parts, Routing};
 use crate::failpoint::Failpoints;
 use crate::peer::{self, Directory, Links, Surroundings};
-use crate::primary_backup::{self, Acknowledge, PrimaryBackup};
-use crate::quorum::{self, Quorum};
-use crate::raft::{Config, ConfigError, LogId, NodeId, Raft, Recovered};
+use crate::primary_backup;
+use crate::quorum;
+use crate::raft::{ConfigError, LogId, Recovered};
 use crate::server::{self, Gateway};
-use crate::storage::{Identity, Storage, StorageError, Writer};
+use crate::storage::{Identity, Storage, StorageError};
 use crate::trace::Tracer;
 use sockets::Sockets;
 
@@ -208,7 +206,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
-    let driver = start(&settings, recovered, parts, writer, links, stopped)?;
+    let driver = mode::start(&settings, recovered, parts, writer, links, stopped)?;
     let server = tokio::spawn(server::serve(clients, gateway.clone(), stop.subscribe()));
     if let Some(admin) = admin {
         tokio::spawn(server::serve_admin(admin, gateway, stop.subscribe()));
@@ -265,99 +263,6 @@ fn restore(
     Ok((storage, recovered))
 }
 
-/// Makes a core of the mode that was asked for, and a task that drives it.
-fn start(
-    settings: &Settings,
-    recovered: Recovered,
-    parts: Parts,
-    writer: Writer,
-    links: Links,
-    stop: watch::Receiver<bool>,
-) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
-    let tick_ms = settings.pace.tick.as_millis();
-    Ok(match settings.replication {
-        Replication::Raft => {
-            let raft = raft(settings, recovered, parts.boot)?;
-            tokio::spawn(Driver::new(raft, parts, writer, links).run(stop))
-        }
-        Replication::Quorum(flags) => {
-            let core = leaderless(settings, flags, &recovered, parts.boot)?;
-            let conditional = flags.conditional;
-            tokio::spawn(QuorumDriver::new(core, conditional, parts, writer, links).run(stop))
-        }
-        mode @ (Replication::Sync | Replication::Semisync { .. } | Replication::Async) => {
-            let acknowledge = mode.acknowledge(tick_ms);
-            let acknowledge = acknowledge.expect("these modes have a primary");
-            let core = with_primary(settings, acknowledge, recovered, parts.boot)?;
-            tokio::spawn(Driver::new(core, parts, writer, links).run(stop))
-        }
-    })
-}
-
-fn members(settings: &Settings) -> BTreeSet<NodeId> {
-    settings.membership.addresses.keys().copied().collect()
-}
-
-fn with_primary(
-    settings: &Settings,
-    acknowledge: Acknowledge,
-    recovered: Recovered,
-    boot: u64,
-) -> Result<PrimaryBackup, NodeError> {
-    let id = settings.membership.id;
-    let mut config = primary_backup::Config::new(id, members(settings), acknowledge);
-    config.heartbeat_ticks = settings.pace.heartbeat_ticks;
-    config.resend_ticks = settings.pace.election_ticks;
-    config.trailing_entries = settings.snapshot_trailing;
-    config.first_read = boot;
-    Ok(PrimaryBackup::new(config, recovered)?)
-}
-
-fn leaderless(
-    settings: &Settings,
-    flags: QuorumFlags,
-    recovered: &Recovered,
-    boot: u64,
-) -> Result<Quorum, NodeError> {
-    let mut config = quorum::Config::new(settings.membership.id, members(settings));
-    config.replicas = flags.replicas;
-    config.writes = flags.writes;
-    config.reads = flags.reads;
-    config.repair = flags.repair;
-    config.resend_ticks = settings.pace.election_ticks;
-    config.patience_ticks = settings.pace.election_ticks.saturating_mul(5);
-    config.snapshot_entries = settings.snapshot_entries;
-    config.life = boot;
-    Ok(Quorum::new(config, recovered)?)
-}
-
-fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, NodeError> {
-    let id = settings.membership.id;
-    let mut config = Config::new(id, members(settings));
-    config.heartbeat_ticks = settings.pace.heartbeat_ticks;
-    config.election_ticks = settings.pace.election_ticks;
-    config.jitter = settings.jitter;
-    config.pre_vote = settings.pre_vote;
-    config.check_quorum = settings.check_quorum;
-    config.trailing_entries = settings.snapshot_trailing;
-    config.first_read = boot;
-    config.defects = settings.defects;
-    let mut raft = Raft::new(config, recovered, jitter(settings.seed, id))?;
-    hurry_first_election(&mut raft, settings.pace.election_ticks);
-    Ok(raft)
-}
-
-/// A node that was never in any term begins as if it had waited for half an election time-out
-/// already: most likely its whole cluster is as new, and nobody leads it. etcd does the like
-/// (`--initial-election-tick-advance`); how long anybody waits is no matter of safety.
-fn hurry_first_election(raft: &mut Raft, election_ticks: u32) {
-    if raft.term() == 0 {
-        for _ in 0..election_ticks / 2 {
-            raft.tick();
-        }
-    }
-}
-
 /// Drives and serves until a signal comes or the driver ends.
 async fn work(
     mut driver: JoinHandle<Result<(), DriverError>>,
@@ -401,6 +306,9 @@ fn announce(settings: &Settings, console: Console) {
         check_quorum,
         jitter,
         consistency,
+        initial_voters,
+        conf_change,
+        conf_effective,
         snapshot_entries,
         snapshot_trailing,
         replication,
@@ -415,7 +323,9 @@ fn announce(settings: &Settings, console: Console) {
          on {}, data in {}, replication {}, \
          seed {seed}, tick {:?}, election after {} ticks, jitter {jitter:?}, pre-vote {pre_vote}, \
          check-quorum {check_quorum}, snapshot every {snapshot_entries} entries with \
-         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, defects: {defects}",
+         {snapshot_trailing} kept, routing {routing:?}, reads {consistency:?}, \
+         voters at first {initial_voters:?}, changed {conf_change:?}, effective on \
+         {conf_effective:?}, defects: {defects}",
         membership.id,
         membership.cluster,
         std::process::id(),
@@ -438,11 +348,4 @@ fn boot_number() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(now.as_micros()).unwrap_or(u64::MAX / 2)
-}
-
-/// The generator of election time-outs: another stream for each node of a seed.
-fn jitter(seed: u64, node: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(node);
-    rng
 }

@@ -57,8 +57,8 @@ pub use message::{Body, Message};
 use crate::raft::durability::Durability;
 use crate::raft::log::Log;
 use crate::raft::{
-    Batch, BatchId, Entry, Event, HardState, Index, LogId, NodeId, Opaque, Output, Payload,
-    ProposeError, Recovered, Snapshot, Term,
+    Batch, BatchId, Entry, Event, HardState, Index, LogId, Members, NodeId, Opaque, Output,
+    Payload, ProposeError, Recovered, Snapshot, Term,
 };
 use backup::Incoming;
 use primary::Primary;
@@ -334,7 +334,12 @@ impl PrimaryBackup {
         if newest.map_or(LogId::ZERO, |snapshot| snapshot.last) >= last {
             return;
         }
-        let snapshot = Snapshot { last, state };
+        let members = Members::default();
+        let snapshot = Snapshot {
+            last,
+            members,
+            state,
+        };
         self.record(Event::Compacted { last });
         self.durability.compacted(snapshot.clone());
         self.snapshot = Some(snapshot);

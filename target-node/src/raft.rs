@@ -24,12 +24,15 @@
 //! Sections refer to Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm
 //! (Extended Version)", 2014, and to Ongaro's thesis, "Consensus: Bridging Theory and Practice".
 
+mod change;
 mod commit;
 mod config;
 pub(crate) mod durability;
 mod election;
 mod entry;
 pub(crate) mod log;
+mod members;
+mod membership;
 mod message;
 mod output;
 mod progress;
@@ -46,8 +49,10 @@ use std::mem;
 use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
 
+pub use change::{Change, ChangeError, ConfChange, Effect};
 pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
+pub use members::Members;
 pub use message::{AppendOutcome, Body, Message};
 pub use output::{Batch, BatchId, Event, Output};
 pub use read::{Moment, ReadMode};
@@ -58,7 +63,8 @@ pub use transfer::TransferError;
 use durability::Durability;
 use election::ElectionTimer;
 use log::Log;
-use quorum::Majority;
+use membership::Membership;
+use quorum::Quorum;
 use read::Reads;
 use role::State;
 use snapshot::{Incoming, Part};
@@ -67,7 +73,8 @@ use snapshot::{Incoming, Part};
 #[derive(Debug)]
 pub struct Raft {
     config: Config,
-    majority: Majority,
+    membership: Membership,
+    quorum: Quorum,
     hard_state: HardState,
     state: State,
     leader: Option<NodeId>,
@@ -129,8 +136,19 @@ impl Raft {
             (base.index..=log.last().index).contains(&applied),
             "a recovered snapshot lies within the log"
         );
+        let members = snapshot.as_ref().map_or_else(
+            || Members::of(config.voters.clone()),
+            |snapshot| snapshot.members.clone(),
+        );
+        let membership = Membership::new(
+            config.conf_effective,
+            members,
+            applied,
+            log.range(1, Index::MAX),
+        );
         let mut raft = Self {
-            majority: Majority::new(config.voters.clone()),
+            quorum: Quorum::new(membership.current_members()),
+            membership,
             hard_state,
             state: State::Follower,
             leader: None,
@@ -163,9 +181,9 @@ impl Raft {
 
     /// A message has come. What does not concern this node is dropped.
     pub fn step(&mut self, message: Message) {
-        let is_from_peer =
-            message.from != self.config.id && self.config.voters.contains(&message.from);
-        if message.to != self.config.id || !is_from_peer || !message.is_well_formed() {
+        // Whoever it is from: the sender may know of a configuration that this node does not.
+        let is_for_us = message.to == self.config.id && message.from != self.config.id;
+        if !is_for_us || !message.is_well_formed() {
             return;
         }
         // A question about a later term changes no term, and nobody who hears a leader goes into
@@ -225,19 +243,18 @@ impl Raft {
             }
             Body::Snapshot {
                 last,
+                members,
                 total,
                 offset,
                 chunk,
             } => {
-                self.handle_snapshot(
-                    from,
-                    last,
-                    &Part {
-                        total,
-                        offset,
-                        chunk,
-                    },
-                );
+                let part = Part {
+                    members,
+                    total,
+                    offset,
+                    chunk,
+                };
+                self.handle_snapshot(from, last, part);
             }
             Body::SnapshotResponse { last, received } => {
                 self.handle_snapshot_response(from, last, received);
@@ -306,10 +323,12 @@ impl Raft {
 
     /// Everything that the inputs since the last call have led to.
     pub fn take_output(&mut self) -> Output {
+        self.leave_joint();
         self.log_reads();
         self.flush_reads();
         self.flush_appends();
         self.flush_transfer();
+        self.retire();
         self.output.batch = self.take_batch();
         self.output.barrier = self.durability.last_batch();
         // Committed first: it may find that the state has to be rebuilt.
@@ -350,9 +369,11 @@ impl Raft {
         self.output.events.push(event);
     }
 
+    /// The other voters.
     fn peers(&self) -> Vec<NodeId> {
-        let others = self.config.voters.iter().copied();
-        others.filter(|&id| id != self.config.id).collect()
+        let members = self.members();
+        let voters = members.voters.union(&members.outgoing).copied();
+        voters.filter(|&id| id != self.config.id).collect()
     }
 
     /// Ends the process where an invariant of the core is broken. Not with seeded defects: they

@@ -12,12 +12,14 @@
 
 mod client;
 mod disk;
+mod fault;
 mod host;
 mod invariant;
 mod network;
 mod world;
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use thiserror::Error;
 
@@ -83,8 +85,26 @@ pub struct Summary {
     pub installed: u64,
     /// Leaders that stepped down because they heard no majority.
     pub quorums_lost: u64,
+    /// Changes of the configuration that began.
+    pub changes: u64,
     /// Transfers of the leadership that began.
     pub transfers: u64,
+}
+
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.leaders += other.leaders;
+        self.writes += other.writes;
+        self.reads += other.reads;
+        self.repeats += other.repeats;
+        self.crashes += other.crashes;
+        self.compacted += other.compacted;
+        self.installed += other.installed;
+        self.quorums_lost += other.quorums_lost;
+        self.changes += other.changes;
+        self.transfers += other.transfers;
+    }
 }
 
 /// A broken invariant: with the same plan, the seed shows it again.

@@ -15,10 +15,13 @@
 //! | command | does |
 //! |---|---|
 //! | `cluster nodes=3 [election=10] [append-bytes=1] [switches]` | begins anew, with empty logs |
+//! | … `[voters=2]` | nodes 3 and above wait to be taken in |
 //! | … `[chunk-bytes=4] [trailing=0]` | and so small are chunks and what is kept below a snapshot |
-//! | `set [pre-vote=on] [check-quorum=on] [leases=on] [jitter=sofa]` | switches of whoever starts from now on |
+//! | `set [pre-vote=on] [check-quorum=on] [leases=on] [jitter=sofa]` | switches from now on |
+//! | … `[conf-change=single] [conf-effective=apply] [defect=NAME]` | the same |
 //! | `node 1 term=6 [vote=2] log=1,1,4` | gives a node a past: the terms of its entries |
 //! | `tick 1 [times=10]`, `campaign 1`, `propose 1 x`, `transfer 1 to=2` | an input |
+//! | `change 1 add-voter=4` | also `add-learner`, `promote`, `remove`, `voters=1,2,4 learners=5` |
 //! | `read 1 [mode=lease]` | a read that a majority, the lease, or the log makes certain |
 //! | `pass 1 ticks=5` | node 1 does nothing, and its clock goes on |
 //! | `compact 1 state=abc` | node 1 takes a snapshot, of this state |
@@ -36,6 +39,8 @@
 
 #[path = "conversation/script.rs"]
 mod script;
+#[path = "conversation/setting.rs"]
+mod setting;
 #[path = "conversation/stage.rs"]
 mod stage;
 #[path = "conversation/telling.rs"]

@@ -2,7 +2,10 @@
 //! an invariant can see is seen.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use target_node::defect::{Defect, Defects};
 use target_node::simulation::{Disks, Invariant, Plan, Summary, Violation, run};
@@ -23,27 +26,51 @@ fn seeds() -> std::ops::Range<u64> {
     number(first)..number(last)
 }
 
+/// Simulates every seed of a range, on all processors; the violation with the lowest seed, if any.
+fn simulate_all(seeds: std::ops::Range<u64>, plan: &Plan) -> Result<Summary, Violation> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicU64::new(seeds.start);
+    let work = || -> Result<Summary, Violation> {
+        let mut total = Summary::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return Ok(total);
+            }
+            total += simulate(seed, plan)?;
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let ends = workers.into_iter().map(|worker| {
+            worker
+                .join()
+                .unwrap_or_else(|cause| panic::resume_unwind(cause))
+        });
+        let mut total = Summary::default();
+        let mut violations = Vec::new();
+        for end in ends {
+            match end {
+                Ok(summary) => total += summary,
+                Err(violation) => violations.push(violation),
+            }
+        }
+        match violations
+            .into_iter()
+            .min_by_key(|violation| violation.seed)
+        {
+            None => Ok(total),
+            Some(violation) => Err(violation),
+        }
+    })
+}
+
 #[test]
 fn the_clean_node_keeps_every_invariant_in_every_schedule() {
-    let plan = Plan::default();
-    let mut total = Summary::default();
-    for seed in seeds() {
-        match simulate(seed, &plan) {
-            Ok(summary) => {
-                total.steps += summary.steps;
-                total.leaders += summary.leaders;
-                total.writes += summary.writes;
-                total.reads += summary.reads;
-                total.repeats += summary.repeats;
-                total.crashes += summary.crashes;
-                total.compacted += summary.compacted;
-                total.installed += summary.installed;
-                total.quorums_lost += summary.quorums_lost;
-                total.transfers += summary.transfers;
-            }
-            Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
-        }
-    }
+    let total = simulate_all(seeds(), &Plan::default()).unwrap_or_else(|violation| {
+        let seed = violation.seed;
+        panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1)
+    });
     println!("{total:?}");
     // A run that proves nothing must not pass.
     let count = seeds().count() as u64;
@@ -55,6 +82,7 @@ fn the_clean_node_keeps_every_invariant_in_every_schedule() {
     assert!(total.quorums_lost > count / 10, "{total:?}");
     assert!(total.repeats > count, "{total:?}");
     assert!(total.transfers > count / 4, "{total:?}");
+    assert!(total.changes > count / 8, "{total:?}");
     assert!(
         total.writes > 5 * count && total.reads > 5 * count,
         "{total:?}"
@@ -155,7 +183,18 @@ fn a_lease_on_clocks_that_drift_beyond_the_bound_gives_stale_reads() {
         clocks_drift: true,
         ..Plan::default()
     };
-    let broken = (0..1000).find_map(|seed| simulate(seed, &plan).err());
-    let invariant = broken.map(|violation| violation.broken.invariant);
-    assert_eq!(invariant, Some(Invariant::FreshReads));
+    // Clocks that differ so much may also keep the cluster from settling; that is not the point.
+    let is_stale = |seed| {
+        let end = simulate(seed, &plan);
+        end.is_err_and(|violation| violation.broken.invariant == Invariant::FreshReads)
+    };
+    assert!((0..3000).any(is_stale));
+}
+
+#[test]
+fn a_leader_that_counts_for_older_terms_is_caught() {
+    if Defects::COMPILED_IN {
+        let broken = broken_by(Defect::CommitPriorTerm, 400);
+        assert!(broken.contains(&Invariant::CommitOnQuorum), "{broken:?}");
+    }
 }

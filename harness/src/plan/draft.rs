@@ -245,10 +245,7 @@ impl Draft {
             return Err(PlanError::Format(format));
         }
         let target = find_target(targets, self.target.as_deref().unwrap_or("raft"))?;
-        let mut defects = self.defects.unwrap_or_default();
-        let mut first = BTreeSet::new();
-        defects.retain(|defect| first.insert(defect.clone()));
-        known_defects(target, &defects)?;
+        let defects = known_defects(target, self.defects.unwrap_or_default())?;
         let recipe = defects.first().and_then(|defect| attack(defect));
         let usual = recipe.map_or(WorkloadName::Register, |recipe| recipe.workload);
         let workload = served(target, self.workload.as_deref(), usual)?;
@@ -274,22 +271,14 @@ impl Draft {
             nodes: u16::try_from(nodes).expect("within its bounds"),
             network,
             network_used: None,
-            time: within("time", self.time.unwrap_or(Span::from_secs(30)), TIME)?,
-            warm_up: within(
-                "warm_up",
-                self.warm_up.unwrap_or(Span::from_secs(1)),
-                WARM_UP,
-            )?,
+            time: within("time", self.time.unwrap_or(secs(30)), TIME)?,
+            warm_up: within("warm_up", self.warm_up.unwrap_or(secs(1)), WARM_UP)?,
             rate: within("rate", self.rate.unwrap_or(200), RATE)?,
             concurrency: within("concurrency", self.concurrency.unwrap_or(10), CONCURRENCY)?,
-            op_timeout: within(
-                "op_timeout",
-                self.op_timeout.unwrap_or(Span::from_secs(1)),
-                OP_TIMEOUT,
-            )?,
+            op_timeout: within("op_timeout", self.op_timeout.unwrap_or(secs(1)), OP_TIMEOUT)?,
             recovery_bound: within(
                 "recovery_bound",
-                self.recovery_bound.unwrap_or(Span::from_secs(15)),
+                self.recovery_bound.unwrap_or(secs(15)),
                 RECOVERY,
             )?,
             seed: self.seed.unwrap_or_else(fresh_seed),
@@ -299,15 +288,21 @@ impl Draft {
             unsurvivable: self.unsurvivable.unwrap_or(false),
             node_binary,
             node_flags,
-            promote_after: self
-                .promote_after
-                .map(|after| within("promote_after", after, PROMOTE_AFTER))
-                .transpose()?,
+            promote_after: promotion(self.promote_after)?,
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
         Ok(plan)
     }
+}
+
+fn promotion(after: Option<Span>) -> Result<Option<Span>, PlanError> {
+    let after = after.map(|after| within("promote_after", after, PROMOTE_AFTER));
+    after.transpose()
+}
+
+const fn secs(count: u64) -> Span {
+    Span::from_secs(count)
 }
 
 /// The workload asked for, or the usual one, if the target serves it.
@@ -367,13 +362,16 @@ fn find_target<'a>(targets: &'a Targets, name: &str) -> Result<&'a dyn Target, P
         })
 }
 
-fn known_defects(target: &dyn Target, defects: &[String]) -> Result<(), PlanError> {
+/// Each defect once, if the target has them all.
+fn known_defects(target: &dyn Target, mut defects: Vec<String>) -> Result<Vec<String>, PlanError> {
+    let mut first = BTreeSet::new();
+    defects.retain(|defect| first.insert(defect.clone()));
     let known: Vec<&str> = target.defects().iter().map(|(name, _)| *name).collect();
     match defects
         .iter()
         .find(|defect| !known.contains(&defect.as_str()))
     {
-        None => Ok(()),
+        None => Ok(defects),
         Some(unknown) => Err(PlanError::Defect {
             target: target.name().to_owned(),
             name: unknown.clone(),

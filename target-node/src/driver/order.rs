@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::replicated_log::{Change, Refusal};
+use super::replicated_log::Refusal;
 use super::{Driver, ReplicatedLog};
 use crate::failpoint::Site;
 use crate::peer::{Passage, RuleError};
@@ -10,6 +10,7 @@ use crate::protocol::admin::TraceRequest;
 use crate::protocol::{
     ErrorCode, ErrorInfo, NetRule, NetRuleState, NetSide, NodeId, Stage, Status,
 };
+use crate::raft::Change;
 
 /// An order to this node.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl<C: ReplicatedLog> Driver<C> {
         self.observe();
         let result = match order {
             Order::Transfer { to } => self.core.transfer(to),
-            Order::Change(change) => self.core.change(change),
+            Order::Change(change) => self.change(&change),
             Order::Campaign { asks_first } => self.core.campaign(asks_first),
             Order::StepDown => self.core.step_down(),
             Order::PromotePrimary => self.core.promote(None).map(|_| ()),
@@ -66,6 +67,16 @@ impl<C: ReplicatedLog> Driver<C> {
         self.watch();
         let result = result.map(|()| self.status());
         let _ = reply.send(result.map_err(|refusal| self.refuse(refusal)));
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Refusal> {
+        let known = &self.parts.membership.addresses;
+        match change.nodes().find(|id| !known.contains_key(id)) {
+            Some(id) => Err(Refusal::Invalid(format!(
+                "node {id} is unknown here: no --peer tells its address"
+            ))),
+            None => self.core.change(change),
+        }
     }
 
     /// Why an order is not carried out.

@@ -5,6 +5,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
+use super::write::OUTSIDE;
 use super::{Driver, ReplicatedLog};
 use crate::protocol::{
     Consistency, DumpResponse, DumpedKey, ErrorCode, ErrorInfo, GetResponse, Meta,
@@ -57,6 +58,11 @@ pub(super) struct PendingReads {
 impl<C: ReplicatedLog> Driver<C> {
     /// A client's read; one that does not say how it is to be made is made as the flag says.
     pub(super) fn read(&mut self, consistency: Option<Consistency>, look: Look) {
+        if self.core.is_outside() {
+            // Also a read that may be old: it would grow older for ever.
+            let refusal = self.standing().read_error(ErrorCode::NotMember, OUTSIDE);
+            return look.refuse(refusal);
+        }
         let mode = match consistency.unwrap_or(self.parts.consistency) {
             Consistency::Local => return self.look_up(look),
             Consistency::Linearizable => ReadMode::Index,

@@ -4,12 +4,10 @@
 //! what a read must wait for is the core's business. So a mode is a core with this face, and not a
 //! branch in the driver. What only one of them can do is a method here whose default refuses.
 
-use std::collections::BTreeSet;
-
 use crate::peer::{Envelope, Parcel};
 use crate::raft::{
-    BatchId, Entry, Index, LogId, Moment, NoLeader, NodeId, Opaque, Output, ProposeError, Raft,
-    ReadMode, Role, Snapshot, Term, TransferError,
+    BatchId, Change, ChangeError, Entry, Index, LogId, Members, Moment, NoLeader, NodeId, Opaque,
+    Output, ProposeError, Raft, ReadMode, Role, Snapshot, Term, TransferError,
 };
 
 /// A core that puts commands into one log, which one node at a time leads.
@@ -33,6 +31,14 @@ pub(crate) trait ReplicatedLog {
 
     /// Puts a command into the leader's log; refuses where this node does not lead.
     fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError>;
+    /// Who takes part; none where that is everyone for ever.
+    fn members(&self) -> Option<&Members> {
+        None
+    }
+    /// True where a committed configuration leaves this node out.
+    fn is_outside(&self) -> bool {
+        false
+    }
     /// The name that the output gives back once a read may be answered from what is applied. A
     /// core that cannot make it certain in the way asked for takes one that is as good.
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader>;
@@ -53,7 +59,7 @@ pub(crate) trait ReplicatedLog {
         Err(Refusal::NotSupported)
     }
     /// Begins a change of the members.
-    fn change(&mut self, _change: Change) -> Result<(), Refusal> {
+    fn change(&mut self, _change: &Change) -> Result<(), Refusal> {
         Err(Refusal::NotSupported)
     }
     /// Drops the entries that the newest snapshot stands for, but for the last `kept` of them.
@@ -100,22 +106,6 @@ pub(crate) enum Refusal {
     NotLeader,
     /// It makes no sense, or not now.
     Invalid(String),
-}
-
-/// A change of the members.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// A new node, which does not vote yet.
-    AddLearner { id: NodeId, address: String },
-    /// A learner votes from now on.
-    Promote { id: NodeId },
-    /// A node is no member any more.
-    Remove { id: NodeId },
-    /// These and no others.
-    Whole {
-        voters: BTreeSet<NodeId>,
-        learners: BTreeSet<NodeId>,
-    },
 }
 
 /// Where a core stands, for its status.
@@ -165,6 +155,22 @@ impl ReplicatedLog for Raft {
 
     fn propose(&mut self, command: Opaque) -> Result<LogId, ProposeError> {
         self.propose(command)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Refusal> {
+        match self.change(change) {
+            Ok(_) => Ok(()),
+            Err(ChangeError::NotLeader { .. }) => Err(Refusal::NotLeader),
+            Err(error) => Err(Refusal::Invalid(error.to_string())),
+        }
+    }
+
+    fn members(&self) -> Option<&Members> {
+        Some(self.members())
+    }
+
+    fn is_outside(&self) -> bool {
+        self.is_outside()
     }
 
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader> {

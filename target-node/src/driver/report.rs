@@ -45,6 +45,11 @@ impl<C: ReplicatedLog> Driver<C> {
             Event::Follows { term, leader } => {
                 console.say(format_args!("follows n{leader} in term {term}"));
             }
+            Event::Configured { index, members } => {
+                console.say(format_args!(
+                    "the configuration is {members} from {index} on"
+                ));
+            }
             Event::Compacted { last } => {
                 console.say(format_args!("takes a snapshot of its state at {last}"));
             }
@@ -95,8 +100,11 @@ impl<C: ReplicatedLog> Driver<C> {
             last: view.last,
             first: view.base + 1,
             snapshot: core.snapshot_index(),
-            voters: membership.addresses.keys().copied().collect(),
             clock_rate: self.clock.rate(),
+            voters: match core.members() {
+                Some(members) => members.voters.iter().copied().collect(),
+                None => membership.addresses.keys().copied().collect(),
+            },
             defects: defects
                 .iter()
                 .map(|defect| defect.name().to_owned())
@@ -125,6 +133,7 @@ impl<C: ReplicatedLog> Driver<C> {
         let tell = |entry: &Entry| {
             let (kind, command) = match &entry.payload {
                 Payload::Noop => ("noop", None),
+                Payload::Members(members) => ("members", serde_json::to_value(members).ok()),
                 Payload::Command(bytes) => {
                     ("command", serde_json::from_slice(bytes.as_bytes()).ok())
                 }

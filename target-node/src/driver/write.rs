@@ -13,6 +13,9 @@ use crate::raft::{Entry, LogId, Opaque, ProposeError};
 /// How many writes may wait for their commit.
 const WAITING_MAX: usize = 4096;
 
+/// What a node says that takes no part.
+pub(super) const OUTSIDE: &str = "this node is no member of the cluster";
+
 /// Who wants to know what becomes of a write.
 #[derive(Debug)]
 pub(super) enum Asker {
@@ -39,6 +42,9 @@ impl<C: ReplicatedLog> Driver<C> {
     ) {
         let standing = self.standing();
         let refusal = match standing.leader {
+            _ if self.core.is_outside() => {
+                standing.error(ErrorCode::NotMember, Stage::PreAppend, OUTSIDE)
+            }
             Some(leader) if leader == self.parts.membership.id => {
                 return self.propose(proposal, Asker::Client(reply));
             }

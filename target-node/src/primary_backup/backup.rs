@@ -11,7 +11,7 @@
 
 use super::PrimaryBackup;
 use super::message::Body;
-use crate::raft::{Entry, Event, Index, LogId, Opaque, Snapshot};
+use crate::raft::{Entry, Event, Index, LogId, Members, Opaque, Snapshot};
 
 /// A snapshot that has come in part.
 #[derive(Debug)]
@@ -116,7 +116,11 @@ impl PrimaryBackup {
             return self.answer(Body::Received { last, received });
         }
         let state = Opaque::from(incoming.bytes);
-        self.install(Snapshot { last, state });
+        self.install(Snapshot {
+            last,
+            members: Members::default(),
+            state,
+        });
         let matched = last.index;
         self.answer(Body::Accepted { matched });
     }

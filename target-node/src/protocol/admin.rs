@@ -52,11 +52,8 @@ pub struct TransferRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberRequest {
-    /// The member.
+    /// The member; `--peer` has told all nodes where to reach it.
     pub id: NodeId,
-    /// Where its peers reach it, for one that is new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
 }
 
 /// Change the whole configuration.

@@ -59,6 +59,8 @@ pub enum Stage {
 pub enum ErrorCode {
     /// The request makes no sense: not JSON, an unknown field, a wrong type. Definite.
     Invalid,
+    /// This node is no member of its cluster, or not any more. Definite.
+    NotMember,
     /// This node is handing its leadership over. Definite.
     TransferInProgress,
     /// The request is larger than this node takes. Definite.

@@ -6,7 +6,9 @@ use std::mem;
 use super::message::Body;
 use super::register::Register;
 use super::{Quorum, TERM};
-use crate::raft::{Batch, Entry, HardState, LogId, NodeId, Opaque, Payload, Recovered, Snapshot};
+use crate::raft::{
+    Batch, Entry, HardState, LogId, Members, NodeId, Opaque, Payload, Recovered, Snapshot,
+};
 
 /// The registers that a disk holds; none where it holds something else.
 pub(super) fn recover(recovered: &Recovered) -> Option<BTreeMap<String, Register>> {
@@ -82,6 +84,7 @@ impl Quorum {
             let state = state.expect("registers hold nothing that cannot be written");
             self.next_snapshot = Some(Snapshot {
                 last: LogId::new(TERM, self.last),
+                members: Members::default(),
                 state: Opaque::from(state),
             });
         }

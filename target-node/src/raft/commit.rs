@@ -3,6 +3,7 @@
 use super::Raft;
 use super::entry::{Entry, Index};
 use super::role::State;
+use crate::defect::Defect;
 
 impl Raft {
     /// The leader's rule: an entry of its *own* term that a majority holds durably is committed,
@@ -15,11 +16,16 @@ impl Raft {
             return;
         };
         let own = self.durability.durable();
-        let agreed = self.majority.agreed(|id| match leader.progress.get(&id) {
-            Some(progress) => progress.matched(),
-            None => own,
-        });
-        if agreed > self.commit && self.log.term_at(agreed) == Some(self.term()) {
+        let id = self.config.id;
+        let agreed = self
+            .quorum
+            .agreed(|voter| match leader.progress.get(&voter) {
+                Some(progress) => progress.matched(),
+                None if voter == id => own,
+                None => 0,
+            });
+        let is_own = self.log.term_at(agreed) == Some(self.term());
+        if agreed > self.commit && (is_own || self.config.defects.has(Defect::CommitPriorTerm)) {
             self.commit = agreed;
         }
     }
@@ -50,6 +56,7 @@ impl Raft {
         }
         let entries = self.log.range(self.applied + 1, upto).to_vec();
         self.applied = self.applied.max(upto);
+        self.note_applied();
         entries
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use super::change::{ConfChange, Effect};
 use super::entry::NodeId;
 use crate::defect::Defects;
 
@@ -12,8 +13,13 @@ use crate::defect::Defects;
 pub struct Config {
     /// This node.
     pub id: NodeId,
-    /// All nodes that vote, this one among them.
+    /// Who votes at first, this node among them: until the log or a snapshot says otherwise. Empty
+    /// for a node that waits to be taken in.
     pub voters: BTreeSet<NodeId>,
+    /// How the voters are changed.
+    pub conf_change: ConfChange,
+    /// When a configuration takes effect; the same on all nodes.
+    pub conf_effective: Effect,
     /// ET: a follower that hears nothing for so many ticks, and what [`Config::jitter`] adds,
     /// campaigns.
     pub election_ticks: u32,
@@ -93,6 +99,8 @@ impl Config {
         Self {
             id,
             voters,
+            conf_change: ConfChange::Joint,
+            conf_effective: Effect::Append,
             election_ticks: 10,
             jitter: Jitter::Etcd,
             pre_vote: true,
@@ -118,7 +126,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], in words.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.voters.contains(&self.id) {
+        if !self.voters.contains(&self.id) && !self.voters.is_empty() {
             return Err(ConfigError::NotAVoter {
                 id: self.id,
                 voters: self.voters.clone(),

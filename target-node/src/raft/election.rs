@@ -81,9 +81,10 @@ impl ElectionTimer {
 }
 
 impl Raft {
-    /// Begins an election, as if the timeout had passed. A leader ignores it.
+    /// Begins an election, as if the timeout had passed. A leader ignores it, and so does a node
+    /// that may not lead: it has no vote, or has yet to apply what would tell who has.
     pub fn campaign(&mut self) {
-        if self.role() == Role::Leader {
+        if self.role() == Role::Leader || !self.is_promotable() {
             return;
         }
         self.campaign_with(self.config.pre_vote);
@@ -111,7 +112,9 @@ impl Raft {
 
     /// The leader wants this node to lead in its stead.
     pub(super) fn take_over(&mut self) {
-        self.begin(Campaign::Transfer);
+        if self.is_promotable() {
+            self.begin(Campaign::Transfer);
+        }
     }
 
     fn begin(&mut self, campaign: Campaign) {
@@ -196,7 +199,7 @@ impl Raft {
         };
         let heard = mem::take(&mut leader.heard);
         let has_quorum = self
-            .majority
+            .quorum
             .has(|voter| voter == id || heard.contains(&voter));
         if self.config.check_quorum && !has_quorum {
             self.record(Event::LostQuorum { term });
@@ -254,7 +257,7 @@ impl Raft {
         let State::PreCandidate(candidate) = &self.state else {
             return;
         };
-        match self.majority.tally(&candidate.votes) {
+        match self.quorum.tally(&candidate.votes) {
             Tally::Won => self.begin(Campaign::Election),
             Tally::Lost => self.become_follower(self.term()),
             Tally::Open => {}
@@ -305,7 +308,7 @@ impl Raft {
         let State::Candidate(candidate) = &self.state else {
             return;
         };
-        match self.majority.tally(&candidate.votes) {
+        match self.quorum.tally(&candidate.votes) {
             Tally::Won => self.become_leader(),
             Tally::Lost => self.become_follower(self.term()),
             Tally::Open => {}
@@ -363,9 +366,9 @@ impl Raft {
         });
         self.leader = Some(self.config.id);
         self.quiet_timer();
-        let mut leader = Leader::new(self.peers(), last.index);
+        let mut leader = Leader::new(self.listeners(), last.index);
         leader.reads.adopt(self.config.id, &self.reads);
-        self.state = State::Leader(leader);
+        self.state = State::Leader(Box::new(leader));
         self.push(Payload::Noop);
     }
 }

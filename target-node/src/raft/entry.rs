@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::members::Members;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A node's number in its cluster, from 1.
@@ -111,6 +112,8 @@ pub enum Payload {
     Noop,
     /// A command for the state machine.
     Command(Opaque),
+    /// The configuration from here on.
+    Members(Members),
 }
 
 impl Payload {
@@ -120,6 +123,7 @@ impl Payload {
         match self {
             Self::Noop => 0,
             Self::Command(command) => command.as_bytes().len(),
+            Self::Members(members) => 8 * (members.all().len() + 3),
         }
     }
 
@@ -144,6 +148,7 @@ impl fmt::Display for Entry {
         match &self.payload {
             Payload::Noop => write!(f, "{}", self.id),
             Payload::Command(command) => write!(f, "{}:{command:?}", self.id),
+            Payload::Members(members) => write!(f, "{}:members={members}", self.id),
         }
     }
 }

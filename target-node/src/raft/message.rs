@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Index, LogId, NodeId, Opaque, Term};
+use super::members::Members;
 use super::read::ReadMode;
 
 /// One message. Any of them may be lost, late, doubled or out of order; none is ever changed.
@@ -93,6 +94,8 @@ pub enum Body {
     Snapshot {
         /// The last entry in the snapshot.
         last: LogId,
+        /// The configuration there.
+        members: Members,
         /// How many bytes the whole has.
         total: u64,
         /// Where this part begins.
@@ -202,6 +205,7 @@ impl Message {
             total,
             offset,
             chunk,
+            ..
         } = &self.body
         {
             let end = offset.checked_add(chunk.as_bytes().len() as u64);
@@ -269,12 +273,16 @@ impl fmt::Display for Body {
             }
             Self::Snapshot {
                 last,
+                members,
                 total,
                 offset,
                 chunk,
             } => {
                 let end = offset + chunk.as_bytes().len() as u64;
-                write!(f, "snapshot last={last} bytes={offset}..{end} of={total}")
+                write!(
+                    f,
+                    "snapshot last={last} members={members} bytes={offset}..{end} of={total}"
+                )
             }
             Self::SnapshotResponse { last, received } => {
                 write!(f, "snapshot-answer last={last} received={received}")

@@ -16,6 +16,7 @@
 //! among those that hold an entry.
 
 use super::entry::{Entry, HardState, Index, LogId, NodeId, Term};
+use super::members::Members;
 use super::message::Message;
 use super::snapshot::Snapshot;
 
@@ -97,7 +98,7 @@ impl<M> Output<M> {
 }
 
 /// Something that happened in the core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The node asks whether it could win an election.
     PreCampaigned {
@@ -157,6 +158,13 @@ pub enum Event {
         term: Term,
         /// The leader.
         leader: NodeId,
+    },
+    /// Another configuration is in effect.
+    Configured {
+        /// Its entry; 0 for the one that the node was started with.
+        index: Index,
+        /// The configuration.
+        members: Members,
     },
     /// It took a snapshot of its own state.
     Compacted {

@@ -189,6 +189,7 @@ impl Progress {
         let rest = rest.expect("a follower has no more than there is");
         Some(Body::Snapshot {
             last: snapshot.last,
+            members: snapshot.members.clone(),
             total: bytes.len() as u64,
             offset: *offset,
             chunk: Opaque::from(&rest[..rest.len().min(bytes_max)]),

@@ -15,9 +15,9 @@
 //!
 //! | mode | the leader answers | rests on |
 //! |---|---|---|
-//! | [`ReadMode::Index`] | once a round that began after the question is confirmed | nothing but Raft |
-//! | [`ReadMode::Lease`] | at once, while its lease runs; else as with `Index` | clocks, see below |
-//! | [`ReadMode::Log`] | once an entry that it put into its log for the question is committed | nothing but Raft |
+//! | [`ReadMode::Index`] | once a round that began after the question is confirmed | Raft |
+//! | [`ReadMode::Lease`] | at once while its lease runs, else as with `Index` | clocks, see below |
+//! | [`ReadMode::Log`] | once an entry that it appended for the question is committed | Raft |
 //!
 //! **The lease.** A majority that answered a round sent at `t` votes for nobody else for an
 //! election timeout of its own ticks from then on, so until then nobody else can lead. The lease
@@ -38,7 +38,7 @@ use super::Raft;
 use super::entry::Payload;
 use super::entry::{Index, NodeId};
 use super::message::Body;
-use super::quorum::Majority;
+use super::quorum::Quorum;
 use super::role::State;
 use super::{NoLeader, Role};
 use crate::defect::Defect;
@@ -202,8 +202,8 @@ impl ReadRounds {
     }
 
     /// The readers of all rounds that a majority has answered, the leader itself included.
-    fn take_confirmed(&mut self, id: NodeId, majority: &Majority) -> Vec<(Reader, Index)> {
-        let confirmed = majority.agreed(|voter| match voter == id {
+    fn take_confirmed(&mut self, id: NodeId, quorum: &Quorum) -> Vec<(Reader, Index)> {
+        let confirmed = quorum.agreed(|voter| match voter == id {
             true => self.latest,
             false => self.answered.get(&voter).copied().unwrap_or(0),
         });
@@ -351,7 +351,7 @@ impl Raft {
             return;
         };
         let has_begun = is_commit_current && leader.reads.begin(now, commit);
-        let confirmed = leader.reads.take_confirmed(id, &self.majority);
+        let confirmed = leader.reads.take_confirmed(id, &self.quorum);
         if has_begun {
             self.broadcast_heartbeat();
         }

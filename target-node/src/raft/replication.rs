@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Raft;
 use super::entry::{Entry, Index, LogId, NodeId, Payload};
+use super::membership::Departing;
 use super::message::{AppendOutcome, Body};
 use super::output::Event;
 use super::progress::Progress;
@@ -15,7 +16,7 @@ use super::transfer::Transfer;
 /// What a leader keeps.
 #[derive(Debug)]
 pub(super) struct Leader {
-    /// Every other voter's progress.
+    /// The progress of everyone else who gets the log.
     pub(super) progress: BTreeMap<NodeId, Progress>,
     /// Ticks since it last spoke to all.
     heartbeat_elapsed: u32,
@@ -25,12 +26,16 @@ pub(super) struct Leader {
     pub(super) heard: BTreeSet<NodeId>,
     /// To whom it is handing over.
     pub(super) transfer: Option<Transfer>,
+    /// Who is out of the configuration, and for how many ticks yet it gets the log all the same.
+    pub(super) departing: Departing,
 }
 
 impl Leader {
-    pub(super) fn new(peers: Vec<NodeId>, last: Index) -> Self {
+    pub(super) fn new(listeners: (BTreeSet<NodeId>, Departing), last: Index) -> Self {
+        let (listeners, departing) = listeners;
         Self {
-            progress: peers
+            departing,
+            progress: listeners
                 .into_iter()
                 .map(|peer| (peer, Progress::new(last)))
                 .collect(),
@@ -47,13 +52,16 @@ impl Raft {
     /// Puts an entry of this term at the end of the leader's log.
     pub(super) fn push(&mut self, payload: Payload) -> LogId {
         let id = LogId::new(self.term(), self.log.last().index + 1);
-        self.log.push(Entry { id, payload });
+        let entry = Entry { id, payload };
+        self.log.push(entry.clone());
+        self.note_appended(&entry);
         id
     }
 
     pub(super) fn tick_leader(&mut self) {
         self.tick_heartbeat();
         self.tick_transfer();
+        self.tick_departing();
         self.tick_quorum();
     }
 
@@ -96,7 +104,11 @@ impl Raft {
     /// Sends every append that is due. Called once an output, so that everything proposed since
     /// the last one travels together.
     pub(super) fn flush_appends(&mut self) {
-        for peer in self.peers() {
+        let State::Leader(leader) = &self.state else {
+            return;
+        };
+        let listeners: Vec<NodeId> = leader.progress.keys().copied().collect();
+        for peer in listeners {
             while let Some(body) = self.next_append(peer) {
                 self.say(peer, body);
             }
@@ -223,7 +235,8 @@ impl Raft {
             if entry.id.index <= self.log.last().index {
                 self.truncate(entry.id.index);
             }
-            self.log.push(entry);
+            self.log.push(entry.clone());
+            self.note_appended(&entry);
         }
     }
 
@@ -235,6 +248,7 @@ impl Raft {
             last: self.log.last(),
         });
         self.log.truncate_from(from);
+        self.note_truncated(from);
         self.durability.truncated(from);
     }
 

@@ -22,7 +22,7 @@ pub(super) enum State {
     Follower,
     PreCandidate(PreCandidate),
     Candidate(Candidate),
-    Leader(Leader),
+    Leader(Box<Leader>),
 }
 
 impl State {

@@ -18,6 +18,7 @@
 
 use super::Raft;
 use super::entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Term};
+use super::members::Members;
 use super::message::{AppendOutcome, Body};
 use super::output::Event;
 
@@ -26,6 +27,8 @@ use super::output::Event;
 pub struct Snapshot {
     /// The entry.
     pub last: LogId,
+    /// The configuration there.
+    pub members: Members,
     /// The state, as the state machine writes it.
     pub state: Opaque,
 }
@@ -82,7 +85,12 @@ impl Raft {
         let term = self.log.term_at(self.applied);
         let term = term.expect("what was applied is in the log, or in a snapshot");
         let last = LogId::new(term, self.applied);
-        let snapshot = Snapshot { last, state };
+        let members = self.settle_members();
+        let snapshot = Snapshot {
+            last,
+            members,
+            state,
+        };
         self.record(Event::Compacted { last });
         self.durability.compacted(snapshot.clone());
         self.snapshot = Some(snapshot);
@@ -116,7 +124,7 @@ impl Raft {
         self.log.base()
     }
 
-    pub(super) fn handle_snapshot(&mut self, leader: NodeId, last: LogId, part: &Part) {
+    pub(super) fn handle_snapshot(&mut self, leader: NodeId, last: LogId, part: Part) {
         if last.index <= self.commit {
             self.incoming = None;
             return self.accept(leader, self.commit);
@@ -140,6 +148,7 @@ impl Raft {
         }
         self.install(Snapshot {
             last,
+            members: part.members,
             state: Opaque::from(incoming.bytes),
         });
         self.accept(leader, last.index);
@@ -160,6 +169,7 @@ impl Raft {
         self.record(Event::Installed { last });
         self.durability.replaced(self.commit, snapshot.clone());
         self.log.reset(last);
+        self.note_installed(snapshot.members.clone(), last.index);
         self.commit = last.index;
         self.snapshot = Some(snapshot);
     }
@@ -180,6 +190,7 @@ impl Raft {
 /// One chunk of a snapshot.
 #[derive(Debug)]
 pub(super) struct Part {
+    pub(super) members: Members,
     pub(super) total: u64,
     pub(super) offset: u64,
     pub(super) chunk: Opaque,

@@ -65,10 +65,9 @@ impl Raft {
         self.log.range(first, last)
     }
 
-    /// Whether a node has a vote in the configuration in effect.
-    #[must_use]
-    pub fn is_voter(&self, id: NodeId) -> bool {
-        self.config.voters.contains(&id)
+    /// Whether a node will have a vote, once the change that may be under way is over.
+    pub(super) fn is_voter(&self, id: NodeId) -> bool {
+        self.members().voters.contains(&id)
     }
 
     /// A leader's view of one follower: matched, next, and how appends are sent.

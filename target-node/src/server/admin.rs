@@ -13,14 +13,13 @@ use serde::Deserialize;
 
 use super::gateway::{Answer, BODY_BYTES_MAX, Body, Failure, Gateway};
 use super::{unknown_method, unknown_route, view};
-use crate::driver::{Change, Order, Request, RuleOrder};
+use crate::driver::{Order, Request, RuleOrder};
 use crate::protocol::admin::{
     CampaignRequest, ChangeRequest, ClockRate, CompactRequest, Health, MemberRequest, TraceRequest,
     TransferRequest,
 };
-use crate::protocol::{
-    ErrorCode, FailpointRequest, Failpoints, NetRule, NetRuleState, NodeId, Status,
-};
+use crate::protocol::{ErrorCode, FailpointRequest, Failpoints, NetRule, NetRuleState, Status};
+use crate::raft::Change;
 
 /// What the rate of a clock may be.
 const RATE: std::ops::RangeInclusive<f64> = 0.01..=100.0;
@@ -83,38 +82,28 @@ async fn transfer(State(gateway): State<Gateway>, body: Body) -> Answer<Status> 
 }
 
 async fn add_learner(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
-    let MemberRequest { id, address } = gateway.parse(body)?;
-    let Some(address) = address else {
-        let message = "a new member needs an address: where its peers reach it";
-        return Err(gateway.error(ErrorCode::Invalid, message));
-    };
-    order(&gateway, Order::Change(Change::AddLearner { id, address })).await
+    let MemberRequest { id } = gateway.parse(body)?;
+    order(&gateway, Order::Change(Change::AddLearner(id))).await
 }
 
 async fn promote_learner(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
-    let id = member(&gateway, body)?;
-    order(&gateway, Order::Change(Change::Promote { id })).await
+    let MemberRequest { id } = gateway.parse(body)?;
+    order(&gateway, Order::Change(Change::Promote(id))).await
 }
 
 async fn remove_member(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
-    let id = member(&gateway, body)?;
-    order(&gateway, Order::Change(Change::Remove { id })).await
-}
-
-fn member(gateway: &Gateway, body: Body) -> Result<NodeId, Failure> {
-    match gateway.parse(body)? {
-        MemberRequest { id, address: None } => Ok(id),
-        MemberRequest { .. } => {
-            let message = "only a new member has an address here";
-            Err(gateway.error(ErrorCode::Invalid, message))
-        }
-    }
+    let MemberRequest { id } = gateway.parse(body)?;
+    order(&gateway, Order::Change(Change::Remove(id))).await
 }
 
 async fn change(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
     let ChangeRequest { voters, learners } = gateway.parse(body)?;
     let (voters, learners) = (voters.into_iter().collect(), learners.into_iter().collect());
-    order(&gateway, Order::Change(Change::Whole { voters, learners })).await
+    order(
+        &gateway,
+        Order::Change(Change::Replace { voters, learners }),
+    )
+    .await
 }
 
 async fn campaign(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {

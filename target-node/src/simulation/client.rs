@@ -49,6 +49,7 @@ impl World {
         let floor = self.invariants.acknowledged_index();
         if self.rng.random_bool(0.5) {
             let mode = match self.rng.random_range(0..4) {
+                _ if self.plan.clocks_drift => ReadMode::Lease,
                 0 => ReadMode::Log,
                 1 => ReadMode::Lease,
                 _ => ReadMode::Index,

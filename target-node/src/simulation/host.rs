@@ -1,11 +1,12 @@
 //! One node of a simulation: a core with a disk, and what its driver would keep.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::disk::Disk;
+use super::invariant::is_quorum;
 use super::network::Fate;
 use super::world::{Happening, Time, World};
 use super::{Broken, Disks, Invariant};
@@ -76,7 +77,11 @@ fn broken_recovery(id: NodeId, detail: &str) -> Broken {
 impl World {
     /// Starts a node with what its disk holds; nothing where it runs.
     pub(super) fn start(&mut self, id: NodeId) -> Result<(), Broken> {
-        let voters = self.network.ids().clone();
+        let voters = match self.initial.contains(&id) {
+            true => self.initial.clone(),
+            false => BTreeSet::new(),
+        };
+        let (conf_change, conf_effective) = (self.weather.conf_change, self.weather.conf_effective);
         let now = self.now;
         let seed = self.rng.random();
         let pre_vote = self.weather.pre_vote.draw(&mut self.rng);
@@ -105,6 +110,8 @@ impl World {
             pre_vote,
             check_quorum,
             leases,
+            conf_change,
+            conf_effective,
             jitter,
             chunk_bytes_max: 700,
             trailing_entries,
@@ -263,15 +270,10 @@ impl World {
     }
 
     pub(super) fn check(&mut self, id: NodeId) -> Result<(), Broken> {
-        let disks = self
-            .nodes
-            .values()
-            .map(|node| node.disk.synced())
-            .collect::<Vec<_>>();
-        let raft = self.nodes[&id]
-            .raft
-            .as_ref()
-            .expect("only a running node is checked");
+        let nodes = &self.nodes;
+        let disks = |id: NodeId| nodes[&id].disk.synced();
+        let raft = nodes[&id].raft.as_ref();
+        let raft = raft.expect("only a running node is checked");
         self.invariants.check_node(raft, &disks)
     }
 
@@ -290,20 +292,20 @@ impl World {
         let Some(raft) = &node.raft else {
             return Ok(());
         };
-        let horizon = 2 * u64::from(Config::new(id, self.network.ids().clone()).election_ticks);
+        let horizon = 2 * u64::from(Config::new(id, self.initial.clone()).election_ticks);
         let is_fresh = |since: u64| node.ticks.saturating_sub(since) <= horizon;
         if raft.role() != Role::Leader || !node.check_quorum || is_fresh(node.leads_since) {
             return Ok(());
         }
-        let heard = node.heard.values();
-        let heard = heard.filter(|&&(term, tick)| term == raft.term() && is_fresh(tick));
-        let count = 1 + heard.count();
-        if count > self.nodes.len() / 2 {
+        let is_heard = |(term, tick)| term == raft.term() && is_fresh(tick);
+        let has = |peer| peer == id || node.heard.get(&peer).copied().is_some_and(is_heard);
+        if is_quorum(raft.members(), has) {
             return Ok(());
         }
         let detail = format!(
-            "node {id} leads term {} with {count} in contact",
-            raft.term()
+            "node {id} leads term {} of {} without a quorum in contact",
+            raft.term(),
+            raft.members()
         );
         Err(Broken {
             invariant: Invariant::LeaderInContact,
@@ -327,6 +329,11 @@ impl World {
             match event {
                 Event::LostQuorum { .. } => self.summary.quorums_lost += 1,
                 Event::TransferBegan { .. } => self.summary.transfers += 1,
+                Event::Configured { .. } => {
+                    // The contact with new members begins with them.
+                    let node = self.node(id);
+                    node.leads_since = node.ticks;
+                }
                 Event::Compacted { .. } => self.summary.compacted += 1,
                 Event::Installed { .. } => self.summary.installed += 1,
                 _ => {}

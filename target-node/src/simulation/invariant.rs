@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use super::{Broken, Invariant};
 use crate::protocol::StateHash;
 use crate::raft::{
-    Body, Entry, Index, LogId, Message, NodeId, Payload, Raft, Recovered, Role, Term,
+    Body, Entry, Index, LogId, Members, Message, NodeId, Payload, Raft, Recovered, Role, Term,
 };
 
 /// What the whole cluster has shown so far.
 #[derive(Debug)]
 pub(super) struct Invariants {
-    threshold: usize,
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
     /// Every entry ever seen in a log: what it carries and what stands before it.
@@ -26,8 +25,17 @@ pub(super) struct Invariants {
     acknowledged: BTreeMap<Index, LogId>,
 }
 
+/// True where those with the property are a majority of each configuration. Counted here anew, and
+/// not with the core's own counting.
+pub(super) fn is_quorum(members: &Members, has: impl Fn(NodeId) -> bool) -> bool {
+    let halves = [&members.voters, &members.outgoing].into_iter();
+    let mut halves = halves.filter(|half| !half.is_empty()).peekable();
+    halves.peek().is_some()
+        && halves.all(|half| 2 * half.iter().filter(|&&id| has(id)).count() > half.len())
+}
+
 /// What a node showed last, in this life.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct View {
     term: Term,
     vote: Option<NodeId>,
@@ -35,6 +43,7 @@ struct View {
     applied: Index,
     last: LogId,
     was_leader: bool,
+    members: Members,
     /// Up to where the log was checked, and what stood there.
     checked: LogId,
 }
@@ -46,14 +55,16 @@ fn holds(raft: &Raft, id: LogId) -> bool {
     id.index <= raft.base().index || entry.is_some_and(|entry| entry.id == id)
 }
 
+/// What is synced on a node's disk.
+pub(super) type Synced<'a> = dyn Fn(NodeId) -> &'a Recovered + 'a;
+
 fn broken<T>(invariant: Invariant, detail: String) -> Result<T, Broken> {
     Err(Broken { invariant, detail })
 }
 
 impl Invariants {
-    pub(super) fn new(size: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            threshold: size / 2 + 1,
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -182,28 +193,30 @@ impl Invariants {
     }
 
     /// Compares a node with what it and others have shown; `disks` are the synced logs of all.
-    pub(super) fn check_node(&mut self, raft: &Raft, disks: &[&Recovered]) -> Result<(), Broken> {
+    pub(super) fn check_node(&mut self, raft: &Raft, disks: &Synced<'_>) -> Result<(), Broken> {
         let id = raft.id();
-        let view = *self.views.entry(id).or_default();
-        self.check_order(raft, view)?;
-        let checked = self.check_log(raft, view)?;
-        if raft.role() == Role::Leader {
-            self.check_commit(raft, view.commit, disks)?;
+        let mut view = std::mem::take(self.views.entry(id).or_default());
+        self.check_order(raft, &view)?;
+        let checked = self.check_log(raft, &view)?;
+        // Also one that has stopped to lead in this very step, because of what it committed.
+        let led = view.was_leader && view.term == raft.term();
+        if led || raft.role() == Role::Leader {
+            self.check_commit(raft, &view, disks)?;
         }
-        let view = View {
-            term: raft.term(),
-            vote: raft.vote(),
-            commit: raft.commit(),
-            applied: view.applied,
-            last: raft.last(),
-            was_leader: raft.role() == Role::Leader,
-            checked,
-        };
+        view.term = raft.term();
+        view.vote = raft.vote();
+        view.commit = raft.commit();
+        view.last = raft.last();
+        view.was_leader = raft.role() == Role::Leader;
+        view.checked = checked;
+        if view.members != *raft.members() {
+            view.members.clone_from(raft.members());
+        }
         self.views.insert(id, view);
         Ok(())
     }
 
-    fn check_order(&self, raft: &Raft, view: View) -> Result<(), Broken> {
+    fn check_order(&self, raft: &Raft, view: &View) -> Result<(), Broken> {
         let (applied, durable, commit) = (raft.applied(), raft.durable(), raft.commit());
         let last = raft.last();
         let is_ordered = applied <= commit && applied <= durable && durable <= last.index;
@@ -235,7 +248,7 @@ impl Invariants {
     /// Each entry has one content and one predecessor, on whatever node it is seen: by induction
     /// two logs with the same entry are equal up to it. Only what is new since the last look is
     /// looked at; returns up to where.
-    fn check_log(&mut self, raft: &Raft, view: View) -> Result<LogId, Broken> {
+    fn check_log(&mut self, raft: &Raft, view: &View) -> Result<LogId, Broken> {
         let unchanged = view.checked.index;
         let is_prefix_kept = raft
             .entries(unchanged, unchanged)
@@ -265,13 +278,8 @@ impl Invariants {
 
     /// What a leader newly commits is on the disks of a majority, and nothing else was committed
     /// there before.
-    fn check_commit(
-        &mut self,
-        raft: &Raft,
-        before: Index,
-        disks: &[&Recovered],
-    ) -> Result<(), Broken> {
-        let new = raft.entries(before + 1, raft.commit());
+    fn check_commit(&mut self, raft: &Raft, view: &View, disks: &Synced<'_>) -> Result<(), Broken> {
+        let new = raft.entries(view.commit + 1, raft.commit());
         for entry in new {
             let term = raft.term();
             let (first, _) = *self
@@ -291,9 +299,17 @@ impl Invariants {
             let detail = format!("leader {id} of term {term} commits {} by counting", last.id);
             return broken(Invariant::CommitOnQuorum, detail);
         }
-        let holders = disks.iter().filter(|disk| disk.holds(last.id)).count();
-        if holders < self.threshold {
-            let detail = format!("leader {} commits {} held by {holders}", raft.id(), last.id);
+        // The configuration may have changed right after the commit, because of it.
+        let has = |node: NodeId| disks(node).holds(last.id);
+        if !is_quorum(raft.members(), has) && !is_quorum(&view.members, has) {
+            let holders = raft.members().all().into_iter().filter(|&id| has(id));
+            let holders: Vec<NodeId> = holders.collect();
+            let detail = format!(
+                "leader {} of {} commits {} held by {holders:?}",
+                raft.id(),
+                raft.members(),
+                last.id
+            );
             return broken(Invariant::CommitOnQuorum, detail);
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::host::Host;
 use super::invariant::Invariants;
 use super::network::Network;
 use super::{Broken, Invariant, Plan, Summary};
-use crate::raft::{BatchId, Index, Jitter, LogId, Message, NodeId, Raft, Role};
+use crate::raft::{BatchId, ConfChange, Effect, Index, Jitter, LogId, Message, NodeId, Raft, Role};
 
 /// Tenths of a tick.
 pub(super) type Time = u64;
@@ -50,6 +50,10 @@ pub(super) struct Weather {
     pub(super) jitter: Jitter,
     /// Leaders answer some reads from their lease: everyone checks the quorum, and clocks are good.
     pub(super) leases: bool,
+    pub(super) conf_change: ConfChange,
+    pub(super) conf_effective: Effect,
+    /// The configuration is changed every now and then.
+    pub(super) is_changing: bool,
     /// How many entries are applied from one snapshot to the next; none: there are no snapshots.
     pub(super) snapshot_entries: Option<u64>,
 }
@@ -82,6 +86,8 @@ pub(super) struct World {
     pub(super) sequence: u64,
     pub(super) agenda: BTreeMap<(Time, u64), Happening>,
     pub(super) nodes: BTreeMap<NodeId, Host>,
+    /// Who votes at first.
+    pub(super) initial: BTreeSet<NodeId>,
     pub(super) network: Network,
     pub(super) weather: Weather,
     pub(super) invariants: Invariants,
@@ -96,11 +102,16 @@ impl World {
     pub(super) fn new(seed: u64, plan: Plan) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let size = [3, 3, 3, 4, 5][rng.random_range(0..5)];
-        let ids: BTreeSet<NodeId> = (1..=size).collect();
+        let initial: BTreeSet<NodeId> = (1..=size).collect();
         let check_quorum = match plan.clocks_drift {
             true => Custom::On,
             false => [Custom::Off, Custom::On, Custom::Mixed][rng.random_range(0..3)],
         };
+        // Who was removed and does not know it may disrupt the others without end, unless they stay
+        // with the leader that they hear.
+        let is_changing = check_quorum == Custom::On && !plan.clocks_drift && rng.random_bool(0.7);
+        let spares = if is_changing { 2 } else { 0 };
+        let ids: BTreeSet<NodeId> = (1..=size + spares).collect();
         let weather = Weather {
             leases: plan.clocks_drift || check_quorum == Custom::On && rng.random_bool(0.7),
             sync_max: [0, 5, 20, 60][rng.random_range(0..4)],
@@ -115,6 +126,9 @@ impl World {
                 _ if !plan.defects.is_empty() => None,
                 place => Some([2, 10, 40][place - 1]),
             },
+            is_changing,
+            conf_change: [ConfChange::Joint, ConfChange::Single][rng.random_range(0..2)],
+            conf_effective: [Effect::Append, Effect::Apply][rng.random_range(0..2)],
             jitter: [Jitter::Etcd, Jitter::Sofa][rng.random_range(0..2)],
         };
         let mut world = Self {
@@ -125,7 +139,8 @@ impl World {
             nodes: BTreeMap::new(),
             network: Network::new(&ids, &mut rng),
             weather,
-            invariants: Invariants::new(ids.len()),
+            invariants: Invariants::new(),
+            initial,
             summary: Summary::default(),
             next_value: 0,
             repeater: Repeater::default(),
@@ -251,7 +266,9 @@ impl World {
         let leader = leads.max_by_key(|raft| raft.term()).map(Raft::id);
         let written = leader.and_then(|leader| self.propose(leader));
         let (Some(leader), Some(id)) = (leader, written) else {
-            let detail = "nobody leads the healed cluster".to_owned();
+            let running = self.nodes.values().filter_map(|node| node.raft.as_ref());
+            let standings = standings(&running.collect::<Vec<_>>());
+            let detail = format!("nobody leads the healed cluster: {standings}");
             return Err(Broken {
                 invariant: Invariant::Convergence,
                 detail,
@@ -264,71 +281,6 @@ impl World {
     pub(super) fn any_node(&mut self) -> NodeId {
         let size = self.nodes.len() as u64;
         self.rng.random_range(1..=size)
-    }
-
-    pub(super) fn fault(&mut self) -> Result<(), Broken> {
-        if self.is_healed {
-            return Ok(());
-        }
-        let pause = self.rng.random_range(TICK..=self.weather.fault_pause);
-        self.schedule(pause, Happening::Fault);
-        match self.rng.random_range(0..8) {
-            0 => self.transfer(),
-            1 => self.pause(),
-            _ => return self.crash_or_cut(),
-        }
-        Ok(())
-    }
-
-    fn crash_or_cut(&mut self) -> Result<(), Broken> {
-        if self.rng.random_bool(self.weather.crash_share) {
-            let everyone = self.rng.random_bool(0.1);
-            let victims = match everyone {
-                true => self.network.ids().clone(),
-                false => BTreeSet::from([self.any_node()]),
-            };
-            for id in victims {
-                self.crash(id)?;
-                let pause = self.rng.random_range(1..=20 * TICK);
-                self.schedule(pause, Happening::Restart(id));
-            }
-        } else {
-            self.network.change(&mut self.rng);
-        }
-        Ok(())
-    }
-
-    /// A leader is asked to hand over, to whomever.
-    fn transfer(&mut self) {
-        let to = self.any_node();
-        for node in self.nodes.values_mut() {
-            if let Some(raft) = &mut node.raft {
-                // Whoever does not lead refuses.
-                let _ = raft.transfer(to);
-            }
-        }
-    }
-
-    /// A process stops for a while, and its clock does not.
-    fn pause(&mut self) {
-        let id = self.any_node();
-        let pause = self.rng.random_range(1..=40 * TICK);
-        self.node(id).paused_until = self.now + pause;
-    }
-
-    /// From here on the world is as Raft needs it to make progress: a message and a sync take
-    /// little time beside an election time-out (Raft paper, section 5.6).
-    pub(super) fn heal(&mut self) -> Result<(), Broken> {
-        self.is_healed = true;
-        self.network.heal();
-        for node in self.nodes.values_mut() {
-            node.paused_until = 0;
-        }
-        self.weather.sync_max = self.weather.sync_max.min(TICK / 2);
-        for id in self.network.ids().clone() {
-            self.start(id)?;
-        }
-        Ok(())
     }
 
     /// One leader, and everyone has and has applied what it has.
@@ -346,7 +298,14 @@ impl World {
             .iter()
             .filter(|raft| raft.leader() == Some(raft.id()))
             .max_by_key(|raft| raft.term())
-            .ok_or_else(|| broken("nobody leads".to_owned()))?;
+            .copied()
+            .ok_or_else(|| broken(format!("nobody leads: {}", standings(&rafts))))?;
+        let members = leader.members();
+        let inside = rafts.iter().filter(|raft| members.contains(raft.id()));
+        let rafts: Vec<&Raft> = inside.copied().collect();
+        if members.is_joint() {
+            return Err(broken(format!("the change to {members} is not over")));
+        }
         for raft in &rafts {
             let is_equal = (raft.term(), raft.leader()) == (leader.term(), leader.leader());
             let floor = self.invariants.acknowledged_index();
@@ -362,4 +321,20 @@ impl World {
         }
         self.invariants.check_durability(&rafts)
     }
+}
+
+/// Where everyone stands, in a line.
+fn standings(rafts: &[&Raft]) -> String {
+    let standing = |raft: &&Raft| {
+        format!(
+            "node {} is {:?} of {} in term {}, at {}, committed {}",
+            raft.id(),
+            raft.role(),
+            raft.members(),
+            raft.term(),
+            raft.last(),
+            raft.commit(),
+        )
+    };
+    rafts.iter().map(standing).collect::<Vec<_>>().join("; ")
 }

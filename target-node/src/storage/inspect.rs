@@ -280,6 +280,7 @@ fn describe(entry: &Entry) -> EntryReport {
     let (kind, command) = match &entry.payload {
         Payload::Noop => ("noop", None),
         Payload::Command(command) => ("command", Some(text(command.as_bytes()))),
+        Payload::Members(members) => ("members", Some(members.to_string())),
     };
     EntryReport {
         index: entry.id.index,

@@ -13,7 +13,7 @@
 //! checksums of all records before, from file to file, which every sync mark repeats. A sector
 //! that holds what stood there once, whole and valid, breaks it. All numbers are little-endian.
 
-use crate::raft::{Entry, HardState, Index, LogId, Opaque, Payload};
+use crate::raft::{Entry, HardState, Index, LogId, Members, Opaque, Payload};
 
 /// Bytes before the payload.
 const HEAD: usize = 12;
@@ -101,6 +101,10 @@ impl Record {
                         bytes.push(1);
                         bytes.extend_from_slice(command.as_bytes());
                     }
+                    Payload::Members(members) => {
+                        bytes.push(2);
+                        bytes.extend_from_slice(&members.encode());
+                    }
                 }
             }
             Self::HardState(HardState { term, vote }) => {
@@ -129,6 +133,7 @@ impl Record {
                 let payload = match tag {
                     0 if bytes.is_empty() => Payload::Noop,
                     1 => Payload::Command(Opaque::from(bytes)),
+                    2 => Payload::Members(Members::decode(bytes)?),
                     _ => return None,
                 };
                 Some(Self::Entry(Entry {
@@ -229,6 +234,10 @@ mod tests {
             Record::Entry(Entry {
                 id: LogId::new(3, 2),
                 payload: command,
+            }),
+            Record::Entry(Entry {
+                id: LogId::new(3, 3),
+                payload: Payload::Members(Members::of([1, 2, 4].into())),
             }),
             Record::TruncateFrom(2),
             Record::SyncMark(48, Chain(9)),

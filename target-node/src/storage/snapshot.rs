@@ -6,6 +6,8 @@
 //! │ magic  │ owner │ index │ term │ length │ crc │ crc, 64 KiB │ crc, 64 KiB │ … crc, the rest │
 //! ```
 //!
+//! The chunks are the configuration, with its length in 8 bytes before it, and the state.
+//!
 //! A file is written under a temporary name and gets its own once it is durable; it counts only
 //! when the log has a mark that names it. The one before is kept too, with the entries that lead
 //! from it to the newest: where that cannot be read, nothing is lost. The length in the head does
@@ -17,9 +19,9 @@ use std::path::PathBuf;
 use super::recover::{Repair, Replay};
 use super::vfs::Files;
 use super::{StorageError, make_dir, sync_dir};
-use crate::raft::{LogId, Opaque, Snapshot};
+use crate::raft::{LogId, Members, Opaque, Snapshot};
 
-const MAGIC: &[u8; 8] = b"TNSNAP\0\x01";
+const MAGIC: &[u8; 8] = b"TNSNAP\0\x02";
 
 /// Length of the head.
 const HEAD: usize = 44;
@@ -177,18 +179,32 @@ fn named(name: &str) -> Option<LogId> {
 }
 
 fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
-    let Snapshot { last, state } = snapshot;
-    let state = state.as_bytes();
+    let Snapshot {
+        last,
+        members,
+        state,
+    } = snapshot;
+    let members = members.encode();
+    let length = (members.len() as u64).to_le_bytes();
+    let body = [&length[..], &members, state.as_bytes()].concat();
     let mut bytes = MAGIC.to_vec();
-    for number in [owner, last.index, last.term, state.len() as u64] {
+    for number in [owner, last.index, last.term, body.len() as u64] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-    for chunk in state.chunks(CHUNK) {
+    for chunk in body.chunks(CHUNK) {
         bytes.extend_from_slice(&crc32fast::hash(chunk).to_le_bytes());
         bytes.extend_from_slice(chunk);
     }
     bytes
+}
+
+/// The configuration, and the state.
+fn split_body(body: &[u8]) -> Option<(Members, Opaque)> {
+    let (length, rest) = body.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (members, state) = rest.split_at_checked(length)?;
+    Some((Members::decode(members)?, Opaque::from(state)))
 }
 
 /// What is wrong, and where.
@@ -210,10 +226,10 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
         return Err((8, "the file belongs to another node"));
     }
     let length = usize::try_from(word(32)).map_err(|_| (32, "the state cannot be so long"))?;
-    let mut state = Vec::new();
-    while state.len() < length {
+    let mut body = Vec::new();
+    while body.len() < length {
         let offset = bytes.len() - rest.len();
-        let size = (length - state.len()).min(CHUNK);
+        let size = (length - body.len()).min(CHUNK);
         let (sum, behind) = rest
             .split_first_chunk()
             .ok_or((offset, "the file ends too early"))?;
@@ -223,14 +239,20 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
         if crc32fast::hash(chunk).to_le_bytes() != *sum {
             return Err((offset, "the checksum does not match"));
         }
-        state.extend_from_slice(chunk);
+        body.extend_from_slice(chunk);
         rest = &behind[size..];
     }
     match rest.is_empty() {
-        true => Ok(Snapshot {
-            last: LogId::new(word(24), word(16)),
-            state: Opaque::from(state),
-        }),
+        true => {
+            let (members, state) =
+                split_body(&body).ok_or((HEAD, "the configuration cannot be read"))?;
+            let last = LogId::new(word(24), word(16));
+            Ok(Snapshot {
+                last,
+                members,
+                state,
+            })
+        }
         false => Err((
             bytes.len() - rest.len(),
             "there is something behind the end",
@@ -251,6 +273,7 @@ mod tests {
         let state: Vec<u8> = (0..=250).cycle().take(length).collect();
         Snapshot {
             last: LogId::new(3, 9),
+            members: Members::of([1, 2].into()),
             state: Opaque::from(state),
         }
     }

@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use target_node::defect::Defects;
 use target_node::raft::{
-    Batch, BatchId, Config, Entry, HardState, Jitter, LogId, Message, Moment, NodeId, Opaque,
-    Output, Payload, Raft, ReadMode, Recovered,
+    Batch, BatchId, ConfChange, Config, Effect, Entry, HardState, Jitter, LogId, Members, Message,
+    Moment, NodeId, Opaque, Output, Payload, Raft, Recovered,
 };
 
 use super::telling::{Mute, kind, list, named, shown, told};
@@ -15,22 +16,27 @@ use super::words::Words;
 
 #[derive(Default)]
 pub(crate) struct Stage {
-    election_ticks: u32,
-    pre_vote: bool,
-    check_quorum: bool,
-    leases: bool,
-    jitter: Jitter,
+    pub(super) election_ticks: u32,
+    pub(super) pre_vote: bool,
+    pub(super) check_quorum: bool,
+    pub(super) leases: bool,
+    pub(super) conf_change: ConfChange,
+    pub(super) conf_effective: Effect,
+    pub(super) defects: Defects,
+    pub(super) jitter: Jitter,
     /// What is lost as soon as a node says it: as if the node did not say it.
-    mute: Vec<Mute>,
-    append_bytes_max: usize,
-    chunk_bytes_max: usize,
-    trailing_entries: u64,
-    ids: BTreeSet<NodeId>,
+    pub(super) mute: Vec<Mute>,
+    pub(super) append_bytes_max: usize,
+    pub(super) chunk_bytes_max: usize,
+    pub(super) trailing_entries: u64,
+    pub(super) ids: BTreeSet<NodeId>,
+    /// Who votes at first; everyone else waits to be taken in.
+    pub(super) voters: BTreeSet<NodeId>,
     nodes: BTreeMap<NodeId, Actor>,
-    flight: Vec<Message>,
-    cut: BTreeSet<NodeId>,
+    pub(super) flight: Vec<Message>,
+    pub(super) cut: BTreeSet<NodeId>,
     /// What happened since the command began.
-    told: String,
+    pub(super) told: String,
 }
 
 struct Actor {
@@ -60,6 +66,7 @@ impl Stage {
             }
             "pass" => self.pass(words.node(), 1000 * words.number("ticks", 1)),
             "transfer" => self.transfer(&words),
+            "change" => self.change(&words),
             "campaign" => self.input(words.node(), Raft::campaign),
             "propose" => self.propose(&words),
             "compact" => {
@@ -96,7 +103,7 @@ impl Stage {
         std::mem::take(&mut self.told)
     }
 
-    fn tell(&mut self, line: &str) {
+    pub(super) fn tell(&mut self, line: &str) {
         writeln!(self.told, "{line}").unwrap();
     }
 
@@ -108,53 +115,15 @@ impl Stage {
         self.append_bytes_max = usize::try_from(bytes).unwrap();
         self.set(words);
         self.mute.clear();
-        self.ids = (1..=words.number("nodes", 3)).collect();
+        let nodes = words.number("nodes", 3);
+        self.ids = (1..=nodes).collect();
+        self.voters = (1..=words.number("voters", nodes)).collect();
         self.flight.clear();
         self.cut.clear();
         self.nodes.clear();
         for id in self.ids.clone() {
             self.nodes.insert(id, Actor::new(Recovered::default()));
             self.start(id);
-        }
-    }
-
-    /// Switches for the nodes that start from now on; off where they are not named.
-    fn set(&mut self, words: &Words<'_>) {
-        let is_on = |name| words.options.get(name) == Some(&"on");
-        (self.pre_vote, self.check_quorum) = (is_on("pre-vote"), is_on("check-quorum"));
-        self.leases = is_on("leases");
-        self.jitter = match words.options.get("jitter").copied() {
-            None | Some("etcd") => Jitter::Etcd,
-            Some("sofa") => Jitter::Sofa,
-            Some("none") => Jitter::None,
-            Some(other) => panic!("no jitter is called {other:?}"),
-        };
-    }
-
-    /// Lets time pass for all nodes, delivering and persisting all that there is; tells only what
-    /// is asked for: elections and steps down.
-    fn quiet(&mut self, words: &Words<'_>) {
-        for _ in 0..words.number("ticks", 1) {
-            for id in self.ids.clone() {
-                self.tick(id);
-            }
-            self.settle();
-        }
-        let told = std::mem::take(&mut self.told);
-        let is_news = |line: &&str| {
-            [
-                "asks",
-                "campaigns",
-                "leads",
-                "hands",
-                "steps down",
-                "has not heard",
-            ]
-            .iter()
-            .any(|word| line.starts_with('n') && line.contains(word))
-        };
-        for line in told.lines().filter(is_news) {
-            self.tell(line);
         }
     }
 
@@ -180,6 +149,10 @@ impl Stage {
     }
 
     fn start(&mut self, id: NodeId) {
+        let voters = match self.voters.contains(&id) {
+            true => self.voters.clone(),
+            false => BTreeSet::new(),
+        };
         let actor = self.nodes.get_mut(&id).unwrap();
         actor.life += 1;
         let config = Config {
@@ -190,9 +163,12 @@ impl Stage {
             pre_vote: self.pre_vote,
             check_quorum: self.check_quorum,
             leases: self.leases,
+            conf_change: self.conf_change,
+            conf_effective: self.conf_effective,
+            defects: self.defects,
             jitter: self.jitter,
             first_read: actor.life * 100,
-            ..Config::new(id, self.ids.clone())
+            ..Config::new(id, voters)
         };
         let rng = ChaCha8Rng::seed_from_u64(id);
         actor.raft = Some(Raft::new(config, actor.disk.clone(), rng).unwrap());
@@ -205,7 +181,7 @@ impl Stage {
         (actor.life, actor.now) = (life, now);
     }
 
-    fn tick(&mut self, id: NodeId) {
+    pub(super) fn tick(&mut self, id: NodeId) {
         self.pass(id, 1000);
         self.input(id, Raft::tick);
     }
@@ -218,47 +194,13 @@ impl Stage {
         self.input(id, |raft| raft.observe(now));
     }
 
-    fn transfer(&mut self, words: &Words<'_>) {
-        let mut refusal = None;
-        let to = words.number("to", 0);
-        self.input(words.node(), |raft| refusal = raft.transfer(to).err());
-        if let Some(refusal) = refusal {
-            self.tell(&format!("n{}: refuses: {refusal}", words.node()));
-        }
-    }
-
-    fn input(&mut self, id: NodeId, act: impl FnOnce(&mut Raft)) {
+    pub(super) fn input(&mut self, id: NodeId, act: impl FnOnce(&mut Raft)) {
         let Some(raft) = &mut self.nodes.get_mut(&id).unwrap().raft else {
             return;
         };
         act(raft);
         let output = raft.take_output();
         self.carry_out(id, output);
-    }
-
-    fn propose(&mut self, words: &Words<'_>) {
-        let command = Opaque::from(words.places[1].as_bytes());
-        let mut refusal = None;
-        self.input(words.node(), |raft| refusal = raft.propose(command).err());
-        if let Some(refusal) = refusal {
-            self.tell(&format!("n{}: refuses: {refusal}", words.node()));
-        }
-    }
-
-    fn read(&mut self, words: &Words<'_>) {
-        let id = words.node();
-        let mode = match words.options.get("mode").copied() {
-            None | Some("index") => ReadMode::Index,
-            Some("lease") => ReadMode::Lease,
-            Some("log") => ReadMode::Log,
-            Some(other) => panic!("no read is made in the way {other:?}"),
-        };
-        let mut answer = None;
-        self.input(id, |raft| answer = Some(raft.read(mode)));
-        match answer {
-            Some(Ok(_)) | None => {}
-            Some(Err(refusal)) => self.tell(&format!("n{id}: refuses: {refusal}")),
-        }
     }
 
     /// What a driver does with an output, and says about it.
@@ -362,7 +304,7 @@ impl Stage {
         }
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let all = Words {
             places: Vec::new(),
             options: BTreeMap::new(),
@@ -382,10 +324,10 @@ impl Stage {
     }
 
     fn show_status(&mut self) {
-        let lines: Vec<String> = self
-            .nodes
-            .iter()
-            .map(|(id, actor)| format!("n{id}: {}", actor.status()))
+        let initial = Members::of(self.voters.clone());
+        let nodes = self.nodes.iter();
+        let lines: Vec<String> = nodes
+            .map(|(id, actor)| format!("n{id}: {}", actor.status(&initial)))
             .collect();
         for line in lines {
             self.tell(&line);
@@ -422,14 +364,20 @@ impl Actor {
         self.disk.entries.extend(batch.append);
     }
 
-    fn status(&self) -> String {
+    fn status(&self, initial: &Members) -> String {
         let Some(raft) = &self.raft else {
             return "down".to_owned();
         };
         let snapshot = raft.snapshot();
         let snapshot = snapshot.map(|snapshot| format!(" snapshot={}", snapshot.last));
+        // Told only where it says something: every story begins with one configuration for all.
+        let members = match raft.members() == initial {
+            true => String::new(),
+            false => format!(" members={}", raft.members()),
+        };
+        let outside = if raft.is_outside() { " outside" } else { "" };
         format!(
-            "{:?} term={}{}{} commit={} durable={} log={}",
+            "{:?} term={}{}{}{members}{outside} commit={} durable={} log={}",
             raft.role(),
             raft.term(),
             named("vote", raft.vote()) + &named("leader", raft.leader()),

@@ -84,6 +84,9 @@ pub(crate) fn told(event: &Event) -> String {
         Event::BecameLeader { term, .. } => in_term("leads", *term),
         Event::BecameFollower { term } => in_term("steps down in", *term),
         Event::Follows { term, leader } => in_term(&format!("follows n{leader} in"), *term),
+        Event::Configured { index, members } => {
+            format!("its configuration is {members} from {index}")
+        }
         Event::Compacted { last } => format!("takes a snapshot at {last}"),
         Event::Installed { last } => format!("takes the snapshot at {last} for its log"),
         Event::WentAlone { term, last } => {

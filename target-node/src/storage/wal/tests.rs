@@ -8,7 +8,7 @@ use std::fs;
 
 use super::super::vfs::{self, Direct};
 use super::*;
-use crate::raft::{Entry, LogId, Opaque, Payload, Snapshot, Term};
+use crate::raft::{Entry, LogId, Members, Opaque, Payload, Snapshot, Term};
 
 const OWNER: u64 = 42;
 const SMALL: u64 = 4096;
@@ -24,6 +24,7 @@ fn shelf(dir: &Path, owner: u64) -> Shelf {
 fn snapshot(term: Term, index: u64) -> Snapshot {
     Snapshot {
         last: LogId::new(term, index),
+        members: Members::of([1].into()),
         state: Opaque::from(format!("state at {index}").into_bytes()),
     }
 }
