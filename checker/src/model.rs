@@ -10,8 +10,8 @@
 //!
 //! | model | asked | seen |
 //! |---|---|---|
-//! | [`CasRegister`] | read, write, compare-and-set | nil until written; whether a swap was refused |
-//! | [`Registers`] | transactions on several registers | nil until written |
+//! | [`CasRegister`] | read, write, compare-and-set | the value, nil at first; whether it swapped |
+//! | [`Registers`] | transactions on several registers | what each read saw, nil at first |
 //! | [`AppendString`] | get, put, append | the whole string, empty at first |
 //! | [`Set`] | add, remove, contains, read it whole | whether it is in; all that is |
 //! | [`FifoQueue`], [`Stack`] | put, take | what came out, or that nothing was there |
