@@ -10,6 +10,26 @@
 //!
 //! Porcupine's kv text is EDN too. Events of a nemesis are skipped. A process that goes on after an
 //! unknown outcome, which some tools allow, goes on under a new number.
+//!
+//! ```
+//! use ordeal_checker::format::{Format, events};
+//! use ordeal_checker::history::EventKind;
+//!
+//! let file = "{:process 0, :type :invoke, :f :write, :value 3}\n{:process 0, :type :ook}";
+//! let format = Format::guess(file).expect("only EDN begins like that");
+//! let mut events = events(file.as_bytes(), format);
+//!
+//! let (line, event) = events.next().expect("there is an event")?;
+//! assert_eq!((line, event.kind, event.f.as_str()), (1, EventKind::Invoke, "write"));
+//! let wrong = events.next().expect("there is another").expect_err("no such type");
+//! assert_eq!(wrong.line, 2);
+//! # Ok::<(), ordeal_checker::format::FormatError>(())
+//! ```
+//!
+//! [`write_edn`] goes the other way. [`judge`](crate::judge) does all of it for a file.
+//!
+//! *Before: [`transaction`](crate::transaction) · [contents](crate) · next: from a file to a
+//! verdict, [`judge`](crate::judge).*
 
 mod console;
 mod edn;
@@ -44,6 +64,16 @@ impl Format {
         ("json", Format::Json),
         ("console", Format::Console),
     ];
+
+    /// What it is, in one line.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Format::Jsonl => "ordeal's own: one JSON event a line",
+            Format::Edn => "Jepsen's and porcupine's EDN: a vector, a list or lines",
+            Format::Json => "Jepsen's events as JSON: an array, or one after the other",
+            Format::Console => "Jepsen's console log",
+        }
+    }
 
     /// What a file with that beginning is, if it can be told.
     pub fn guess(beginning: &str) -> Option<Format> {

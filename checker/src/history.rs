@@ -10,6 +10,40 @@
 //! An operation takes effect at one instant between its invocation and its completion. One whose
 //! completion comes strictly before another's invocation precedes it; equal times count as
 //! concurrent, which can only hide a violation, never invent one.
+//!
+//! # Three outcomes, and why the third matters
+//!
+//! | outcome | what the client knows | what the checker may assume |
+//! |---|---|---|
+//! | [`Outcome::Ok`] | it happened, with this result | one instant between call and return |
+//! | [`Outcome::Fail`] | it did not happen, and never will | nothing: it is left out |
+//! | [`Outcome::Info`] | nothing: a timeout, say | any instant after the call, or none at all |
+//!
+//! Taking a timeout for a failure invents violations, and taking it for a success hides them. A
+//! process is single-threaded, so whoever does not know what became of its operation retires; its
+//! worker goes on under a new number. [`HistoryBuilder`] refuses everything else that clients
+//! cannot have seen:
+//!
+//! ```
+//! use ordeal_checker::history::{HistoryBuilder, MalformedHistory, Outcome, Process, Reason, Time};
+//!
+//! let mut history: HistoryBuilder<&str, u8> = HistoryBuilder::new();
+//! let p1 = Process(1);
+//! history.invoke(p1, Time(10), "write 1")?;
+//! history.complete(p1, Time(20), Outcome::Info(Reason("timed out".into())))?;
+//! assert_eq!(
+//!     history.invoke(p1, Time(30), "read"),
+//!     Err(MalformedHistory::Retired(p1, Time(30)))
+//! );
+//! let history = history.finish();
+//! assert_eq!(history.operations()[0].returned(), None); // its completion bounds nothing
+//! # Ok::<(), MalformedHistory>(())
+//! ```
+//!
+//! Operations and results are whatever the model says; [`Event`] is one line of a history file,
+//! before a model gave its values a meaning ([`format`](mod@crate::format) reads those).
+//!
+//! *[Contents](crate) · next: what the object could do, [`model`](crate::model).*
 
 mod builder;
 mod event;

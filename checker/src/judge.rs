@@ -1,4 +1,21 @@
 //! From a history file to a verdict: format and model are guessed where they are unambiguous.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use ordeal_checker::judge::{Options, Subject, check_file};
+//! use ordeal_checker::verdict::Validity;
+//!
+//! let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/histories/stale-read.edn");
+//! let report = check_file(Path::new(file), &Options::default())?;
+//! assert_eq!(report.model, Subject::Register); // told from its operations
+//! assert_eq!(report.finding.validity, Validity::Invalid);
+//! assert_eq!(report.finding.anomalies[0].lines, [5, 3, 1]); // the read, and whom it contradicts
+//! # Ok::<(), ordeal_checker::judge::JudgeError>(())
+//! ```
+//!
+//! *Before: [`format`](mod@crate::format) · [contents](crate) · next: while a run goes on,
+//! [`Monitor`](crate::linearizability::Monitor).*
 
 mod reading;
 mod source;

@@ -12,6 +12,50 @@
 //! Herlihy and Wing 1990, section 3.1) and searches each key on its own. Operations that certainly
 //! did not happen are left out; so are those of unknown result that could not have changed
 //! anything; every other unknown one stays open to the end, to be used once or not at all.
+//!
+//! # How it is decided
+//!
+//! In general that question is NP-complete (Gibbons and Korach 1997); the histories of real
+//! clusters are seldom hard. So one key is given to several algorithms, the cheapest first, in
+//! slices of its [budget](crate::budget::Budget) that grow until one of them decides.
+//!
+//! 1. Where a model says that it is a register, a queue or a set ([`Model::as_register`],
+//!    [`Model::as_queue`], [`Model::as_set`]) and values are distinct, the order of values in time
+//!    decides in near-linear time.
+//! 2. A depth-first search looks for an order (Wing and Gong 1993), remembering dead ends (Lowe
+//!    2017): first one that looks at few possibilities and turns back soon, later one that leaves
+//!    none out.
+//! 3. A frontier search keeps all that may be true, return by return. With what is relaxed it
+//!    refutes cheaply; exact, it proves either.
+//!
+//! Each is sound for the verdicts that it gives, and an order is replayed through the model before
+//! it is believed. What none decides within the budget is [`Decision::Unknown`], with how far an
+//! order got: never a guess. The README has the table, with sources; the head of each file the
+//! argument.
+//!
+//! ```
+//! use ordeal_checker::budget::Budget;
+//! use ordeal_checker::history::{HistoryBuilder, OperationId, Outcome, Process, Time};
+//! use ordeal_checker::linearizability::{Decision, check};
+//! use ordeal_checker::model::{CasRegister, RegisterOp, RegisterRet};
+//!
+//! let mut history = HistoryBuilder::new();
+//! let (p1, p2) = (Process(1), Process(2));
+//! history.invoke(p1, Time(10), RegisterOp::Read)?;
+//! history.invoke(p2, Time(15), RegisterOp::Write(2))?;
+//! history.complete(p1, Time(30), Outcome::Ok(RegisterRet::Value(Some(2))))?;
+//! history.complete(p2, Time(40), Outcome::Ok(RegisterRet::Written))?;
+//!
+//! let verdict = check(&CasRegister, &history.finish(), &Budget::default());
+//! let Decision::Valid { order } = &verdict.keys[0].decision else {
+//!     panic!("they overlap, so the read may come last");
+//! };
+//! assert_eq!(order, &[OperationId(1), OperationId(0)]);
+//! # Ok::<(), ordeal_checker::history::MalformedHistory>(())
+//! ```
+//!
+//! *Before: [`model`](crate::model) · [contents](crate) · next: what the answer says, and why,
+//! [`verdict`](crate::verdict). While a run goes on: [`Monitor`].*
 
 mod class;
 mod cut;

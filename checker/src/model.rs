@@ -5,6 +5,60 @@
 //!
 //! Nil is a value like any other: a read that came back empty is an observation, and is checked.
 //! Without that a cluster that lost everything would look linearizable.
+//!
+//! # What is there
+//!
+//! | model | asked | seen |
+//! |---|---|---|
+//! | [`CasRegister`] | read, write, compare-and-set | the value, nil at first; whether it swapped |
+//! | [`Registers`] | transactions on several registers | what each read saw, nil at first |
+//! | [`AppendString`] | get, put, append | the whole string, empty at first |
+//! | [`Set`] | add, remove, contains, read it whole | whether it is in; all that is |
+//! | [`FifoQueue`], [`Stack`] | put, take | what came out, or that nothing was there |
+//! | [`Counter`] | add, read | the sum |
+//! | [`Mutex`], [`FencedLock`] | acquire, release | that it was done; the fencing token |
+//!
+//! [`PerKey`] makes a family of objects of one, each under its key, and [`Model::key`] splits the
+//! search: keys are judged on their own, and in parallel.
+//!
+//! # One of one's own
+//!
+//! Three functions make a model. [`Model::step`] is the heart: what an operation makes of a state,
+//! or `None` where it cannot have had that result there. Where the result is unknown (`None`),
+//! whatever the object would have answered is right.
+//!
+//! ```
+//! use ordeal_checker::model::Model;
+//!
+//! /// Hands out 0, 1, 2, …, each number once.
+//! struct Sequencer;
+//!
+//! impl Model for Sequencer {
+//!     type Op = ();
+//!     type Ret = u64;
+//!     type State = u64;
+//!     type Key = ();
+//!
+//!     fn init(&self) -> u64 {
+//!         0
+//!     }
+//!     fn step(&self, next: &u64, (): &(), given: Option<&u64>) -> Option<u64> {
+//!         given.is_none_or(|given| given == next).then_some(next + 1)
+//!     }
+//!     fn key(&self, (): &()) {}
+//! }
+//!
+//! assert_eq!(Sequencer.step(&4, &(), Some(&4)), Some(5));
+//! assert_eq!(Sequencer.step(&4, &(), Some(&3)), None); // 3 was given before
+//! assert_eq!(Sequencer.step(&4, &(), None), Some(5)); // whatever its client never heard
+//! ```
+//!
+//! [`Model::is_read`] and [`Model::as_register`] and its like make the search faster, `describe_*`
+//! its answer readable. An object that may do one of several things is a [`Nondeterministic`] in
+//! [`AnyOf`]: `examples/custom_model.rs` has one of either kind.
+//!
+//! *Before: [`history`](crate::history) · [contents](crate) · next: the search that joins the two,
+//! [`linearizability`](crate::linearizability).*
 
 mod append;
 mod counter;

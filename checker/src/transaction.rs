@@ -13,6 +13,45 @@
 //!
 //! **Sound for invalid:** every edge is implied by what was seen. Not complete for read-write
 //! registers, where reads do not tell the whole order of writes.
+//!
+//! # Anomalies by their names
+//!
+//! | kind | the cycle |
+//! |---|---|
+//! | G0 | of writes that overwrote each other (`ww`) |
+//! | G1c | with reads of what another wrote (`wr`) |
+//! | G-single | with one read of what another overwrote (`rw`): read skew |
+//! | G2 | with several of those: write skew |
+//!
+//! `-realtime` is added where the cycle needs that one transaction was over before another began.
+//!
+//! ```
+//! use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Time};
+//! use ordeal_checker::transaction::{Elements, Kind, Name, Step, check};
+//!
+//! let (x, y) = (Name::Word("x".into()), Name::Word("y".into()));
+//! let read = |list: &Name, seen: &[i64]| Step::Read(list.clone(), Some(Elements::from(seen)));
+//! let writer = vec![Step::Append(x.clone(), 1), Step::Append(y.clone(), 1)];
+//! let reader = vec![read(&x, &[1]), read(&y, &[])]; // half of it
+//!
+//! let mut history = HistoryBuilder::new();
+//! for (process, steps) in [(Process(1), writer), (Process(2), reader)] {
+//!     history.invoke(process, Time(10), steps.clone())?;
+//!     history.complete(process, Time(20), Outcome::Ok(steps))?;
+//! }
+//! # let last = vec![read(&x, &[1]), read(&y, &[1])];
+//! # history.invoke(Process(3), Time(30), last.clone())?;
+//! # history.complete(Process(3), Time(40), Outcome::Ok(last))?;
+//! let verdict = check(Kind::ListAppend, &history.finish());
+//! assert_eq!(verdict.violations[0].kind, "G-single");
+//! # Ok::<(), ordeal_checker::history::MalformedHistory>(())
+//! ```
+//!
+//! Transactions on registers whose values repeat have a search instead:
+//! [`Registers`](crate::model::Registers) is a model like any other.
+//!
+//! *Before: [`verdict`](crate::verdict) · [contents](crate) · next: files,
+//! [`format`](mod@crate::format).*
 
 mod cycle;
 mod dependency;

@@ -1,4 +1,58 @@
 //! What can be said about a history: findings, each with its evidence, merged by the worst.
+//!
+//! # Three answers, each with evidence
+//!
+//! | answer | evidence | who can check it |
+//! |---|---|---|
+//! | valid | an order of the operations ([`Decision::Valid`]) | replay it through the model |
+//! | invalid | operations that contradict each other ([`Contradiction`]) | try all their orders |
+//! | unknown | the longest order that was found ([`Prefix`]) | give it more budget |
+//!
+//! Unknown is neither of the others, and never counts as a pass: [`Validity`] is ordered, the worst
+//! of several is their `max`, and it does not turn into a `bool`.
+//!
+//! # Why it is invalid
+//!
+//! Of a violation a minimal set of operations is told: they are *enough* to show it, whatever the
+//! others did and when, and each is *needed*: forget any one of them, and some order explains the
+//! rest ([`Contradiction::is_minimal`] says where that was too long to find). They are then ordered
+//! as far as that goes, which shows what the object held and whom it contradicts. All that is there
+//! as data, in words and as a drawing:
+//!
+//! ```
+//! # use ordeal_checker::budget::Budget;
+//! # use ordeal_checker::history::{HistoryBuilder, MalformedHistory, Outcome, Process, Time};
+//! # use ordeal_checker::linearizability::{Decision, check};
+//! # use ordeal_checker::model::{CasRegister, RegisterOp, RegisterRet};
+//! # let mut history = HistoryBuilder::new();
+//! for (at, value) in [(10, 1), (20, 2), (30, 3)] {
+//!     history.invoke(Process(1), Time(at), RegisterOp::Write(value))?;
+//!     history.complete(Process(1), Time(at + 5), Outcome::Ok(RegisterRet::Written))?;
+//! }
+//! history.invoke(Process(2), Time(40), RegisterOp::Read)?;
+//! history.complete(Process(2), Time(45), Outcome::Ok(RegisterRet::Value(Some(1))))?;
+//! let verdict = check(&CasRegister, &history.finish(), &Budget::default());
+//!
+//! let Decision::Invalid(contradiction) = &verdict.keys[0].decision else {
+//!     panic!("the 1 was overwritten, twice");
+//! };
+//! assert!(contradiction.is_minimal && contradiction.minimal.len() < 4);
+//! let words = verdict.explain().expect("a violation has an explanation");
+//! assert!(words.contains("p2's read → 1"), "{words}");
+//! assert_eq!(verdict.finding().anomalies[0].kind, "nonlinearizable");
+//! # Ok::<(), MalformedHistory>(())
+//! ```
+//!
+//! [`Finding`] is the form that every check here gives, to be stored and merged: an answer, a
+//! sentence that stands alone, and [anomalies](Anomaly) that name their events.
+//!
+//! *Before: [`linearizability`](crate::linearizability) · [contents](crate) · next: where no search
+//! is needed, [`transaction`](crate::transaction).*
+//!
+//! [`Decision::Valid`]: crate::linearizability::Decision::Valid
+//! [`Contradiction`]: crate::linearizability::Contradiction
+//! [`Contradiction::is_minimal`]: crate::linearizability::Contradiction::is_minimal
+//! [`Prefix`]: crate::linearizability::Prefix
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
     Check(CheckArgs),
-    /// What there is: targets, workloads, nemeses, defects
+    /// What there is: targets, workloads, nemeses, defects, models, formats
     List,
     /// What this machine can inject: each class of faults is really tried, in a scratch network
     Doctor,
@@ -151,13 +151,13 @@ pub(crate) struct CheckArgs {
     /// Histories; of a folder its history.jsonl
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// What the history is of [default: told from its operations]
+    /// What the history is of: see `ordeal list` [default: told from its operations]
     #[arg(long, value_parser = named(&Subject::ALL), conflicts_with = "workload")]
     pub(crate) model: Option<Subject>,
     /// Judge as the history of a run with this workload [default: told from the history]
     #[arg(long, value_name = "NAME", conflicts_with = "format")]
     pub(crate) workload: Option<WorkloadName>,
-    /// How the file is written [default: told from its beginning]
+    /// How the file is written: see `ordeal list` [default: told from its beginning]
     #[arg(long, value_parser = named(&Format::ALL))]
     pub(crate) format: Option<Format>,
     /// Configurations to visit before it stays undecided (100000), or a time (30s) or memory for

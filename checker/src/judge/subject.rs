@@ -77,6 +77,21 @@ impl Subject {
         ("rw-register", Subject::RwRegister),
     ];
 
+    /// What is judged, and by which names of operations it is known, in one line.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Subject::Register => "registers with compare-and-set: read, write, cas",
+            Subject::Kv => "strings under keys: get, put, append",
+            Subject::Set => "sets: add, remove, contains, and read of the whole",
+            Subject::Queue => "a first-in first-out queue: enqueue, dequeue",
+            Subject::Stack => "a last-in first-out stack: push, pop",
+            Subject::Counter => "a counter: add, read",
+            Subject::Mutex => "a lock with one holder: acquire, release",
+            Subject::ListAppend => "transactions on lists: txn of append and r",
+            Subject::RwRegister => "transactions on registers: txn of w and r",
+        }
+    }
+
     /// What these events are of, if it can be told from the names of their operations.
     pub fn guess<'e>(events: impl Iterator<Item = &'e Event>) -> Option<Subject> {
         let (mut names, mut adds_many, mut reads_many) = (BTreeSet::new(), false, false);

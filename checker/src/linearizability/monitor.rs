@@ -15,13 +15,13 @@
 //! called at the very instant of a return count as concurrent with it, so that a return is judged
 //! when the clock has gone on.
 //!
-//! **What is promised.** Never is a violation told that [`check`](super::check) would deny of any
-//! longer history. On each key the first [`STRIDE`] operations after a cut point
-//! ([`super::cut`]) are judged at each return, so that a violation among them is told at the
-//! earliest moment at which it is certain. Beyond that, which takes a key on which something is
-//! always in flight, or a client that gave up on a write, they are judged after every further
-//! thirty-second part of them, and at the next cut point. What the budget does not suffice for is
-//! not told; [`Monitor::finish`] gives the verdict of the whole.
+//! **What is promised.** Never is a violation told that [`check`] would deny of any longer history.
+//! On each key the first [`STRIDE`] operations after a cut point ([`super::cut`]) are judged at
+//! each return, so that a violation among them is told at the earliest moment at which it is
+//! certain. Beyond that, which takes a key on which something is always in flight, or a client that
+//! gave up on a write, they are judged after every further thirty-second part of them, and at the
+//! next cut point. What the budget does not suffice for is not told; [`Monitor::finish`] gives the
+//! verdict of the whole.
 //!
 //! **What it costs.** Time depends on what happened since the last cut point of a key. Memory does
 //! not: all operations are kept, for a violation has to be explained by any of them.
@@ -48,9 +48,39 @@ const STATES_MAX: usize = 64;
 /// Configurations for each look at what is new.
 const VISITS_MAX: u64 = 50_000;
 
-/// A history that is judged while it grows.
+/// A history that is judged while it grows: a violation is told as soon as it is certain.
 ///
-/// Events come in the order of their times.
+/// Events come in the order of their times. What is still open counts as unknown, so that no later
+/// event can take a violation back: never is one told that [`check`] would deny of any longer
+/// history. A return is judged once the clock has gone on, for what is called at that very instant
+/// counts as concurrent with it: hence [`Monitor::advance`].
+///
+/// ```
+/// use ordeal_checker::budget::Budget;
+/// use ordeal_checker::history::{Outcome, Process, Time};
+/// use ordeal_checker::linearizability::Monitor;
+/// use ordeal_checker::model::{FifoQueue, SequenceOp, SequenceRet};
+///
+/// let mut monitor = Monitor::new(FifoQueue, Budget::default());
+/// for (at, value) in [(10, 1), (30, 2)] {
+///     monitor.invoke(Process(1), Time(at), SequenceOp::Put(value))?;
+///     monitor.complete(Process(1), Time(at + 10), Outcome::Ok(SequenceRet::Done))?;
+/// }
+/// monitor.invoke(Process(2), Time(50), SequenceOp::Take)?;
+/// assert!(monitor.advance(Time(55))?.is_none());
+/// monitor.complete(Process(2), Time(60), Outcome::Ok(SequenceRet::Taken(Some(2))))?;
+/// let violation = monitor.advance(Time(61))?.expect("the 1 went in first");
+/// println!("{}", violation.explain().expect("a violation has an explanation"));
+/// # Ok::<(), ordeal_checker::linearizability::MonitorError>(())
+/// ```
+///
+/// How early that is: at the first moment at which it is certain, among the first 32 operations on
+/// a key after nothing was in flight on it; beyond that, which takes a key that is always busy or a
+/// client that gave up on a write, after every further thirty-second part. What the budget does not
+/// suffice for is not told before [`Monitor::finish`], which gives the verdict of the whole. Memory
+/// grows with the history: a violation has to be explained by any of it.
+///
+/// *Before: [`judge`](crate::judge) · [contents](crate).*
 #[derive(Debug)]
 pub struct Monitor<M: Model> {
     model: M,
@@ -204,7 +234,7 @@ impl<M: Model> Monitor<M> {
         self.violation.as_ref()
     }
 
-    /// The history, and the verdict that [`check`](super::check) gives of it.
+    /// The history, and the verdict that [`check`] gives of it.
     pub fn finish(self) -> (History<M::Op, M::Ret>, Linearizability) {
         let history = self.builder.finish();
         let verdict = check(&self.model, &history, &self.budget);

@@ -2,11 +2,13 @@
 
 use crate::target::Targets;
 use crate::verdict::Exit;
+use ordeal_checker::format::Format;
+use ordeal_checker::judge::Subject;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_workloads::Name as WorkloadName;
 use std::io::{self, Write};
 
-/// Prints targets, workloads, nemeses and defects.
+/// Prints targets, workloads, nemeses and defects, and what `ordeal check` knows.
 pub(crate) fn list(targets: &Targets) -> Exit {
     match print(targets) {
         // A reader that has seen enough, like `head`, is no failure.
@@ -40,7 +42,16 @@ fn print(targets: &Targets) -> io::Result<()> {
             target.defects(),
         )?;
     }
-    Ok(())
+    section(
+        &mut out,
+        "models that check knows",
+        Subject::ALL.map(|(name, model)| (name, model.summary())),
+    )?;
+    section(
+        &mut out,
+        "formats that check reads",
+        Format::ALL.map(|(name, format)| (name, format.summary())),
+    )
 }
 
 fn section<'a>(

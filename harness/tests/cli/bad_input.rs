@@ -2,6 +2,8 @@
 
 use crate::trace::Machine;
 use crate::{Results, one_cluster_at_a_time, ordeal, stderr, stdout};
+use ordeal_checker::format::Format;
+use ordeal_checker::judge::Subject;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -195,6 +197,12 @@ fn help_and_list_are_no_errors() {
         "no_log_check_in_vote",
     ] {
         assert!(listed.contains(name), "{name} is not listed: {listed}");
+    }
+    let models = Subject::ALL.map(|(name, model)| (name, model.summary()));
+    let formats = Format::ALL.map(|(name, format)| (name, format.summary()));
+    for (name, summary) in models.into_iter().chain(formats) {
+        let line = format!("  {name:<22} {summary}");
+        assert!(listed.lines().any(|l| l == line), "{line}: {listed}");
     }
 }
 
