@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Clean(CleanArgs),
     /// The bundled Raft node (the harness starts this very binary again, once for each node)
     #[command(hide = true)]
-    Node(Box<target_node::NodeCommand>),
+    Node(target_node::NodeCommand),
 }
 
 /// Flags of `ordeal run`. Whatever is left out is chosen; the plan that is printed says how.

@@ -52,6 +52,6 @@ pub fn main_with(targets: &Targets) -> ExitCode {
         Command::Check(args) => command::check(&args).code().into(),
         Command::Clean(args) => command::clean(&args.results).code().into(),
         Command::List => command::list(targets).code().into(),
-        Command::Node(args) => target_node::run(*args),
+        Command::Node(args) => target_node::run(args),
     }
 }

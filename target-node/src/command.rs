@@ -3,18 +3,48 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
 use crate::NodeArgs;
 use crate::node::{self, NodeError};
 use crate::storage::{Condition, inspect};
 
 /// The flags of a node, or a command about one.
-#[derive(Clone, Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct NodeCommand {
-    #[command(subcommand)]
-    offline: Option<Offline>,
-    #[command(flatten)]
-    run: Option<NodeArgs>,
+#[derive(Clone, Debug)]
+pub struct NodeCommand(Wanted);
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Run(Box<NodeArgs>),
+    Offline(Offline),
+}
+
+// By hand: derived, flags that are optional as a whole may not have flags of their own flattened
+// into them.
+impl FromArgMatches for NodeCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(match matches.subcommand_name() {
+            Some(_) => Wanted::Offline(Offline::from_arg_matches(matches)?),
+            None => Wanted::Run(Box::new(NodeArgs::from_arg_matches(matches)?)),
+        }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for NodeCommand {
+    fn augment_args(command: Command) -> Command {
+        Offline::augment_subcommands(NodeArgs::augment_args(command))
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
 /// What can be done without running a node.
@@ -37,13 +67,9 @@ enum Offline {
 /// codes of a node.
 #[must_use]
 pub fn run(command: NodeCommand) -> ExitCode {
-    match (command.offline, command.run) {
-        (Some(Offline::Inspect { dir, entries }), _) => tell(&dir, entries),
-        (None, Some(args)) => node::run(args),
-        (None, None) => {
-            eprintln!("target-node: neither the flags of a node nor a command; see --help");
-            ExitCode::from(64)
-        }
+    match command.0 {
+        Wanted::Offline(Offline::Inspect { dir, entries }) => tell(&dir, entries),
+        Wanted::Run(args) => node::run(*args),
     }
 }
 

@@ -395,9 +395,4 @@ impl PrimaryBackup {
     fn record(&mut self, event: Event) {
         self.output.events.push(event);
     }
-
-    fn peers(&self) -> Vec<NodeId> {
-        let others = self.config.members.iter().copied();
-        others.filter(|&id| id != self.config.id).collect()
-    }
 }

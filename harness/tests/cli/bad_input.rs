@@ -152,7 +152,8 @@ fn a_taken_address_is_an_error_that_names_it() {
     .output()
     .unwrap();
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(70), "{said}");
+    // The exit codes of `ordeal node` are the node's own: 69 is what is in use already.
+    assert_eq!(output.status.code(), Some(69), "{said}");
     assert!(said.contains(&taken.to_string()), "{said}");
 }
 

@@ -4,6 +4,12 @@ use super::{Acknowledge, PrimaryBackup};
 use crate::raft::{Entry, Index, LogId, NodeId, Role, Snapshot, Term};
 
 impl PrimaryBackup {
+    /// All other nodes.
+    pub(super) fn peers(&self) -> Vec<NodeId> {
+        let others = self.config.members.iter().copied();
+        others.filter(|&id| id != self.config.id).collect()
+    }
+
     /// This node.
     #[must_use]
     pub fn id(&self) -> NodeId {
