@@ -16,7 +16,7 @@
 //! | [`turn`] | the loop, the same for every core |
 //! | [`outbox`] | what leaves: batches, messages, promises held back |
 //! | [`replicated_log`] | what a core must offer to be driven here: a mode of replication |
-//! | [`write`], [`read`], [`forward`], [`waiter`] | who waits for what |
+//! | [`mod@write`], [`read`], [`forward`], [`waiter`] | who waits for what |
 
 #![allow(
     clippy::disallowed_types,

@@ -16,7 +16,7 @@
 //! | [`recover`] | bytes of all segments in, log and hard state or a refusal out: pure |
 //! | [`wal`] | the files: append, sync, rotate, purge |
 //! | [`snapshot`] | snapshots: written whole or not at all |
-//! | [`inspect`] | all of it told as JSON, changing nothing |
+//! | [`mod@inspect`] | all of it told as JSON, changing nothing |
 //! | [`vfs`] | the seam to the file system, and one in memory that forgets what was not synced |
 //! | [`simulated`] | all of it but the thread, for a node that is simulated |
 //! | [`writer`] | the thread that owns them, so that no tick waits for a disk |
