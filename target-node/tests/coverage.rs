@@ -76,10 +76,20 @@ fn what_a_row_names_exists() {
 fn every_conversation_shows_some_row() {
     let rows = rows();
     let shown: BTreeSet<&str> = rows.iter().flat_map(|row| names(&row[3])).collect();
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
-    for entry in fs::read_dir(dir).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_shown = shown.contains(format!("testdata/{name}").as_str());
-        assert!(is_shown, "{name} is in no row of the README's table");
+    let mut folders = vec!["testdata".to_owned()];
+    while let Some(folder) = folders.pop() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests")
+            .join(&folder);
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(name);
+            } else {
+                let is_shown = shown.contains(name.as_str());
+                assert!(is_shown, "{name} is in no row of the README's table");
+            }
+        }
     }
 }
