@@ -97,6 +97,11 @@ impl Plan {
         toml::to_string(self).expect("a plan is made of TOML's own types")
     }
 
+    /// How many nodes run: those of the cluster, and the spares that join it in some fault.
+    pub(crate) fn processes(&self) -> u16 {
+        self.nodes + self.schedule.spares(self.nodes)
+    }
+
     /// How many faults of each class are planned.
     pub(crate) fn classes(&self) -> BTreeMap<FaultClass, usize> {
         let mut classes = BTreeMap::new();
@@ -146,6 +151,11 @@ impl Plan {
         if !self.defects.is_empty() {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
+        }
+        let spares = self.processes() - self.nodes;
+        if spares > 0 {
+            let spares = format!("{spares} more nodes run, and wait to be taken in");
+            lines.insert(1, ("spares", spares));
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));

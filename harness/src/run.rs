@@ -9,6 +9,7 @@
 //! Ctrl-C cuts the main phase short: what is installed is healed, and everything after it happens
 //! as if the time were up. A second one ends the process, and the sandbox with it.
 
+mod administration;
 mod coverage;
 mod injection;
 mod judge;

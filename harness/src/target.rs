@@ -7,7 +7,9 @@ mod raft;
 pub use raft::Raft;
 
 use ordeal_checker::history::{EventError, Outcome, Reason};
+use ordeal_nemesis::lever::{Order, OrderKind, Standing};
 use ordeal_workloads::{Name as WorkloadName, Op, Ret};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,23 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// If no client can be made at all.
     fn probe(&self, node: SocketAddr, deadline: Duration) -> Result<Box<dyn Probe>, ClientError>;
+
+    /// Which orders of an administrator its nodes take when they are started with these flags.
+    fn orders(&self, _flags: &[String]) -> BTreeSet<OrderKind> {
+        BTreeSet::new()
+    }
+
+    /// An administrator of one node, on a path that no fault is on; none where it takes no orders.
+    ///
+    /// # Errors
+    /// If no client can be made at all.
+    fn administrator(
+        &self,
+        _node: Ipv4Addr,
+        _deadline: Duration,
+    ) -> Result<Option<Box<dyn Administrator>>, ClientError> {
+        Ok(None)
+    }
 }
 
 /// What a node must know to start.
@@ -58,6 +77,8 @@ pub struct NodeSpec<'a> {
     pub id: u16,
     /// The addresses of all nodes; node 1 first.
     pub addresses: &'a [Ipv4Addr],
+    /// How many of them are members at first; the others wait to be taken in.
+    pub members: u16,
     /// Names the cluster, so that nodes of two runs never talk to each other.
     pub cluster: &'a str,
     /// Where it keeps its data.
@@ -97,6 +118,24 @@ pub trait Probe: Send {
     fn promote(&mut self) -> Boxed<'_, Result<u64, String>> {
         Box::pin(async { Err("this target elects its leaders".to_owned()) })
     }
+}
+
+/// Whoever may give orders to one node.
+pub trait Administrator: Send {
+    /// Gives one order, once.
+    fn order<'a>(&'a mut self, order: &'a Order) -> Boxed<'a, Result<(), Disobedience>>;
+
+    /// Where the node stands, or why it does not say.
+    fn standing(&mut self) -> Boxed<'_, Result<Standing, String>>;
+}
+
+/// Why an order is not known to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disobedience {
+    /// The node said no, and nothing has changed.
+    Refused(String),
+    /// No answer, or none that says.
+    Unclear(String),
 }
 
 /// What a node says of itself.

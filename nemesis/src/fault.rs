@@ -16,9 +16,12 @@
 //! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
 //! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //! | `power-loss n1: torn`, `disk n1: fsync-error`, `damage n1: bit-flip 3` | see [`disk`] |
+//! | `grow n6`, `shrink leader`, `replace n2 -> n6` | see [`admin`]; the first members again |
+//! | `transfer n3`, `campaign any`, `step-down`, `snapshot n1`, `compact all` | see [`admin`] |
 //!
 //! `leader` is a symbol: who it is, is asked when the fault is injected.
 
+pub mod admin;
 mod class;
 pub mod disk;
 mod packets;
@@ -28,6 +31,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::admin::{AdminFault, Asked, MemberChange, MemberFault, Whom};
 pub use self::class::FaultClass;
 pub use self::disk::{Ailment, Damage, DamageFault, DiskFault, Keep, PowerLoss};
 pub use self::packets::{Packets, Scope};
@@ -57,6 +61,10 @@ pub enum Fault {
     Disk(DiskFault),
     /// Bytes of a disk changed; heals by starting what ended because of it on what was there.
     Damage(DamageFault),
+    /// The members changed; heals by bringing back the first ones.
+    Member(MemberFault),
+    /// Something an administrator orders; there is nothing to undo.
+    Admin(AdminFault),
 }
 
 /// The nodes a process fault hits.
@@ -121,6 +129,8 @@ impl Fault {
             Self::PowerLoss(_) => FaultClass::PowerLoss,
             Self::Disk(_) => FaultClass::Disk,
             Self::Damage(_) => FaultClass::Damage,
+            Self::Member(_) => FaultClass::Membership,
+            Self::Admin(_) => FaultClass::Admin,
         }
     }
 
@@ -131,6 +141,8 @@ impl Fault {
             Self::PowerLoss(PowerLoss { targets, .. })
             | Self::Disk(DiskFault { targets, .. })
             | Self::Damage(DamageFault { targets, .. }) => Some(targets),
+            Self::Member(fault) => fault.leaving(),
+            Self::Admin(fault) => fault.targets(),
             Self::Partition(_) | Self::Packets(_) => None,
         }
     }
@@ -139,6 +151,7 @@ impl Fault {
     pub fn hits_processes(&self) -> bool {
         match self {
             Self::Disk(fault) => fault.ailment.is_noticed(),
+            Self::Member(_) | Self::Admin(_) => false,
             _ => self.targets().is_some(),
         }
     }
@@ -232,6 +245,8 @@ impl fmt::Display for Fault {
             Self::PowerLoss(fault) => fault.fmt(f),
             Self::Disk(fault) => fault.fmt(f),
             Self::Damage(fault) => fault.fmt(f),
+            Self::Member(fault) => fault.fmt(f),
+            Self::Admin(fault) => fault.fmt(f),
         }
     }
 }
@@ -281,7 +296,8 @@ fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> S
 }
 
 const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
-                     power-loss, disk or damage";
+                     power-loss, disk, damage, grow, shrink, replace, transfer, campaign, \
+                     step-down, snapshot or compact";
 
 /// A fault's text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -351,7 +367,11 @@ fn parse(text: &str) -> Result<Fault, Problem> {
         "power-loss" => Fault::PowerLoss(disk::power_loss(rest)?),
         "disk" => Fault::Disk(disk::disk(rest)?),
         "damage" => Fault::Damage(disk::damage(rest)?),
-        other => return Err(Problem::Kind(other.to_owned())),
+        other => match (admin::member(other, rest), admin::admin(other, rest)) {
+            (Some(fault), _) => Fault::Member(fault?),
+            (_, Some(fault)) => Fault::Admin(fault?),
+            (None, None) => return Err(Problem::Kind(other.to_owned())),
+        },
     })
 }
 
@@ -481,6 +501,17 @@ mod tests {
             "disk all: lying-fsync",
             "damage n1: bit-flip 3",
             "damage n1 n2: wipe",
+            "grow n6 n7",
+            "shrink leader",
+            "shrink n2 n3: isolated",
+            "replace n2 -> n6",
+            "replace leader -> n6",
+            "transfer n3",
+            "transfer any: isolated",
+            "campaign any",
+            "step-down",
+            "snapshot all",
+            "compact n1 n2",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
@@ -494,12 +525,22 @@ mod tests {
             (
                 "",
                 "fault ``: `` is no fault: use kill, pause, halves, isolate, bridge, ring, \
-                 one-way, clients, cut, packets, power-loss, disk or damage",
+                 one-way, clients, cut, packets, power-loss, disk, damage, grow, shrink, replace, \
+                 transfer, campaign, step-down, snapshot or compact",
             ),
             (
                 "power-loss n1: half",
                 "fault `power-loss n1: half`: write it as `power-loss n1 n2` or \
                  `power-loss leader: some` or `power-loss all: torn`",
+            ),
+            (
+                "shrink all",
+                "fault `shrink all`: write it as `shrink n2` or `shrink leader` or \
+                 `shrink n2: isolated`",
+            ),
+            (
+                "replace n2 -> n2",
+                "fault `replace n2 -> n2`: n2 is named twice",
             ),
             (
                 "damage n1: bit-flip 0",

@@ -1,8 +1,10 @@
 //! The injector: runs a schedule with the levers, and says of every fault what became of it.
 
+mod admin;
 mod attempt;
 mod cut;
 mod disk;
+mod member;
 mod power;
 mod processes;
 mod shape;
@@ -97,6 +99,8 @@ pub struct Patience {
     pub leader: Duration,
     /// For a restarted process to serve.
     pub serving: Duration,
+    /// For the first members to be back after a heal: other faults may still be in the way.
+    pub members: Duration,
 }
 
 impl FaultRecord {
@@ -112,14 +116,17 @@ impl Default for Patience {
         Self {
             leader: Duration::from_secs(1),
             serving: Duration::from_secs(10),
+            members: Duration::from_secs(30),
         }
     }
 }
 
 /// Everything a run of a schedule needs.
 pub struct Injector<'a> {
-    /// How many nodes the cluster has.
+    /// How many nodes the cluster has at first.
     pub nodes: u16,
+    /// How many spares run besides.
+    pub spares: u16,
     /// What can be pulled.
     pub levers: &'a Levers,
     /// Who is asked about leaders and restarted nodes.

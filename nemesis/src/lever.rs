@@ -1,7 +1,10 @@
 //! What can be pulled here: each lever is optional, and a fault without its lever is skipped.
 
+mod admin;
+
 use std::sync::Arc;
 
+pub use self::admin::{Admin, Order, OrderError, OrderKind, OrderTextError, Standing};
 use crate::{disk::Disks, network::Network, node::Node, process::Lifecycle};
 
 /// The levers of one deployment.
@@ -13,6 +16,8 @@ pub struct Levers {
     pub network: Option<Arc<dyn Network>>,
     /// Power losses, failing requests, damage.
     pub disks: Option<Arc<dyn Disks>>,
+    /// Orders of an administrator, where the target takes any.
+    pub admin: Option<Arc<dyn Admin>>,
 }
 
 /// What is known about the cluster from outside the clients' network: asked over a way that no

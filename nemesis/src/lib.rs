@@ -5,7 +5,8 @@
 //!     (pure)                    (data)                  │
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
-//!                                                       └─ disk::Disks         power (FuseDisks)
+//!                                                       ├─ disk::Disks         power (FuseDisks)
+//!                                                       └─ lever::Admin        orders (the target)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```
 //!
@@ -40,7 +41,8 @@ pub mod schedule;
 mod sys;
 
 pub use fault::{
-    Ailment, Damage, Fault, FaultClass, Keep, PacketEffect, Packets, Scope, Shape, Shaping, Targets,
+    AdminFault, Ailment, Asked, Damage, Fault, FaultClass, Keep, MemberChange, MemberFault,
+    PacketEffect, Packets, Scope, Shape, Shaping, Targets, Whom,
 };
 pub use grudge::Grudge;
 pub use node::{Edge, Endpoint, Node};

@@ -15,6 +15,8 @@
 //! - explicit targets down or paused at the same time are at most a minority (one, in a cluster of
 //!   one or two);
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
+//! - a node that was taken out of the cluster counts as down, and the members change one fault at
+//!   a time: each heals by bringing back the first ones;
 //! - at most a minority of the disks is ever damaged, over the whole run: see [`atlas`];
 //! - no card is played that would change nothing in a cluster of this size;
 //! - everything heals before the end of the main phase.
@@ -31,7 +33,7 @@ pub use self::nemesis::{Nemesis, NemesisNameError};
 
 use self::card::{Card, Free};
 use crate::{
-    fault::FaultClass,
+    fault::{Asked, Fault, FaultClass},
     network::NODES_MAX,
     node::Node,
     schedule::{PlannedFault, Schedule, hits},
@@ -121,13 +123,14 @@ pub fn plan(spec: &PlanSpec) -> Result<Schedule, PlanError> {
     } = *spec;
     let all = nemesis.cards();
     let mut cards = all.clone();
-    cards.retain(|card| card.least() <= nodes);
+    cards.retain(|card| (card.least()..=card.most()).contains(&nodes));
     if nodes == 0 || nodes > NODES_MAX || (cards.is_empty() && !all.is_empty()) {
         let least = all.iter().map(|card| card.least()).min().unwrap_or(1);
+        let most = all.iter().map(|card| card.most()).max();
         return Err(PlanError::Nodes {
             nemesis,
             least,
-            most: NODES_MAX,
+            most: most.unwrap_or(NODES_MAX),
             nodes,
         });
     }
@@ -172,9 +175,13 @@ const REST_MS: u64 = 1000;
 /// As long after one that a node may refuse to run on with: it is looked at, and started again.
 const REST_OF_DISK_MS: u64 = 4000;
 
+/// As long after a change of the members: those that were away catch up.
+const REST_OF_MEMBERS_MS: u64 = 2000;
+
 fn rest_ms(class: FaultClass) -> u64 {
     match class {
         FaultClass::Disk | FaultClass::Damage => REST_OF_DISK_MS,
+        FaultClass::Membership => REST_OF_MEMBERS_MS,
         _ => REST_MS,
     }
 }
@@ -238,6 +245,8 @@ struct Draw<'a> {
     expendable: BTreeSet<Node>,
     /// Nodes in a process fault, or at rest after one, and until when.
     busy: Vec<(u64, BTreeSet<Node>)>,
+    /// Until when the members are other than the first ones, or just were.
+    members_until_ms: u64,
 }
 
 impl<'a> Draw<'a> {
@@ -266,6 +275,7 @@ impl<'a> Draw<'a> {
             faults: Vec::new(),
             expendable,
             busy: Vec::new(),
+            members_until_ms: 0,
         }
     }
 
@@ -276,10 +286,12 @@ impl<'a> Draw<'a> {
         let mut at_ms = self.rng.random_range(first_ms.div_ceil(2)..=first_ms);
         while at_ms.saturating_add(shortest) <= end_ms {
             self.busy.retain(|(until_ms, _)| *until_ms > at_ms);
-            let Some(card) = self.draw() else {
+            let Some(card) = self.draw(at_ms) else {
                 // Every card waits for nodes that are busy: on to when the first are not.
-                let until_ms = self.busy.iter().map(|(until_ms, _)| *until_ms).min();
-                at_ms = until_ms.expect("a card waits only for busy nodes");
+                let busy = self.busy.iter().map(|(until_ms, _)| *until_ms);
+                let until_ms = busy.chain([self.members_until_ms]);
+                let until_ms = until_ms.filter(|until_ms| *until_ms > at_ms).min();
+                at_ms = until_ms.expect("a card waits only for busy nodes, or for the members");
                 continue;
             };
             self.play(card, at_ms, end_ms);
@@ -292,8 +304,8 @@ impl<'a> Draw<'a> {
 
     /// The card whose turn it is. A deck in which none can have it is renewed: whole when it is
     /// empty, by partitions alone while process faults still wait in it.
-    fn draw(&mut self) -> Option<Card> {
-        let free = self.free();
+    fn draw(&mut self, at_ms: u64) -> Option<Card> {
+        let free = self.free(at_ms);
         if self.turn(&free).is_none() {
             let mut fresh = self.cards.clone();
             fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
@@ -314,14 +326,18 @@ impl<'a> Draw<'a> {
     }
 
     fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
-        let free = self.free();
+        let free = self.free(at_ms);
         let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
         let drawn = self.rng.random_range(self.pace.duration_ms.clone());
         let for_ms = match card {
             Card::LyingFsync => end_ms - at_ms,
             _ => drawn.min(end_ms - at_ms),
         };
-        let hit = hits(&fault, self.spec.nodes);
+        if matches!(fault, Fault::Member(_)) {
+            let until_ms = at_ms.saturating_add(for_ms);
+            self.members_until_ms = until_ms.saturating_add(REST_OF_MEMBERS_MS);
+        }
+        let hit = missing(&fault, self.spec.nodes);
         if !hit.is_empty() {
             let rest_ms = rest_ms(card.class());
             self.busy
@@ -337,7 +353,7 @@ impl<'a> Draw<'a> {
     }
 
     /// The processes that may be hit now.
-    fn free(&self) -> Free {
+    fn free(&self, at_ms: u64) -> Free {
         let count = self.spec.nodes;
         let busy: BTreeSet<Node> = self
             .busy
@@ -353,7 +369,19 @@ impl<'a> Draw<'a> {
             budget: minority.saturating_sub(busy.len()),
             nobody_is_hit: busy.is_empty(),
             expendable: self.expendable.clone(),
+            members_are_first: self.members_until_ms <= at_ms,
         }
+    }
+}
+
+/// Every node that the cluster may have to do without: its process hit, or no member any more.
+fn missing(fault: &Fault, count: u16) -> BTreeSet<Node> {
+    match fault {
+        Fault::Member(member) => match (member.asked, member.leaving()) {
+            (Asked::Leader, Some(leaving)) => leaving.possible(count),
+            _ => BTreeSet::new(),
+        },
+        fault => hits(fault, count),
     }
 }
 

@@ -77,6 +77,65 @@ pub enum Proof {
         /// Whose disks, in order.
         nodes: Vec<DamagedNode>,
     },
+    /// A leader has committed other members; once healed, the first ones again.
+    Members {
+        /// Before.
+        before: Members,
+        /// While it lasted.
+        during: Members,
+        /// After the heal; absent until healed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Members>,
+    },
+    /// A leader that no other node heard took the order.
+    AskedAlone {
+        /// Who was asked.
+        node: Node,
+        /// The order that it took.
+        order: String,
+        /// Packets that met the cut.
+        dropped: Dropped,
+        /// Who the members were after the heal; absent until healed, and where members are no
+        /// concern of the order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Members>,
+    },
+    /// Another term, as ordered.
+    Led {
+        /// Who led before, and in which term.
+        before: (Node, u64),
+        /// Who led afterwards, and in which term.
+        after: (Node, u64),
+    },
+    /// Logs that begin later, or have a newer snapshot.
+    Logs {
+        /// Whose, in order.
+        nodes: Vec<LogKept>,
+    },
+}
+
+/// A configuration that a leader has committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// Who votes.
+    pub voters: BTreeSet<Node>,
+    /// The leader that says so.
+    pub leader: Node,
+    /// Its term.
+    pub term: u64,
+    /// Where in the log the configuration stands.
+    pub index: u64,
+}
+
+/// What one node keeps of its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogKept {
+    /// Whose.
+    pub node: Node,
+    /// Lowest index in its log, before and after.
+    pub first: (u64, u64),
+    /// Last index in its newest snapshot, before and after.
+    pub snapshot: (u64, u64),
 }
 
 /// One machine that lost power.
@@ -242,8 +301,66 @@ impl fmt::Display for Proof {
             Self::PowerLost { nodes } => nodes.iter().map(ToString::to_string).collect(),
             Self::DiskMet { nodes } => nodes.iter().map(ToString::to_string).collect(),
             Self::Damaged { nodes } => nodes.iter().map(ToString::to_string).collect(),
+            Self::Members {
+                before,
+                during,
+                after,
+            } => {
+                let all = [Some(before), Some(during), after.as_ref()];
+                let all: Vec<String> = all.into_iter().flatten().map(Members::to_string).collect();
+                vec![all.join(", then ")]
+            }
+            Self::AskedAlone {
+                node,
+                order,
+                dropped,
+                after,
+            } => {
+                let after = after.iter().map(|members| format!("afterwards {members}"));
+                let told = [format!("{node} took `{order}` alone"), dropped.to_string()];
+                told.into_iter().chain(after).collect()
+            }
+            Self::Led { before, after } => {
+                let told = |(node, term): &(Node, u64)| format!("{node} led term {term}");
+                vec![told(before), told(after)]
+            }
+            Self::Logs { nodes } => nodes.iter().map(ToString::to_string).collect(),
         };
         f.write_str(&list.join(", "))
+    }
+}
+
+impl fmt::Display for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.voters.iter().map(ToString::to_string).collect();
+        let Self {
+            leader,
+            term,
+            index,
+            ..
+        } = self;
+        let names = names.join(" ");
+        write!(f, "{names} vote ({leader} in term {term}, entry {index})")
+    }
+}
+
+impl fmt::Display for LogKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            node,
+            first,
+            snapshot,
+        } = self;
+        let moved = |(before, after): &(u64, u64)| match before == after {
+            true => format!("at {after}"),
+            false => format!("from {before} to {after}"),
+        };
+        write!(
+            f,
+            "{node} snapshot {}, log begins {}",
+            moved(snapshot),
+            moved(first)
+        )
     }
 }
 

@@ -15,7 +15,11 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fault::{Fault, FaultClass, PacketEffect, Shape, Shaping, Targets},
+    fault::{
+        AdminFault, Fault, FaultClass, MemberFault, PacketEffect, Shape, Shaping, Targets, Whom,
+    },
+    lever::OrderKind,
+    network::NODES_MAX,
     node::{Edge, Endpoint, Node},
 };
 
@@ -105,6 +109,26 @@ pub enum ScheduleError {
         /// A node that both may hit.
         node: Node,
     },
+    /// Two faults would change the members at the same time.
+    #[error("faults {first} and {second} overlap and both change the members")]
+    SameMembers {
+        /// The earlier fault.
+        first: u32,
+        /// The later one.
+        second: u32,
+    },
+    /// A change of the members that cannot be.
+    #[error("fault {id} (`{fault}`): {why}, in a cluster of n1 … n{count}")]
+    Members {
+        /// The fault.
+        id: u32,
+        /// Its text.
+        fault: String,
+        /// What is wrong.
+        why: &'static str,
+        /// The size of the cluster.
+        count: u16,
+    },
 }
 
 impl Schedule {
@@ -126,6 +150,29 @@ impl Schedule {
                 _ => None,
             });
         shapings.flat_map(Shaping::effects).collect()
+    }
+
+    /// How many nodes must run besides the `count` of the cluster, to join it when a fault says so.
+    pub fn spares(&self, count: u16) -> u16 {
+        let highest = self
+            .faults
+            .iter()
+            .filter_map(|planned| match &planned.fault {
+                Fault::Member(fault) => fault.joining().last().copied(),
+                _ => None,
+            });
+        let highest = highest.map(|node| node.0).max();
+        highest.unwrap_or(count).saturating_sub(count)
+    }
+
+    /// The kinds of orders that a target must take.
+    pub fn orders(&self) -> BTreeSet<OrderKind> {
+        let kinds = self.faults.iter().flat_map(|planned| match &planned.fault {
+            Fault::Member(_) => &[OrderKind::Membership][..],
+            Fault::Admin(fault) => fault.kinds(),
+            _ => &[],
+        });
+        kinds.copied().collect()
     }
 
     /// Whether this can be run on `count` nodes in a main phase of `time_ms`.
@@ -179,6 +226,10 @@ impl Schedule {
                         node,
                     });
                 }
+                if let (Fault::Member(_), Fault::Member(_)) = (&first.fault, &second.fault) {
+                    let (first, second) = (first.id, second.id);
+                    return Err(ScheduleError::SameMembers { first, second });
+                }
             }
             in_force.push((second, hit));
         }
@@ -214,6 +265,11 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
             let edges = packets.scope.edges(count, leader).unwrap_or_default();
             !edges.is_empty() && edges.into_iter().all(is_inside)
         }
+        Fault::Member(fault) => {
+            return validate_members(planned, fault, count);
+        }
+        Fault::Admin(AdminFault::Transfer { .. } | AdminFault::Campaign(_)) => count > 1,
+        Fault::Admin(AdminFault::StepDown) => count > 0,
         fault => {
             let nodes = fault.targets().map(|targets| targets.possible(count));
             nodes.is_some_and(|nodes| !nodes.is_empty() && !nodes.contains(&Node(0)))
@@ -227,6 +283,38 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         fault: planned.fault.to_string(),
         count,
     })
+}
+
+/// Whoever joins must be a spare, and somebody must stay.
+fn validate_members(
+    planned: &PlannedFault,
+    fault: &MemberFault,
+    count: u16,
+) -> Result<(), ScheduleError> {
+    let joining = fault.joining();
+    let leaving = fault.leaving().map_or(0, |old| match old {
+        Targets::Nodes(nodes) => nodes.len(),
+        Targets::Leader => 1,
+        Targets::All => usize::from(count),
+    });
+    let wrong = |why| ScheduleError::Members {
+        id: planned.id,
+        fault: planned.fault.to_string(),
+        why,
+        count,
+    };
+    if joining.iter().any(|node| node.0 <= count) {
+        return Err(wrong(
+            "whoever joins must be a spare, numbered above the cluster's nodes",
+        ));
+    }
+    if joining.iter().any(|node| node.0 > NODES_MAX) {
+        return Err(wrong("there is no room for so many nodes"));
+    }
+    if leaving >= usize::from(count) + joining.len() {
+        return Err(wrong("nobody would be left"));
+    }
+    Ok(())
 }
 
 /// Whether both ends can exist at all: nodes are counted from 1.
@@ -255,6 +343,11 @@ fn named(fault: &Fault) -> BTreeSet<Node> {
             }
         },
         Fault::Packets(packets) => packets.scope.named(),
+        Fault::Admin(AdminFault::Campaign(Whom::Node(node)))
+        | Fault::Admin(AdminFault::Transfer {
+            to: Whom::Node(node),
+            ..
+        }) => BTreeSet::from([*node]),
         fault => match fault.targets() {
             Some(Targets::Nodes(nodes)) => nodes.clone(),
             _ => BTreeSet::new(),

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
 fn every_class_is_tried_and_nothing_is_left(sandbox: &Sandbox) {
     let rows = examine(sandbox, &FaultClass::ALL.into());
     let classes: Vec<FaultClass> = rows.iter().map(|row| row.fault).collect();
-    assert_eq!(classes, FaultClass::ALL);
+    let mut of_machine = FaultClass::ALL.to_vec();
+    of_machine.retain(|class| !class.is_offered_by_target());
+    assert_eq!(classes, of_machine);
     for row in &rows {
         assert!(row.is_available(), "{row:?}");
     }

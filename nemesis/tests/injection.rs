@@ -127,6 +127,7 @@ impl Cluster {
             processes: Some(self.processes.clone()),
             network: Some(self.switch.clone()),
             disks: None,
+            admin: None,
         };
         let (began, events, over) = (
             Instant::now(),
@@ -147,6 +148,7 @@ impl Cluster {
             });
             let records = Injector {
                 nodes: NODES,
+                spares: 0,
                 levers: &levers,
                 observer: self,
                 clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),

@@ -8,7 +8,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use ordeal_nemesis::{
-    Fault, FaultClass, Node, PacketEffect, PlannedFault, Schedule, Scope, Shape, Targets,
+    AdminFault, Fault, FaultClass, Node, PacketEffect, PlannedFault, Schedule, Scope, Shape,
+    Targets,
     planner::{Nemesis, PlanError, PlanSpec, atlas, plan},
 };
 
@@ -285,7 +286,16 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 Fault::Partition(Shape::Bridge { .. }) => assert!(spec.nodes >= 3),
                 Fault::Partition(_) | Fault::Packets(_) => assert!(spec.nodes >= 2),
                 Fault::Damage(_) => assert!(spec.nodes >= 3),
-                Fault::Kill(_) | Fault::Pause(_) | Fault::PowerLoss(_) | Fault::Disk(_) => {}
+                Fault::Member(fault) => {
+                    assert!(fault.joining().iter().all(|node| node.0 > spec.nodes));
+                    let grows = fault.leaving().is_none();
+                    assert!(grows || spec.nodes + schedule.spares(spec.nodes) >= 2);
+                }
+                Fault::Admin(AdminFault::Transfer { .. } | AdminFault::Campaign(_)) => {
+                    assert!(spec.nodes >= 2);
+                }
+                Fault::Kill(_) | Fault::Pause(_) | Fault::PowerLoss(_) => {}
+                Fault::Disk(_) | Fault::Admin(_) => {}
             }
         }
     });

@@ -175,10 +175,12 @@ impl Cluster {
             processes: Some(self.processes.clone()),
             network: Some(self.network.clone()),
             disks: Some(self.disks.clone()),
+            admin: None,
         };
         let began = Instant::now();
         Injector {
             nodes: NODES,
+            spares: 0,
             levers: &levers,
             observer: self,
             clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),

@@ -36,6 +36,17 @@ fn print(targets: &Targets) -> io::Result<()> {
         nemeses.iter().map(|n| (n.name(), n.description())),
     )?;
     for target in targets.iter() {
+        let orders = target.orders(&[]).into_iter();
+        let orders: Vec<String> = orders.map(|kind| kind.to_string()).collect();
+        let takes = match orders.is_empty() {
+            true => "none: no fault can be about its members, leaders or logs".to_owned(),
+            false => orders.join(", "),
+        };
+        section(
+            &mut out,
+            &format!("orders of an administrator that {} takes", target.name()),
+            [("", takes.as_str())],
+        )?;
         section(
             &mut out,
             &format!("defects of {}", target.name()),

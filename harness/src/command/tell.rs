@@ -31,7 +31,7 @@ pub(crate) fn tell(
         .iter()
         .map(|record| FaultView::of(record, main))
         .collect();
-    let nodes: Vec<NodeView> = Node::first(evidence.plan.nodes)
+    let nodes: Vec<NodeView> = Node::first(evidence.plan.processes())
         .map(|node| node_view(node, setting, evidence))
         .collect();
     let path = for_a_person(folder.path());
@@ -156,6 +156,8 @@ fn restarted(proof: &Proof) -> Vec<Node> {
             .filter_map(|one| one.successor.as_ref().map(|_| one.node))
             .collect(),
         Proof::Paused { .. } | Proof::Cut(_) | Proof::Shaped(_) => Vec::new(),
+        Proof::Members { .. } | Proof::AskedAlone { .. } => Vec::new(),
+        Proof::Led { .. } | Proof::Logs { .. } => Vec::new(),
     }
 }
 

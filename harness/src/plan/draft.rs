@@ -4,6 +4,7 @@ use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
 use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::lever::OrderKind;
 use ordeal_nemesis::network::{NetworkNameError, Wanted};
 use ordeal_nemesis::planner::atlas;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
@@ -158,6 +159,17 @@ pub(crate) enum PlanError {
         /// How many it may be.
         most: usize,
     },
+    /// The target does not take an order that a fault gives.
+    #[error(
+        "target {target} takes no orders of the kind `{kind}` with the flags of this plan; leave \
+         out the faults that need it, or change node_flags"
+    )]
+    Disobeyed {
+        /// Which target.
+        target: String,
+        /// Which kind.
+        kind: OrderKind,
+    },
     /// The program is not one that can be run.
     #[error("cannot run {path} as a node: {why}", path = path.display())]
     Binary {
@@ -292,6 +304,12 @@ impl Draft {
             schedule: Schedule::default(),
         };
         plan.schedule = schedule(&plan, self.fault)?;
+        let taken = target.orders(&plan.node_flags);
+        let missing = plan.schedule.orders().into_iter();
+        if let Some(kind) = missing.filter(|kind| !taken.contains(kind)).min() {
+            let target = plan.target;
+            return Err(PlanError::Disobeyed { target, kind });
+        }
         Ok(plan)
     }
 }

@@ -67,6 +67,8 @@ pub(super) fn class_of(fault_class: &str) -> &'static str {
         "power-loss" => "power-loss",
         "disk" => "disk",
         "damage" => "damage",
+        "membership" => "membership",
+        "admin" => "admin",
         _ => "other",
     }
 }

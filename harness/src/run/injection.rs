@@ -44,6 +44,7 @@ impl ActiveFaults {
 const PATIENCE: Patience = Patience {
     leader: Duration::from_secs(3),
     serving: Duration::from_secs(10),
+    members: Duration::from_secs(30),
 };
 
 /// A schedule being run.
@@ -70,8 +71,10 @@ impl Injection {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
             disks: rig.disks.clone().map(|disks| disks as _),
+            admin: rig.admin.clone(),
         };
-        let (nodes, schedule, stop) = (rig.network.nodes(), plan.schedule.clone(), Stop::new());
+        let (nodes, schedule, stop) = (plan.nodes, plan.schedule.clone(), Stop::new());
+        let spares = schedule.spares(nodes);
         let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
         let inject = move || {
@@ -88,6 +91,7 @@ impl Injection {
             };
             let injector = Injector {
                 nodes,
+                spares,
                 levers: &levers,
                 observer: &*cluster,
                 clock: &|| clock.now().0,

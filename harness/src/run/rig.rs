@@ -1,12 +1,14 @@
 //! The cluster under trial: its network and its processes.
 
 use super::Setting;
+use super::administration::Administration;
 use super::recorder::RecordError;
 use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::target::{ClientError, NodeSpec};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::disk::{DiskError, FuseDisks};
+use ordeal_nemesis::lever::Admin;
 use ordeal_nemesis::network::{Network, NetworkError};
 use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, ProcessError, Processes};
 use ordeal_nemesis::{FaultClass, Node};
@@ -110,6 +112,8 @@ pub(super) struct Rig {
     pub(super) processes: Arc<Processes>,
     /// Under the nodes' data, where the plan has faults that need them.
     pub(super) disks: Option<Arc<FuseDisks>>,
+    /// Where the target takes orders of an administrator.
+    pub(super) admin: Option<Arc<dyn Admin>>,
     pub(super) deaths: Deaths,
     /// Where clients reach each node; node 1 first.
     pub(super) client_addresses: Vec<SocketAddr>,
@@ -118,9 +122,11 @@ pub(super) struct Rig {
 impl Rig {
     /// Makes the network and starts every node.
     pub(super) fn start(plan: &Plan, setting: &Setting) -> Result<Self, RigError> {
-        let network: Arc<dyn Network> =
-            setting.backend.create(&setting.sandbox, plan.nodes)?.into();
-        let addresses: Vec<Ipv4Addr> = Node::first(plan.nodes)
+        let network: Arc<dyn Network> = setting
+            .backend
+            .create(&setting.sandbox, plan.processes())?
+            .into();
+        let addresses: Vec<Ipv4Addr> = Node::first(plan.processes())
             .map(|node| network.address(node))
             .collect();
         let commands = commands(plan, setting, &addresses)?;
@@ -133,9 +139,13 @@ impl Rig {
                 .push((clock.now(), death));
         };
         let processes = Arc::new(Processes::new(&*network, commands, on_death));
-        for node in Node::first(plan.nodes) {
+        for node in Node::first(plan.processes()) {
             processes.start(node)?;
         }
+        let takes_orders = !setting.target.orders(&plan.node_flags).is_empty();
+        let admin = takes_orders
+            .then(|| Administration::new(setting.target.clone(), network.clone()))
+            .map(|admin| Arc::new(admin) as Arc<dyn Admin>);
         let client_addresses = addresses
             .iter()
             .map(|address| setting.target.client_address(*address))
@@ -144,6 +154,7 @@ impl Rig {
             network,
             processes,
             disks,
+            admin,
             deaths,
             client_addresses,
         })
@@ -210,7 +221,7 @@ fn disks(plan: &Plan, setting: &Setting) -> Result<Option<Arc<FuseDisks>>, RigEr
         return Ok(None);
     }
     let mut paths = BTreeMap::new();
-    for node in Node::first(plan.nodes) {
+    for node in Node::first(plan.processes()) {
         paths.insert(node, setting.folder.node_data(&node.to_string())?);
     }
     let disks = FuseDisks::mount(&setting.sandbox, paths, plan.directories)?;
@@ -224,12 +235,13 @@ fn commands(
 ) -> Result<BTreeMap<Node, NodeCommand>, RigError> {
     let cluster = setting.folder.name();
     let mut commands = BTreeMap::new();
-    for node in Node::first(plan.nodes) {
+    for node in Node::first(plan.processes()) {
         let folder: PathBuf = setting.folder.node(&node.to_string())?;
         let data_dir = folder.join("data");
         let program = setting.target.command(&NodeSpec {
             id: node.0,
             addresses,
+            members: plan.nodes,
             cluster: &cluster,
             data_dir: &data_dir,
             seed: seed::derive(plan.seed, "node", u64::from(node.0)).next_u64(),

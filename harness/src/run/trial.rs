@@ -289,7 +289,7 @@ impl<'a> Trial<'a> {
     pub(super) async fn stop(self) -> Result<(Plan, Vec<(Time, Death)>), RigError> {
         self.live.end();
         let deaths = self.rig.deaths();
-        let (rig, watch, nodes) = (self.rig, self.watch, self.plan.nodes);
+        let (rig, watch, nodes) = (self.rig, self.watch, self.plan.processes());
         tokio::task::spawn_blocking(move || {
             watch.stop();
             rig.stop(nodes);

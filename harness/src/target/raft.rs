@@ -1,11 +1,19 @@
 //! The bundled Raft node: this very binary, started again as `ordeal node`.
 
-use super::{Boxed, Client, ClientError, Completion, NodeProgram, NodeSpec, Probe, Target, View};
+mod administrator;
+
+use super::{
+    Administrator, Boxed, Client, ClientError, Completion, NodeProgram, NodeSpec, Probe, Target,
+    View,
+};
+use administrator::RaftAdministrator;
+use ordeal_nemesis::lever::OrderKind;
 use ordeal_workloads::{Key, Name as WorkloadName, Op, Ret};
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +27,8 @@ use target_node::protocol::{
 const PEER_PORT: u16 = 7000;
 /// Where a node listens for clients.
 const CLIENT_PORT: u16 = 8000;
+/// Where a node listens for administrators.
+const ADMIN_PORT: u16 = 9000;
 /// The key that holds the set.
 const SET: &str = "set";
 
@@ -55,8 +65,16 @@ impl Target for Raft {
             format!("--listen-client={address}:{CLIENT_PORT}"),
             format!("--data-dir={}", node.data_dir.display()),
             format!("--seed={}", node.seed),
+            format!("--listen-admin={address}:{ADMIN_PORT}"),
             "--profile=fast".to_owned(),
         ];
+        if usize::from(node.members) < node.addresses.len() {
+            let voters: Vec<String> = (1..=node.members).map(|id| id.to_string()).collect();
+            args.push(match node.id <= node.members {
+                true => format!("--initial-voters={}", voters.join(",")),
+                false => "--join".to_owned(),
+            });
+        }
         for (place, peer) in node.addresses.iter().enumerate() {
             args.push(format!("--peer={}={peer}:{PEER_PORT}", place + 1));
         }
@@ -90,6 +108,20 @@ impl Target for Raft {
             promote_url: format!("http://{node}/v1/admin/promote-primary"),
             deadline,
         }))
+    }
+
+    fn orders(&self, flags: &[String]) -> BTreeSet<OrderKind> {
+        administrator::orders(flags)
+    }
+
+    fn administrator(
+        &self,
+        node: Ipv4Addr,
+        deadline: Duration,
+    ) -> Result<Option<Box<dyn Administrator>>, ClientError> {
+        let port = SocketAddr::from((node, ADMIN_PORT));
+        let (http, base) = (http(deadline)?, format!("http://{port}/v1"));
+        Ok(Some(Box::new(RaftAdministrator::new(http, base, deadline))))
     }
 }
 
@@ -310,6 +342,7 @@ mod tests {
         let spec = NodeSpec {
             id: 2,
             addresses: &addresses,
+            members: 2,
             cluster: "c",
             data_dir: Path::new("/d"),
             seed: 7,

@@ -168,6 +168,7 @@ fn tell(
 struct Cluster {
     network: Arc<Switch>,
     disks: Arc<FuseDisks>,
+    admin: None,
     processes: Arc<Processes>,
 }
 
@@ -222,6 +223,7 @@ impl Cluster {
         let clock = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Injector {
             nodes: NODES,
+            spares: 0,
             levers: &levers,
             observer: self,
             clock: &clock,

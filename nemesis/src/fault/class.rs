@@ -22,11 +22,15 @@ pub enum FaultClass {
     Disk,
     /// Disks whose bytes are not what they were.
     Damage,
+    /// Members that join and leave.
+    Membership,
+    /// What an administrator orders besides: who leads, what of the log is kept.
+    Admin,
 }
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 7] = [
+    pub const ALL: [FaultClass; 9] = [
         Self::Kill,
         Self::Pause,
         Self::Partition,
@@ -34,11 +38,18 @@ impl FaultClass {
         Self::PowerLoss,
         Self::Disk,
         Self::Damage,
+        Self::Membership,
+        Self::Admin,
     ];
 
     /// Whether it takes a disk of ours under the nodes' data.
     pub fn needs_disk(self) -> bool {
         matches!(self, Self::PowerLoss | Self::Disk | Self::Damage)
+    }
+
+    /// Whether it is the target that must offer it, and not the machine.
+    pub fn is_offered_by_target(self) -> bool {
+        matches!(self, Self::Membership | Self::Admin)
     }
 }
 
@@ -52,6 +63,8 @@ impl fmt::Display for FaultClass {
             Self::PowerLoss => "power-loss",
             Self::Disk => "disk",
             Self::Damage => "damage",
+            Self::Membership => "membership",
+            Self::Admin => "admin",
         })
     }
 }

@@ -6,7 +6,8 @@ use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 
 use super::{FaultEvent, FaultRecord, Injector, Step};
 use crate::{
-    fault::Fault,
+    fault::{AdminFault, Fault},
+    lever::Order,
     node::{Edge, Node},
     proof::{Effect, Proof},
     schedule::PlannedFault,
@@ -53,7 +54,8 @@ impl<'a> Attempt<'a> {
         if self.planned.fault.needs_leader() && leader.is_none() {
             return self.skip("nobody was known to lead");
         }
-        let count = self.injector.nodes;
+        // A spare may have become a member: what is done to all is done to spares too.
+        let count = self.injector.nodes + self.injector.spares;
         let targets = self.planned.fault.targets();
         let nodes = targets.and_then(|targets| targets.resolve(count, leader));
         let nodes = nodes.unwrap_or_default();
@@ -71,6 +73,14 @@ impl<'a> Attempt<'a> {
             Fault::PowerLoss(fault) => self.power_loss(&nodes, fault.keep),
             Fault::Disk(fault) => self.ail(&nodes, fault.ailment),
             Fault::Damage(fault) => self.damage(&nodes, fault.damage),
+            Fault::Member(fault) => self.reconfigure(&nodes, &fault.joining(), fault.asked),
+            Fault::Admin(AdminFault::Transfer { to, asked }) => self.transfer(*to, *asked),
+            Fault::Admin(AdminFault::Campaign(who)) => self.campaign(*who),
+            Fault::Admin(AdminFault::StepDown) => self.step_down(),
+            Fault::Admin(AdminFault::Snapshot(_)) => self.cut_logs(&nodes, &[Order::Snapshot]),
+            Fault::Admin(AdminFault::Compact(_)) => {
+                self.cut_logs(&nodes, &[Order::Snapshot, Order::Compact])
+            }
         }
     }
 
@@ -83,7 +93,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Who leads; waits for somebody to, but not into the second half of the fault's time.
-    fn find_leaders(&self) -> Vec<Node> {
+    pub(super) fn find_leaders(&self) -> Vec<Node> {
         let half = Duration::from_millis(self.planned.for_ms / 2);
         let until = Instant::now() + self.injector.patience.leader.min(half);
         let mut leaders = self.injector.observer.leaders();

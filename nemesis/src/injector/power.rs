@@ -40,7 +40,7 @@ impl Attempt<'_> {
         };
         let what = format!("take the power from {}", spaced(nodes));
         self.injecting(nodes.iter().copied().collect(), Vec::new(), &what);
-        let cut = match network.cut(&alone(nodes, self.injector.nodes)) {
+        let cut = match network.cut(&alone(nodes, self.injector.nodes + self.injector.spares)) {
             Ok(cut) => cut,
             Err(error) => return self.fail(&format!("cutting failed: {error}")),
         };

@@ -6,9 +6,10 @@ use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
 
 use crate::{
     fault::{
-        Ailment, Damage, DamageFault, DiskFault, Fault, FaultClass, Keep, PacketEffect, Packets,
-        PowerLoss, Scope, Shape, Targets,
+        AdminFault, Ailment, Asked, Damage, DamageFault, DiskFault, Fault, FaultClass, Keep,
+        MemberChange, MemberFault, PacketEffect, Packets, PowerLoss, Scope, Shape, Targets, Whom,
     },
+    network::NODES_MAX,
     node::Node,
 };
 
@@ -52,7 +53,23 @@ pub(super) enum Card {
     Truncate,
     Restore,
     Wipe,
+    Grow,
+    Shrink,
+    ShrinkLeader,
+    /// The leader is asked when nobody hears it.
+    ShrinkAlone,
+    Replace,
+    ReplaceLeader,
+    Transfer,
+    TransferAlone,
+    Campaign,
+    StepDown,
+    Snapshot,
+    Compact,
 }
+
+/// How many nodes run besides the cluster's, where it may grow.
+const SPARES: u16 = 2;
 
 /// The processes that may be hit at one time.
 pub(super) struct Free {
@@ -64,6 +81,8 @@ pub(super) struct Free {
     pub(super) nobody_is_hit: bool,
     /// Whose disks may be damaged: see [`super::atlas`].
     pub(super) expendable: BTreeSet<Node>,
+    /// Whether the members are the first ones, and have been for a while.
+    pub(super) members_are_first: bool,
 }
 
 impl Free {
@@ -125,6 +144,17 @@ impl Card {
     pub(super) const DAMAGES: [Card; 4] =
         [Self::BitFlip, Self::Truncate, Self::Restore, Self::Wipe];
 
+    pub(super) const MEMBERSHIPS: [Card; 6] = [
+        Self::Grow,
+        Self::Shrink,
+        Self::ShrinkLeader,
+        Self::ShrinkAlone,
+        Self::Replace,
+        Self::ReplaceLeader,
+    ];
+
+    pub(super) const TRANSFERS: [Card; 2] = [Self::Transfer, Self::TransferAlone];
+
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
@@ -154,12 +184,25 @@ impl Card {
             | Self::SlowFsync
             | Self::LyingFsync => FaultClass::Disk,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => FaultClass::Damage,
+            Self::Grow
+            | Self::Shrink
+            | Self::ShrinkLeader
+            | Self::ShrinkAlone
+            | Self::Replace
+            | Self::ReplaceLeader => FaultClass::Membership,
+            Self::Transfer
+            | Self::TransferAlone
+            | Self::Campaign
+            | Self::StepDown
+            | Self::Snapshot
+            | Self::Compact => FaultClass::Admin,
         }
     }
 
+    /// Whether it has to wait for nodes, or for the members to be the first ones again.
     pub(super) fn hits_processes(self) -> bool {
         match self.class() {
-            FaultClass::Partition | FaultClass::Packet => false,
+            FaultClass::Partition | FaultClass::Packet | FaultClass::Admin => false,
             FaultClass::Disk => !matches!(self, Self::SlowFsync | Self::LyingFsync),
             _ => true,
         }
@@ -175,7 +218,17 @@ impl Card {
             Self::Packets(_) | Self::Flaky => 2,
             // In a smaller cluster there is no minority whose disks may go.
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => 3,
+            Self::Shrink | Self::ShrinkLeader | Self::ShrinkAlone => 2,
+            Self::Transfer | Self::TransferAlone | Self::Campaign => 2,
             _ => 1,
+        }
+    }
+
+    /// The largest cluster in which there is room for it.
+    pub(super) fn most(self) -> u16 {
+        match self {
+            Self::Grow | Self::Replace | Self::ReplaceLeader => NODES_MAX - 1,
+            _ => NODES_MAX,
         }
     }
 
@@ -187,6 +240,13 @@ impl Card {
             Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.budget > 0 && free.damageable().next().is_some()
+            }
+            Self::Grow | Self::ShrinkAlone => free.members_are_first,
+            Self::ShrinkLeader | Self::ReplaceLeader => {
+                free.members_are_first && free.nobody_is_hit
+            }
+            Self::Shrink | Self::Replace => {
+                free.members_are_first && free.budget > 0 && !free.nodes.is_empty()
             }
             _ => !self.hits_processes() || free.budget > 0 && !free.nodes.is_empty(),
         }
@@ -257,7 +317,66 @@ impl Card {
             Self::Truncate => damage(Damage::Truncate, free, rng),
             Self::Restore => damage(Damage::Restore, free, rng),
             Self::Wipe => damage(Damage::Wipe, free, rng),
-            _ => self.disk(count, free, rng),
+            _ => match self.class() {
+                FaultClass::Membership => Fault::Member(self.members(count, free, rng)),
+                FaultClass::Admin => Fault::Admin(self.order(count, rng)),
+                _ => self.disk(count, free, rng),
+            },
+        }
+    }
+
+    fn members(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> MemberFault {
+        let spares: Vec<Node> = Node::first(count.saturating_add(SPARES).min(NODES_MAX))
+            .skip(usize::from(count))
+            .collect();
+        let spare = spares.iter().take(1).copied().collect();
+        let change = match self {
+            Self::Grow => {
+                let new = spares.len().min(rng.random_range(1..=usize::from(SPARES)));
+                MemberChange::Grow(spares.into_iter().take(new).collect())
+            }
+            Self::Shrink => MemberChange::Shrink(some(free, rng)),
+            Self::ShrinkLeader => MemberChange::Shrink(Targets::Leader),
+            Self::ShrinkAlone => {
+                // All others at most: a majority of what is left could be the leader alone.
+                let size = rng.random_range(1..usize::from(count));
+                MemberChange::Shrink(Targets::Nodes(split(count, size, rng).0))
+            }
+            Self::Replace => {
+                let one = free.nodes[rng.random_range(0..free.nodes.len())];
+                let old = Targets::one(one);
+                MemberChange::Replace { old, new: spare }
+            }
+            _ => MemberChange::Replace {
+                old: Targets::Leader,
+                new: spare,
+            },
+        };
+        let asked = match self {
+            Self::ShrinkAlone => Asked::Isolated,
+            _ => Asked::Leader,
+        };
+        MemberFault { change, asked }
+    }
+
+    fn order(self, count: u16, rng: &mut ChaCha8Rng) -> AdminFault {
+        let mut any = || {
+            let size = rng.random_range(1..=usize::from(count));
+            Targets::Nodes(split(count, size, rng).0)
+        };
+        match self {
+            Self::Transfer => AdminFault::Transfer {
+                to: Whom::Any,
+                asked: Asked::Leader,
+            },
+            Self::TransferAlone => AdminFault::Transfer {
+                to: Whom::Any,
+                asked: Asked::Isolated,
+            },
+            Self::Campaign => AdminFault::Campaign(Whom::Any),
+            Self::StepDown => AdminFault::StepDown,
+            Self::Snapshot => AdminFault::Snapshot(any()),
+            _ => AdminFault::Compact(any()),
         }
     }
 

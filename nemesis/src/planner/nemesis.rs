@@ -94,6 +94,24 @@ pub enum Nemesis {
     Restore,
     /// A disk is empty.
     Wipe,
+    /// Members join, leave and are replaced, in turn.
+    Membership,
+    /// Spares join the cluster.
+    Grow,
+    /// Members leave it.
+    Shrink,
+    /// Spares take the place of members.
+    Replace,
+    /// Leaders hand over; some when nobody hears them.
+    Transfer,
+    /// Nodes begin elections that nobody needs.
+    Campaign,
+    /// Leaders stop to lead.
+    StepDown,
+    /// Nodes take snapshots.
+    Snapshot,
+    /// Nodes take snapshots, and drop the log that these stand for.
+    Compact,
     /// Kills, pauses and partitions of every shape, overlapping.
     Mixed,
     /// A random choice of all that can be survived, at a random pace.
@@ -113,7 +131,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 44] = [
+    pub const ALL: [Nemesis; 53] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -155,6 +173,15 @@ impl Nemesis {
         Self::Truncate,
         Self::Restore,
         Self::Wipe,
+        Self::Membership,
+        Self::Grow,
+        Self::Shrink,
+        Self::Replace,
+        Self::Transfer,
+        Self::Campaign,
+        Self::StepDown,
+        Self::Snapshot,
+        Self::Compact,
         Self::Mixed,
         Self::Swarm,
         Self::FlipFlop,
@@ -204,6 +231,15 @@ impl Nemesis {
             Self::Truncate => &[Card::Truncate],
             Self::Restore => &[Card::Restore],
             Self::Wipe => &[Card::Wipe],
+            Self::Membership => &Card::MEMBERSHIPS,
+            Self::Grow => &[Card::Grow],
+            Self::Shrink => &[Card::Shrink, Card::ShrinkLeader, Card::ShrinkAlone],
+            Self::Replace => &[Card::Replace, Card::ReplaceLeader],
+            Self::Transfer => &Card::TRANSFERS,
+            Self::Campaign => &[Card::Campaign],
+            Self::StepDown => &[Card::StepDown],
+            Self::Snapshot => &[Card::Snapshot],
+            Self::Compact => &[Card::Compact],
             Self::Mixed => &Card::MIXED,
             Self::Swarm | Self::FlipFlop => return Card::survivable(),
         };
@@ -254,6 +290,15 @@ impl Nemesis {
             Self::Truncate => "truncate",
             Self::Restore => "restore",
             Self::Wipe => "wipe",
+            Self::Membership => "membership",
+            Self::Grow => "grow",
+            Self::Shrink => "shrink",
+            Self::Replace => "replace",
+            Self::Transfer => "transfer",
+            Self::Campaign => "campaign",
+            Self::StepDown => "step-down",
+            Self::Snapshot => "snapshot",
+            Self::Compact => "compact",
             Self::Mixed => "mixed",
             Self::Swarm => "swarm",
             Self::FlipFlop => "flip-flop",
@@ -316,6 +361,15 @@ impl Nemesis {
             Self::Truncate => "the end of a file is gone",
             Self::Restore => "a disk is as it was when faults began",
             Self::Wipe => "a disk is empty",
+            Self::Membership => "what follows, in turn; the heal brings back the first members",
+            Self::Grow => "spare nodes join the cluster, and leave it again",
+            Self::Shrink => "members are removed; also asked of a leader that is cut off",
+            Self::Replace => "spare nodes take the place of members",
+            Self::Transfer => "leaders are told to hand over; also when they are cut off",
+            Self::Campaign => "followers are told to begin an election",
+            Self::StepDown => "leaders are told to stop",
+            Self::Snapshot => "nodes are told to take a snapshot",
+            Self::Compact => "nodes are told to take a snapshot, and to drop the log before it",
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
             Self::Swarm => "a random choice of all that can be survived, at a random pace",
             Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",

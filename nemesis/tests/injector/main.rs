@@ -1,6 +1,7 @@
 //! The injector with levers that do exactly what a test wants: every status, and every way out.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod levers;
 mod shaping;
 
@@ -36,6 +37,7 @@ impl Trial {
             processes: Some(self.cluster.clone()),
             network: Some(self.cuts.clone()),
             disks: None,
+            admin: None,
         }
     }
 
@@ -52,6 +54,7 @@ impl Trial {
             .collect();
         Injector {
             nodes: NODES,
+            spares: u16::from(levers.admin.is_some()),
             levers,
             observer: &self.eye,
             clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),
@@ -61,6 +64,7 @@ impl Trial {
             patience: Patience {
                 leader: Duration::from_millis(50),
                 serving: Duration::from_millis(50),
+                members: Duration::from_millis(200),
             },
         }
         .run(&Schedule { faults })

@@ -35,6 +35,10 @@ pub(crate) trait ReplicatedLog {
     fn members(&self) -> Option<&Members> {
         None
     }
+    /// Where the configuration in effect stands in the log.
+    fn members_index(&self) -> Index {
+        0
+    }
     /// True where a committed configuration leaves this node out.
     fn is_outside(&self) -> bool {
         false
@@ -167,6 +171,9 @@ impl ReplicatedLog for Raft {
 
     fn members(&self) -> Option<&Members> {
         Some(self.members())
+    }
+    fn members_index(&self) -> Index {
+        self.members_index()
     }
 
     fn is_outside(&self) -> bool {

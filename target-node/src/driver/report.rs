@@ -1,8 +1,10 @@
 //! What a node tells about itself: lines for people, and its status.
 
+use std::collections::BTreeSet;
+
 use super::observer::told;
 use super::{Driver, Parts, ReplicatedLog};
-use crate::protocol::{ErrorCode, ErrorInfo, LogResponse, LoggedEntry, StateHash, Status};
+use crate::protocol::{ErrorCode, ErrorInfo, LogResponse, LoggedEntry, NodeId, StateHash, Status};
 use crate::raft::{Entry, Event, Index, Payload};
 
 /// How many entries of the log one answer has at most.
@@ -105,6 +107,9 @@ impl<C: ReplicatedLog> Driver<C> {
                 Some(members) => members.voters.iter().copied().collect(),
                 None => membership.addresses.keys().copied().collect(),
             },
+            outgoing: listed(core.members().map(|members| &members.outgoing)),
+            learners: listed(core.members().map(|members| &members.learners)),
+            members_index: core.members_index(),
             defects: defects
                 .iter()
                 .map(|defect| defect.name().to_owned())
@@ -150,4 +155,8 @@ impl<C: ReplicatedLog> Driver<C> {
             entries: entries.iter().map(tell).collect(),
         }
     }
+}
+
+fn listed(nodes: Option<&BTreeSet<NodeId>>) -> Vec<NodeId> {
+    nodes.into_iter().flatten().copied().collect()
 }

@@ -83,6 +83,16 @@ pub struct Status {
     pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
+    /// Voters of the configuration before it, whose majority decides too while a change lasts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outgoing: Vec<NodeId>,
+    /// Who gets the log, and has no vote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learners: Vec<NodeId>,
+    /// Where the configuration in effect stands in the log: committed where `commit` has come to
+    /// it; 0 for the first one.
+    #[serde(default)]
+    pub members_index: u64,
     /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
     #[serde(default)]
     pub is_alone: bool,
