@@ -161,7 +161,9 @@ impl Injector<'_> {
                 let stopped = self.stop.wait_until(due);
                 let attempt = Attempt::new(self, planned, start);
                 running.push(if stopped {
-                    Begun::Over(attempt.skip("the run was stopped before its time"))
+                    Begun::Over(Box::new(
+                        attempt.skip("the run was stopped before its time"),
+                    ))
                 } else {
                     let name = format!("fault {}", planned.id);
                     match thread::Builder::new()
@@ -169,10 +171,11 @@ impl Injector<'_> {
                         .spawn_scoped(scope, || attempt.run())
                     {
                         Ok(thread) => Begun::Running(planned, thread),
-                        Err(error) => Begun::Over(
-                            Attempt::new(self, planned, start)
-                                .fail(&format!("no thread to inject it with: {error}")),
-                        ),
+                        Err(error) => {
+                            let why = format!("no thread to inject it with: {error}");
+                            let attempt = Attempt::new(self, planned, start);
+                            Begun::Over(Box::new(attempt.fail(&why)))
+                        }
                     }
                 });
             }
@@ -185,7 +188,7 @@ impl Injector<'_> {
 
     fn end(&self, begun: Begun<'_, '_>, start: Instant) -> FaultRecord {
         match begun {
-            Begun::Over(record) => record,
+            Begun::Over(record) => *record,
             Begun::Running(planned, thread) => thread.join().unwrap_or_else(|_| {
                 let attempt = Attempt::new(self, planned, start);
                 FaultRecord {
@@ -198,6 +201,6 @@ impl Injector<'_> {
 }
 
 enum Begun<'scope, 'plan> {
-    Over(FaultRecord),
+    Over(Box<FaultRecord>),
     Running(&'plan PlannedFault, ScopedJoinHandle<'scope, FaultRecord>),
 }
