@@ -17,7 +17,7 @@ pub(super) fn orders(flags: &[String]) -> BTreeSet<OrderKind> {
         value => value.strip_prefix('='),
     };
     let words = flags.iter().map(String::as_str).enumerate();
-    match words.filter_map(mode).last() {
+    match words.filter_map(mode).next_back() {
         None | Some("raft") => OrderKind::ALL.into(),
         Some(_) => BTreeSet::new(),
     }
