@@ -41,7 +41,7 @@ mod waiter;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -71,6 +71,7 @@ pub(crate) use order::{Order, RuleOrder};
 pub(crate) use quorum::QuorumDriver;
 pub(crate) use read::Look;
 pub(crate) use replicated_log::ReplicatedLog;
+pub(crate) use snapshot::machine_of;
 pub(crate) use turn::Inbox;
 
 /// What a node that does not lead does with a write.
@@ -130,6 +131,8 @@ pub(crate) enum Request {
 /// The present standing, for those who answer without the driver.
 #[derive(Debug, Default)]
 pub(crate) struct Beacon {
+    /// There is a driver, with all that the disk holds.
+    has_started: AtomicBool,
     term: AtomicU64,
     /// 0: not known.
     leader: AtomicU64,
@@ -137,6 +140,15 @@ pub(crate) struct Beacon {
 }
 
 impl Beacon {
+    /// False while the node reads back what is on its disk.
+    pub(crate) fn has_started(&self) -> bool {
+        self.has_started.load(Ordering::Relaxed)
+    }
+
+    fn start(&self) {
+        self.has_started.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         let leader = self.leader.load(Ordering::Relaxed);
         let term = self.term.load(Ordering::Relaxed);
@@ -217,7 +229,14 @@ pub(crate) struct Driver<C: ReplicatedLog> {
 }
 
 impl<C: ReplicatedLog> Driver<C> {
-    pub(crate) fn new(core: C, parts: Parts, writer: Writer, links: Links) -> Self {
+    /// The machine holds what the core's newest snapshot says.
+    pub(crate) fn new(
+        core: C,
+        machine: Machine,
+        parts: Parts,
+        writer: Writer,
+        links: Links,
+    ) -> Self {
         let forwards = Forwards::new(parts.boot);
         let clock = Clock::new(parts.inbox.tick);
         let outbox = Outbox::new(&parts, writer, links);
@@ -225,7 +244,7 @@ impl<C: ReplicatedLog> Driver<C> {
             core,
             parts,
             outbox,
-            machine: Machine::default(),
+            machine,
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
@@ -238,8 +257,8 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
-        self.restore()?;
         self.introduce();
+        self.parts.beacon.start();
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())

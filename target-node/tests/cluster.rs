@@ -27,6 +27,8 @@ mod routing;
 mod session;
 #[path = "cluster/snapshot.rs"]
 mod snapshot;
+#[path = "cluster/starting.rs"]
+mod starting;
 #[path = "cluster/trace.rs"]
 mod trace;
 

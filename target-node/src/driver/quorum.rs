@@ -65,6 +65,7 @@ impl QuorumDriver {
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        self.parts.beacon.start();
         turn::run(&mut self, stop).await?;
         let message = "the node is stopping";
         for asker in mem::take(&mut self.waiting).into_values() {

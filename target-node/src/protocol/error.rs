@@ -72,7 +72,7 @@ pub enum ErrorCode {
     NoLeader,
     /// Too many requests are waiting. Definite.
     Overloaded,
-    /// The node is still recovering its log. Definite.
+    /// The node still reads back what is on its disk. Definite.
     Starting,
     /// Fewer replicas answered than a quorum has, and nothing was stored. Definite.
     NoQuorum,

@@ -97,8 +97,13 @@ impl Cluster {
     }
 
     pub(crate) fn restart(&mut self, id: usize) {
+        self.restart_with(id, &[]);
+    }
+
+    /// Starts a node again, with these flags besides in this life.
+    pub(crate) fn restart_with(&mut self, id: usize, extra: &[&str]) {
         let dir = &self.dir;
-        self.nodes[id - 1].spawn(dir);
+        self.nodes[id - 1].spawn_with(dir, extra);
     }
 
     /// Starts a node with its data in another mode, and waits for it to refuse: its exit code.
@@ -169,6 +174,10 @@ impl Cluster {
 
 impl Node {
     fn spawn(&mut self, dir: &TempDir) {
+        self.spawn_with(dir, &[]);
+    }
+
+    fn spawn_with(&mut self, dir: &TempDir, extra: &[&str]) {
         let log = dir.path().join(format!("n{}.log", self.id));
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -178,6 +187,7 @@ impl Node {
         self.child = Some(
             node_command()
                 .args(&self.flags)
+                .args(extra)
                 .stderr(log)
                 .spawn()
                 .unwrap(),
