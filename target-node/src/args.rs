@@ -37,7 +37,7 @@ pub struct NodeArgs {
     listen_client: String,
     /// Where an administrator, or a harness, reaches this node: HOST:PORT or unix:PATH; left out:
     /// nowhere. Who reaches it can do anything to the node
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", overrides_with = "listen_admin")]
     listen_admin: Option<String>,
     /// Write down all that this node does, as NDJSON, at the end of this file
     #[arg(long, value_name = "FILE")]

@@ -51,9 +51,9 @@ use crate::defect::Defects;
 use crate::failpoint::{Failpoints, Site};
 use crate::failure::Standing;
 use crate::machine::{Applied, Machine, Proposal, StateError};
-use crate::peer::{Links, Membership, Parcel, Passage, PeerEvent};
+use crate::peer::{Links, Membership, Parcel, PeerEvent};
 use crate::protocol::{
-    Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NetSide, NodeId, StateHash, Status,
+    Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NodeId, StateHash, Status,
 };
 use crate::raft::{BatchId, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
@@ -114,7 +114,7 @@ pub(crate) enum Request {
     Log {
         from: Index,
         to: Index,
-        reply: oneshot::Sender<LogResponse>,
+        reply: oneshot::Sender<Result<LogResponse, ErrorInfo>>,
     },
     /// Do what an administrator wants.
     Order {
@@ -321,13 +321,11 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn take_peer_event(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Arrived { from, parcel } if self.outbox.rules().is_empty() => {
+            PeerEvent::Arrived { from, parcel } if !self.outbox.has_rules() => {
                 self.take_parcel(from, parcel);
             }
             PeerEvent::Arrived { from, parcel } => {
-                let to = self.parts.membership.id;
-                let passage = Passage { from, to, parcel };
-                for passage in self.outbox.rules().pass(NetSide::Receive, passage) {
+                for passage in self.outbox.admit(from, parcel) {
                     self.take_parcel(passage.from, passage.parcel);
                 }
             }
@@ -341,6 +339,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Promote { epoch, reply } => {
                 let promoted = self.core.promote(epoch);
+                self.watch();
                 let _ = reply.send(promoted.map_err(|refusal| self.refuse(refusal)));
             }
             Request::Status { reply } => {
@@ -350,7 +349,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 let _ = reply.send(self.hash_at(index));
             }
             Request::Log { from, to, reply } => {
-                let _ = reply.send(self.log(from, to));
+                let _ = reply.send(Ok(self.log(from, to)));
             }
             Request::Order { order, reply } => self.obey(order, reply),
             Request::Rule { order, reply } => self.rule(order, reply),

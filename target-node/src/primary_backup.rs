@@ -347,6 +347,12 @@ impl PrimaryBackup {
         self.log.compact_to(last.index.saturating_sub(kept));
     }
 
+    /// Drops the entries that the newest snapshot stands for, but for the last `kept` of them.
+    pub fn drop_entries(&mut self, kept: u64) {
+        let covered = self.snapshot_index().min(self.applied);
+        self.log.compact_to(covered.saturating_sub(kept));
+    }
+
     /// Someone speaks for a later epoch.
     fn follow(&mut self, epoch: Term, primary: NodeId) {
         let was_primary = self.primary.is_some();

@@ -13,6 +13,8 @@ mod admin;
 mod election;
 #[path = "cluster/machine.rs"]
 mod machine;
+#[path = "cluster/membership.rs"]
+mod membership;
 #[path = "cluster/mode.rs"]
 mod mode;
 #[path = "cluster/process.rs"]

@@ -78,6 +78,11 @@ pub enum ErrorCode {
     NoQuorum,
     /// The mode of replication has no such operation. Definite.
     Unsupported,
+    /// The change of the members before this one is not over. Definite.
+    ConfchangePending,
+    /// The members cannot be changed yet: the leader is new, or a learner has not caught up.
+    /// Definite.
+    ConfchangeNotReady,
     /// Another entry was committed at the request's index: it can never be applied. Definite.
     Superseded,
     /// There is no such session, or no more. Definite for the first attempt only.

@@ -51,13 +51,19 @@ pub(crate) fn node_command() -> Command {
 impl Cluster {
     /// Starts nodes that know each other, each with these flags besides.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
+        Self::start_each(size, |_| extra.to_vec())
+    }
+
+    /// Starts nodes that know each other, each with flags of its own besides.
+    pub(crate) fn start_each<'a>(size: usize, extra: impl Fn(usize) -> Vec<&'a str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let peers = free_addresses(size);
         let clients = free_addresses(size);
-        let is_seeded = extra.contains(&"--seed");
-        let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
         let mut nodes = Vec::new();
         for id in 1..=size {
+            let extra = extra(id);
+            let is_seeded = extra.contains(&"--seed");
+            let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
             let data = dir.path().join(format!("n{id}"));
             let admin = dir.path().join(format!("n{id}.admin"));
             let mut flags: Vec<String> = ["--id", &id.to_string(), "--cluster", "test"]
@@ -148,11 +154,13 @@ impl Cluster {
 
     /// Waits until some running node leads and all others follow it.
     pub(crate) fn leader(&self) -> usize {
-        let running: Vec<&Node> = self
-            .nodes
-            .iter()
-            .filter(|node| node.child.is_some())
-            .collect();
+        let running = self.nodes.iter().filter(|node| node.child.is_some());
+        self.leader_of(&running.map(|node| node.id).collect::<Vec<_>>())
+    }
+
+    /// Waits until one of these nodes leads and all of them follow it.
+    pub(crate) fn leader_of(&self, ids: &[usize]) -> usize {
+        let running: Vec<&Node> = ids.iter().map(|&id| self.node(id)).collect();
         eventually("one leader, known to all", || {
             let views: Option<Vec<Value>> = running.iter().map(|node| node.status()).collect();
             let views = views?;
