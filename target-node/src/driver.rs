@@ -24,6 +24,7 @@
     reason = "the driver owns the clock"
 )]
 
+mod beacon;
 mod clock;
 mod forward;
 mod observer;
@@ -41,7 +42,6 @@ mod waiter;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -67,6 +67,7 @@ use session::LogClock;
 use turn::Turns;
 use write::Writes;
 
+pub(crate) use beacon::Beacon;
 pub(crate) use order::{Order, RuleOrder};
 pub(crate) use quorum::QuorumDriver;
 pub(crate) use read::Look;
@@ -126,42 +127,6 @@ pub(crate) enum Request {
         order: RuleOrder,
         reply: oneshot::Sender<Result<Vec<NetRuleState>, ErrorInfo>>,
     },
-}
-
-/// The present standing, for those who answer without the driver.
-#[derive(Debug, Default)]
-pub(crate) struct Beacon {
-    /// There is a driver, with all that the disk holds.
-    has_started: AtomicBool,
-    term: AtomicU64,
-    /// 0: not known.
-    leader: AtomicU64,
-    applied: AtomicU64,
-}
-
-impl Beacon {
-    /// False while the node reads back what is on its disk.
-    pub(crate) fn has_started(&self) -> bool {
-        self.has_started.load(Ordering::Relaxed)
-    }
-
-    fn start(&self) {
-        self.has_started.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn standing(&self) -> Standing {
-        let leader = self.leader.load(Ordering::Relaxed);
-        let term = self.term.load(Ordering::Relaxed);
-        Standing {
-            term,
-            leader: (leader != 0).then_some(leader),
-        }
-    }
-
-    /// The highest index applied.
-    pub(crate) fn applied(&self) -> Index {
-        self.applied.load(Ordering::Relaxed)
-    }
 }
 
 /// Why a driver gave up. The node must stop: nobody knows what is on its disk.
@@ -286,11 +251,7 @@ impl<C: ReplicatedLog> Driver<C> {
 
     fn publish_standing(&self) {
         let Standing { term, leader } = self.standing();
-        self.parts.beacon.term.store(term, Ordering::Relaxed);
-        self.parts
-            .beacon
-            .leader
-            .store(leader.unwrap_or(0), Ordering::Relaxed);
+        self.parts.beacon.stand(term, leader);
     }
 
     fn standing(&self) -> Standing {
@@ -408,7 +369,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             self.apply(entry);
         }
         let applied = self.core.applied();
-        self.parts.beacon.applied.store(applied, Ordering::Relaxed);
+        self.parts.beacon.apply(applied);
         for read in reads {
             self.answer_read(read);
         }

@@ -62,8 +62,8 @@ impl Life {
         }
         if let Some(last) = repair.unreadable {
             console.say(format_args!(
-                "cannot read the snapshot at {last}, and set it aside: begins with an older state and \
-                 all entries since"
+                "cannot read the snapshot at {last}, and set it aside: begins with an older state \
+                 and all entries since"
             ));
         }
         let state = recovered.hard_state;

@@ -122,9 +122,10 @@ impl Membership {
 pub(super) type Departing = BTreeMap<NodeId, u32>;
 
 impl Raft {
-    /// True where a node that takes no part any more answers or asks a leader. It still gets the log
-    /// until it knows that it is out, and must not be able to depose whoever sends it. A candidate
-    /// and a leader are heard wherever they are from: they may know of a later configuration.
+    /// True where a node that takes no part any more answers or asks a leader. It still gets the
+    /// log until it knows that it is out, and must not be able to depose whoever sends it. A
+    /// candidate and a leader are heard wherever they are from: they may know of a later
+    /// configuration.
     pub(super) fn is_outsiders_answer(&self, message: &Message) -> bool {
         let may_know_more =
             matches!(message.body, Body::Vote { .. }) || message.body.is_from_leader();
