@@ -368,28 +368,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_text_is_refused_with_the_form_to_use() {
+    fn a_number_out_of_bounds_is_refused_with_the_form_to_use() {
         for (text, message) in [
-            (
-                "",
-                "fault ``: `` is no fault: use kill, pause, stop, restart, crash-loop, kill-starting, \
-                 slow-cpu, memory, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
-                 power-loss, disk or damage",
-            ),
-            (
-                "power-loss n1: half",
-                "fault `power-loss n1: half`: write it as `power-loss n1 n2` or \
-                 `power-loss leader: some` or `power-loss all: torn`",
-            ),
-            (
-                "damage n1: bit-flip 0",
-                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` or \
-                 `damage n1: truncate` or `damage n1: restore` or `damage n1: wipe`",
-            ),
-            (
-                "kill",
-                "fault `kill`: write it as `kill n1 n2` or `kill leader` or `kill all`",
-            ),
             (
                 "crash-loop n1: 1",
                 "fault `crash-loop n1: 1`: write it as `crash-loop n1: 5` (2 to 1000 kills) or \
@@ -409,6 +389,34 @@ mod tests {
                 "memory n1: 4",
                 "fault `memory n1: 4`: write it as `memory n1: 4mb` (0mb to 1048576mb) or \
                  `memory leader: 0mb`",
+            ),
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_wrong_text_is_refused_with_the_form_to_use() {
+        for (text, message) in [
+            (
+                "",
+                "fault ``: `` is no fault: use kill, pause, stop, restart, crash-loop, \
+                 kill-starting, slow-cpu, memory, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
+                 power-loss, disk or damage",
+            ),
+            (
+                "power-loss n1: half",
+                "fault `power-loss n1: half`: write it as `power-loss n1 n2` or \
+                 `power-loss leader: some` or `power-loss all: torn`",
+            ),
+            (
+                "damage n1: bit-flip 0",
+                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` or \
+                 `damage n1: truncate` or `damage n1: restore` or `damage n1: wipe`",
+            ),
+            (
+                "kill",
+                "fault `kill`: write it as `kill n1 n2` or `kill leader` or `kill all`",
             ),
             (
                 "kill n1 x",

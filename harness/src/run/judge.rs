@@ -94,7 +94,7 @@ fn operations(evidence: &Evidence) -> OperationCounts {
     }
 }
 
-/// After its disk is well, or damaged and served from again, or it may have memory again, a node may
+/// After its disk is well, or damaged and served from again, or it gets memory again, a node may
 /// still end because of it.
 const EXCUSED_WITHIN: Duration = Duration::from_secs(10);
 

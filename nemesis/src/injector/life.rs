@@ -139,7 +139,7 @@ impl Attempt<'_> {
         )
     }
 
-    /// Starts a node and kills it once it serves, until it was killed often enough (once is over) or
+    /// Starts a node and kills it once it serves, until it was killed often enough (it was once) or
     /// it is time to heal. Returns whom it killed, and what went wrong.
     fn kill_again(
         &self,

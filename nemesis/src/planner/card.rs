@@ -221,12 +221,6 @@ impl Card {
     pub(super) fn fault(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
         let partition = Fault::Partition;
         match self {
-            Self::Kill => Fault::Kill(some(free, rng)),
-            Self::KillLeader => Fault::Kill(Targets::Leader),
-            Self::KillAll => Fault::Kill(Targets::All),
-            Self::Pause => Fault::Pause(some(free, rng)),
-            Self::PauseLeader => Fault::Pause(Targets::Leader),
-            Self::PauseAll => Fault::Pause(Targets::All),
             Self::Halves => {
                 let (left, right) = split(count, usize::from(count / 2), rng);
                 partition(Shape::Halves { left, right })

@@ -1,4 +1,4 @@
-//! A process that gets no more memory: a limit to its data, as the kernel keeps it for each process.
+//! A process that gets no more memory: by a limit to its data, as the kernel keeps one for each.
 //!
 //! It bounds private memory that can be written: heap, stacks of threads, anonymous mappings. What
 //! asks for more is refused, at which most programs end themselves. A control group would kill

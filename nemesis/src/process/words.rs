@@ -48,8 +48,8 @@ mod tests {
         let backtrace =
             "   3: core::panicking::panic_fmt\n             at library/core\n".repeat(99);
         let log = format!(
-            "serving\n\nthread 'main' (7) panicked at src/log.rs:3:5:\nthe log is corrupt\nat entry \
-             9\nstack backtrace:\n{backtrace}"
+            "serving\n\nthread 'main' (7) panicked at src/log.rs:3:5:\nthe log is corrupt\nat \
+             entry 9\nstack backtrace:\n{backtrace}"
         );
         assert_eq!(
             of_panic(&log).unwrap(),

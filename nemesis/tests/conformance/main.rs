@@ -99,8 +99,8 @@ fn of_processes() -> Vec<Measured> {
             process::crash_loop;
         "`kill-starting n1: 60ms`": "one process that never came up, and one that serves",
             process::kill_starting;
-        "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, and \
-                              then all of it",
+        "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, \
+                              and then all of it",
             process::slow_cpu;
     };
     all.extend(by! { "`RLIMIT_DATA`":

@@ -1,4 +1,4 @@
-//! How orderly stops, crash loops, kills while a node starts, and squeezes are drawn.
+//! How kills, pauses, orderly stops, crash loops, kills while a node starts, and squeezes are drawn.
 
 use std::time::Duration;
 
@@ -9,6 +9,12 @@ use crate::fault::{CrashLoop, Fault, MemoryLimit, SlowCpu, StartKill, Targets};
 
 pub(super) fn fault(card: Card, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
     match card {
+        Card::Kill => return Fault::Kill(some(free, rng)),
+        Card::KillLeader => return Fault::Kill(Targets::Leader),
+        Card::KillAll => return Fault::Kill(Targets::All),
+        Card::Pause => return Fault::Pause(some(free, rng)),
+        Card::PauseLeader => return Fault::Pause(Targets::Leader),
+        Card::PauseAll => return Fault::Pause(Targets::All),
         Card::RestartAll => return Fault::Restart(Targets::All),
         Card::Restart => return Fault::Restart(whom(free, rng)),
         Card::Stop => return Fault::Stop(whom(free, rng)),
