@@ -401,8 +401,8 @@ mod tests {
             (
                 "",
                 "fault ``: `` is no fault: use kill, pause, stop, restart, crash-loop, \
-                 kill-starting, slow-cpu, memory, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
-                 power-loss, disk or damage",
+                 kill-starting, slow-cpu, memory, halves, isolate, bridge, ring, \
+                 one-way, clients, cut, packets, power-loss, disk or damage",
             ),
             (
                 "power-loss n1: half",

@@ -71,7 +71,7 @@ pub struct Death {
     pub pid: u32,
     /// How: `exit status: 101`, `signal: 6 (SIGABRT)`.
     pub status: String,
-    /// The text of its panic, or of whatever else it says that ended it, if there is one in its log.
+    /// The text of its panic, or of whatever else it says that ended it, if its log has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic: Option<String>,
     /// The last lines that this process wrote to its log.

@@ -5,7 +5,7 @@
 //! | `stop n1`, `stop leader` | SIGTERM, seen to end in order; started again |
 //! | `restart n1 n2`, `restart all` | the same, and started again at once |
 //! | `crash-loop n1: 5` | SIGKILL as often as it comes up, at most so many times; left alone |
-//! | `kill-starting n1: 20ms` | SIGKILL, and once more within that time of its start; started again |
+//! | `kill-starting n1: 20ms` | SIGKILL, and again within that time of its start; started again |
 //! | `slow-cpu n1: 20%` | it runs that share of the time, by SIGSTOP and SIGCONT; all of it again |
 //! | `memory n1: 4mb` | it gets so much more memory than it has, and no more; as before |
 //!

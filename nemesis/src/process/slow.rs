@@ -3,8 +3,8 @@
 //! A quota of a control group would do it too, where we may make one. But a control group is a
 //! directory, with a name outside our namespaces: it outlives whoever made it, and when the process
 //! that the user started and the first one of the sandbox are killed together, nobody is left to
-//! remove it. It also does nothing to a node that is idle, which signals slow down as well. So these
-//! are signals everywhere, with root and without.
+//! remove it. It also does nothing to a node that is idle, which signals slow down as well. So it
+//! is done with signals everywhere, with root and without.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},

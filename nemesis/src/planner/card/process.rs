@@ -1,4 +1,4 @@
-//! How kills, pauses, orderly stops, crash loops, kills while a node starts, and squeezes are drawn.
+//! How kills, pauses, stops, crash loops, kills while a node starts, and squeezes are drawn.
 
 use std::time::Duration;
 
