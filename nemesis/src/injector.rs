@@ -4,10 +4,12 @@ mod admin;
 mod attempt;
 mod cut;
 mod disk;
+mod life;
 mod member;
 mod power;
 mod processes;
 mod shape;
+mod squeeze;
 mod stop;
 
 use std::{
