@@ -1,5 +1,6 @@
 //! `ordeal list`: what there is to choose from.
 
+use crate::plan;
 use crate::target::Targets;
 use crate::verdict::Exit;
 use ordeal_checker::format::Format;
@@ -34,6 +35,14 @@ fn print(targets: &Targets) -> io::Result<()> {
         &mut out,
         "nemeses",
         nemeses.iter().map(|n| (n.name(), n.description())),
+    )?;
+    let scenarios = plan::summaries();
+    section(
+        &mut out,
+        "scenarios",
+        scenarios
+            .iter()
+            .map(|(name, words)| (*name, words.as_str())),
     )?;
     for target in targets.iter() {
         section(

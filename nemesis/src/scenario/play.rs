@@ -1,10 +1,13 @@
 //! A script being played: what to do next, given what is seen.
 
+mod progress;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use serde::{Deserialize, Serialize};
 
+use self::progress::{Current, Progress, done, healed, in_force, unknown};
 use super::{
     condition::Condition,
     duration::millis,
@@ -14,15 +17,6 @@ use super::{
     template::{Cast, Template, Unfilled, spaced},
 };
 use crate::{fault::Fault, node::Node};
-
-/// How long a step waits for somebody to lead, where it names the leader.
-const LEADER_WITHIN_MS: u64 = 5_000;
-
-/// How long a step waits for a fault to be proven; a cut is in force before a packet meets it.
-const PROOF_WITHIN_MS: u64 = 1_000;
-
-/// How long a heal may take, with all that the injector waits for.
-const HEAL_WITHIN_MS: u64 = 30_000;
 
 /// How long an operation that is under way may take, with the harness's own deadline far below.
 const HOLD_WITHIN_MS: u64 = 70_000;
@@ -112,27 +106,6 @@ pub struct Play<'a> {
     current: Option<Current>,
 }
 
-#[derive(Debug)]
-struct Current {
-    then: Sight,
-    /// Whom its condition is about.
-    nodes: Vec<Node>,
-    /// The faults it has injected or heals.
-    faults: Vec<u32>,
-    /// Whether its act is done.
-    acted: bool,
-    /// Since when its expectation has held.
-    holds_since_ms: Option<u64>,
-}
-
-/// What a step has come to at one look.
-enum Progress {
-    Goes,
-    Met(String),
-    Missed(String),
-    Failed(String),
-}
-
 impl<'a> Play<'a> {
     /// A script that was checked for a cluster of `nodes`; what it draws comes from `seed`.
     pub fn new(script: &'a Script, nodes: u16, seed: u64) -> Self {
@@ -154,7 +127,7 @@ impl<'a> Play<'a> {
         let script = self.script;
         while let Some(step) = script.steps.get(self.place) {
             let number = self.place + 1;
-            let mut tell = |turn: &mut Turn, what, message: String| {
+            let tell = |turn: &mut Turn, what, message: String| {
                 turn.told.push(StepEvent {
                     time_ns,
                     step: number,
@@ -189,7 +162,7 @@ impl<'a> Play<'a> {
             }
             self.place += 1;
             // What an act has changed is seen at the next look only.
-            if !turn.acts.is_empty() {
+            if !turn.acts.is_empty() && self.place < script.steps.len() {
                 return turn;
             }
         }
@@ -277,20 +250,20 @@ impl<'a> Play<'a> {
                     _ => Progress::Goes,
                 }
             }
-            Step::Wait { until, within } => self.wait(until, millis(*within), current, sight),
+            Step::Wait { until, within } => match self.find_nodes(until, current, sight) {
+                Err(progress) => progress,
+                Ok(()) => current.wait(until, millis(*within), sight),
+            },
             Step::Expect {
                 that,
                 within,
                 lasts,
             } => {
                 let (within, lasts) = (within.map(millis), lasts.map(millis));
-                self.expect(
-                    that,
-                    within.unwrap_or(0),
-                    lasts.unwrap_or(0),
-                    current,
-                    sight,
-                )
+                match self.find_nodes(that, current, sight) {
+                    Err(progress) => progress,
+                    Ok(()) => current.expect(that, within.unwrap_or(0), lasts.unwrap_or(0), sight),
+                }
             }
         }
     }
@@ -365,142 +338,215 @@ impl<'a> Play<'a> {
         }
         Ok(())
     }
+}
 
-    fn wait(
-        &mut self,
-        until: &Condition,
-        within_ms: u64,
-        current: &mut Current,
-        sight: &Sight,
-    ) -> Progress {
-        if let Err(progress) = self.find_nodes(until, current, sight) {
-            return progress;
+#[cfg(test)]
+mod tests {
+    use super::super::sight::Seen;
+    use super::progress::LEADER_WITHIN_MS;
+    use super::*;
+
+    /// A cluster of three that n1 leads, at that time.
+    fn sight(now_ms: u64) -> Sight {
+        let node = |_| Seen {
+            runs: true,
+            answers: true,
+            term: 1,
+            applied: Some(now_ms),
+            ok: now_ms,
+        };
+        Sight {
+            now_ms,
+            leaders: vec![Node(1)],
+            nodes: (0..3).map(node).collect(),
+            ..Sight::default()
         }
-        let (holds, seen) = until.holds(sight, &current.then, &current.nodes);
-        let waited = current.waited(sight);
-        if holds {
-            return Progress::Met(format!("after {waited} ms: {seen}"));
-        }
-        if waited >= within_ms {
-            return Progress::Missed(format!("not within {within_ms} ms: {seen}"));
-        }
-        Progress::Goes
     }
 
-    fn expect(
-        &mut self,
-        that: &Condition,
-        within_ms: u64,
-        for_ms: u64,
-        current: &mut Current,
-        sight: &Sight,
-    ) -> Progress {
-        if let Err(progress) = self.find_nodes(that, current, sight) {
-            return progress;
+    fn script(steps: &[&str]) -> Script {
+        let steps = steps.iter().map(|step| toml::from_str(step).unwrap());
+        Script {
+            steps: steps.collect(),
         }
-        let (holds, seen) = that.holds(sight, &current.then, &current.nodes);
-        let waited = current.waited(sight);
-        if that.adds_up() {
-            // What adds up over a time is looked at when the time is over.
-            let limit = within_ms.max(for_ms);
-            return match (holds, waited >= limit) {
-                (true, _) if for_ms == 0 => Progress::Met(format!("after {waited} ms: {seen}")),
-                (true, true) => Progress::Met(seen),
-                (false, true) => Progress::Failed(format!("not within {limit} ms: {seen}")),
-                (_, false) => Progress::Goes,
-            };
-        }
-        match (holds, current.holds_since_ms) {
-            (true, None) => current.holds_since_ms = Some(sight.now_ms),
-            (false, Some(since)) => {
-                let held = sight.now_ms.saturating_sub(since);
-                return Progress::Failed(format!("held for {held} ms only: {seen}"));
+    }
+
+    /// Plays against these sights; what was told and done, one line each.
+    fn conversation(script: &Script, sights: Vec<Sight>) -> Vec<String> {
+        let mut play = Play::new(script, 3, 1);
+        let mut lines = Vec::new();
+        for sight in sights {
+            let turn = play.look(&sight, 0);
+            for event in turn
+                .told
+                .iter()
+                .filter(|event| event.what != StepWhat::Begun)
+            {
+                let StepEvent {
+                    step,
+                    what,
+                    text,
+                    message,
+                    ..
+                } = event;
+                lines.push(format!(
+                    "{} {step} {what:?} {text}: {message}",
+                    sight.now_ms
+                ));
             }
-            (false, None) if waited >= within_ms => {
-                let words = match within_ms {
-                    0 => seen,
-                    _ => format!("not within {within_ms} ms: {seen}"),
-                };
-                return Progress::Failed(words);
+            lines.extend(
+                turn.acts
+                    .iter()
+                    .map(|act| format!("{} {act:?}", sight.now_ms)),
+            );
+            if let Some(end) = turn.end {
+                lines.push(format!("{} {end:?}", sight.now_ms));
+                break;
             }
-            _ => {}
         }
-        match current.holds_since_ms {
-            Some(since) if sight.now_ms.saturating_sub(since) >= for_ms => Progress::Met(seen),
-            _ => Progress::Goes,
-        }
+        lines
     }
-}
 
-impl Current {
-    fn waited(&self, sight: &Sight) -> u64 {
-        sight.now_ms.saturating_sub(self.then.now_ms)
+    fn with(mut sight: Sight, id: u32, state: FaultState) -> Sight {
+        sight.faults.insert(id, state);
+        sight
     }
-}
 
-/// A name that means nobody now: a leader may yet be found, the rest may not.
-fn unknown(unfilled: Unfilled, current: &Current, sight: &Sight) -> Progress {
-    match unfilled {
-        Unfilled::NoLeader if current.waited(sight) < LEADER_WITHIN_MS => Progress::Goes,
-        Unfilled::NoLeader => Progress::Missed(format!("nobody led for {LEADER_WITHIN_MS} ms")),
-        Unfilled::Nobody(why) => Progress::Missed(why),
-    }
-}
-
-fn in_force(current: &Current, sight: &Sight) -> Progress {
-    let id = current.faults[0];
-    match sight.faults.get(&id) {
-        Some(FaultState::Installed) => Progress::Met(format!("fault {id} is in force")),
-        Some(FaultState::Over {
-            proven: true,
-            words,
-            ..
-        }) => Progress::Met(words.clone()),
-        Some(FaultState::Over { words, .. }) => Progress::Missed(words.clone()),
-        Some(FaultState::Begun) if current.waited(sight) >= PROOF_WITHIN_MS => {
-            Progress::Met(format!("fault {id} is not proven yet"))
-        }
-        _ if current.waited(sight) >= HEAL_WITHIN_MS => {
-            Progress::Missed(format!("fault {id} was not injected"))
-        }
-        _ => Progress::Goes,
-    }
-}
-
-/// An order is done when it is over: there is nothing to heal.
-fn done(current: &Current, sight: &Sight) -> Progress {
-    let id = current.faults[0];
-    match sight.faults.get(&id) {
-        Some(FaultState::Installed) => Progress::Met(format!("order {id} is taken")),
-        Some(FaultState::Over {
-            proven: true,
-            words,
-            ..
-        }) => Progress::Met(words.clone()),
-        Some(FaultState::Over { words, .. }) => Progress::Missed(words.clone()),
-        _ if current.waited(sight) >= HEAL_WITHIN_MS => {
-            Progress::Missed(format!("order {id} was not taken"))
-        }
-        _ => Progress::Goes,
-    }
-}
-
-fn healed(current: &Current, sight: &Sight) -> Progress {
-    let mut words = Vec::new();
-    for id in &current.faults {
-        match sight.faults.get(id) {
-            Some(FaultState::Over { healed: true, .. }) => words.push(format!("fault {id}")),
-            Some(FaultState::Over { words, .. }) => return Progress::Missed(words.clone()),
-            _ if current.waited(sight) >= HEAL_WITHIN_MS => {
-                return Progress::Missed(format!("fault {id} is not healed"));
-            }
-            _ => return Progress::Goes,
+    fn over(proven: bool, healed: bool) -> FaultState {
+        FaultState::Over {
+            proven,
+            healed,
+            words: "it is over".to_owned(),
         }
     }
-    let words = if words.is_empty() {
-        "there was nothing".to_owned()
-    } else {
-        words.join(", ")
-    };
-    Progress::Met(words)
+
+    #[test]
+    fn a_fault_is_injected_where_the_leader_is_at_that_moment_and_healed_by_name() {
+        let script = script(&[
+            "let = 'old'\nis = '$leader'",
+            "inject = 'kill $old'\nas = 'crash'",
+            "wait = 'leader is not $old'\nwithin = '2s'",
+            "heal = 'crash'",
+        ]);
+        let moved = |now_ms| Sight {
+            leaders: vec![Node(2)],
+            ..sight(now_ms)
+        };
+        let lines = conversation(
+            &script,
+            vec![
+                sight(0),
+                with(sight(10), 1, FaultState::Begun),
+                with(sight(20), 1, FaultState::Installed),
+                with(moved(30), 1, FaultState::Installed),
+                with(moved(40), 1, FaultState::Installed),
+                with(moved(50), 1, over(true, true)),
+            ],
+        );
+        assert_eq!(
+            lines,
+            [
+                "0 1 Met let $old be $leader: $old is n1",
+                "0 Inject { id: 1, fault: Kill(Nodes({Node(1)})), lasts: None }",
+                "20 2 Met inject kill $old as crash: fault 1 is in force",
+                "30 3 Met wait until leader is not $old within 2s: after 10 ms: n2 leads",
+                "30 Heal([1])",
+                "50 4 Met heal crash: fault 1",
+                "50 Done",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_deadline_that_passes_ends_the_scenario_and_a_failed_expectation_does_not() {
+        let steps = script(&[
+            "expect = 'no leader'",
+            "wait = 'no leader'\nwithin = '1s'",
+            "wait = '1s'",
+        ]);
+        let lines = conversation(&steps, vec![sight(0), sight(500), sight(1000)]);
+        assert_eq!(
+            lines,
+            [
+                "0 1 Failed expect no leader: n1 leads",
+                "1000 2 Missed wait until no leader within 1s: not within 1000 ms: n1 leads",
+                "1000 Missed(2)",
+            ]
+        );
+        let held = script(&["expect = 'leader is n1'\nfor = '1s'"]);
+        let moved = Sight {
+            leaders: vec![Node(2)],
+            ..sight(700)
+        };
+        let lines = conversation(&held, vec![sight(0), moved]);
+        assert_eq!(
+            lines[0],
+            "700 1 Failed expect leader is n1 for 1s: held for 700 ms only: n2 leads"
+        );
+    }
+
+    #[test]
+    fn a_fault_that_could_not_be_done_or_undone_ends_the_scenario() {
+        let script = script(&["inject = 'kill n1'", "heal = 'all'"]);
+        for (states, end) in [
+            ([over(false, true), over(false, true)], "10 Missed(1)"),
+            ([FaultState::Installed, over(true, false)], "20 Missed(2)"),
+            ([FaultState::Installed, over(true, true)], "20 Done"),
+        ] {
+            let [first, second] = states;
+            let sights = vec![
+                sight(0),
+                with(sight(10), 1, first),
+                with(sight(20), 1, second),
+            ];
+            assert_eq!(conversation(&script, sights).last().unwrap(), end);
+        }
+    }
+
+    #[test]
+    fn nobody_to_do_it_to_is_missed_and_never_done() {
+        let leaderless = |now_ms| Sight {
+            leaders: Vec::new(),
+            ..sight(now_ms)
+        };
+        let steps = script(&["inject = 'kill $leader'"]);
+        let sights = vec![leaderless(0), leaderless(LEADER_WITHIN_MS)];
+        let lines = conversation(&steps, sights);
+        assert_eq!(
+            lines,
+            [
+                "5000 1 Missed inject kill $leader: nobody led for 5000 ms",
+                "5000 Missed(1)",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_nodes() {
+        let steps = script(&["inject = 'kill $follower'", "inject = 'pause $minority'"]);
+        let sights = || vec![sight(0), with(sight(9), 1, FaultState::Installed)];
+        assert_eq!(
+            conversation(&steps, sights()),
+            conversation(&steps, sights())
+        );
+    }
+
+    #[test]
+    fn a_held_workload_is_waited_for() {
+        let steps = script(&["workload = 'hold'", "workload = 'resume'"]);
+        let busy = |now_ms| Sight {
+            under_way: 3,
+            ..sight(now_ms)
+        };
+        let lines = conversation(&steps, vec![busy(0), busy(10), sight(20)]);
+        assert_eq!(
+            lines,
+            [
+                "0 Hold",
+                "20 1 Met hold the workload: no operation is under way",
+                "20 2 Met resume the workload: ",
+                "20 Resume",
+                "20 Done",
+            ]
+        );
+    }
 }
