@@ -10,6 +10,7 @@ use crate::console::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::injector::{FaultEvent, Step};
+use ordeal_nemesis::process::Death;
 use ordeal_nemesis::scenario::{StepEvent, StepWhat};
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
@@ -139,6 +140,17 @@ impl Live {
         } = event;
         self.tell(&format!(
             "{at:6.1}s  step {step:<3} {what:<6} {text:<40} {message}"
+        ));
+    }
+
+    /// Tells of a node that ended without having been told to.
+    pub(super) fn tell_death(&self, death: &Death) {
+        let at = self.state().begun.elapsed().as_secs_f64();
+        let Death { node, status, .. } = death;
+        let words = death.last_words().unwrap_or("it said nothing");
+        let what = "ended on its own";
+        self.tell(&format!(
+            "{at:6.1}s  DEATH     {node} {what} ({status}): {words}"
         ));
     }
 
