@@ -69,8 +69,11 @@ fn section<'a>(
     lines: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> io::Result<()> {
     writeln!(out, "{title}")?;
+    let lines: Vec<(&str, &str)> = lines.into_iter().collect();
+    let longest = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = longest.max(22);
     for (name, summary) in lines {
-        writeln!(out, "  {name:<22} {summary}")?;
+        writeln!(out, "  {name:<width$} {summary}")?;
     }
     writeln!(out)
 }
