@@ -85,8 +85,11 @@ pub enum ConditionError {
     Name(#[from] TemplateError),
 }
 
+/// Makes a condition of the nodes that it is about.
+type AboutNodes = fn(Template) -> Condition;
+
 /// With a node in its place, the forms that take nodes.
-const WITH_NODES: [(&str, fn(Template) -> Condition); 8] = [
+const WITH_NODES: [(&str, AboutNodes); 8] = [
     // The longer word first: `leader is not` begins with `leader is`.
     ("leader is not ", Condition::LeaderIsNot),
     ("leader is ", Condition::LeaderIs),

@@ -259,7 +259,6 @@ fn run(trial: &Trial, call: &'static str, fault: &str) -> Vec<FaultRecord> {
             inner: Arc::new(Plates::default()),
             call,
         })),
-        ..Levers::default()
     };
     trial.run_with(&levers, &[&format!("0+40 {fault}"), "5+20 pause n2"])
 }
