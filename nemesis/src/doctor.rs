@@ -6,12 +6,15 @@
 
 mod disk;
 mod iptables;
+mod setting;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::UdpSocket,
     time::{Duration, Instant},
 };
+
+pub use setting::{Setting, settings};
 
 use crate::{
     fault::{FaultClass, PacketEffect},
