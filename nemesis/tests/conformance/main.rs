@@ -26,6 +26,7 @@ mod power;
 mod probe;
 mod process;
 mod rig;
+mod signal;
 mod table;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Body::Outside(table::check),
     ));
     cases.push(("probe", Body::Program(probe::probe)));
+    cases.push(("lives", Body::Program(process::lives)));
     support::main(&cases)
 }
 
@@ -91,7 +93,14 @@ macro_rules! measured_here {
 }
 
 fn measured() -> Vec<Measured> {
-    [of_networks(), power_losses(), disk::rows(), process::rows()].concat()
+    [
+        of_networks(),
+        power_losses(),
+        disk::rows(),
+        signal::rows(),
+        of_processes(),
+    ]
+    .concat()
 }
 
 fn power_losses() -> Vec<Measured> {
@@ -108,6 +117,25 @@ fn power_losses() -> Vec<Measured> {
             "FUSE": power::keeps_sectors;
     });
     rows
+}
+
+fn of_processes() -> Vec<Measured> {
+    measured_here! {
+        "`stop`": "its own goodbye, then refused connections, then another process that serves",
+            "signals": process::stop;
+        "`restart all`": "everybody's goodbye, and everybody's successor serves",
+            "signals": process::restart_all;
+        "`crash-loop n1: 3`": "three processes that came up are gone, the fourth serves",
+            "signals": process::crash_loop;
+        "`kill-starting n1: 60ms`": "one process that never came up, and one that serves",
+            "signals": process::kill_starting;
+        "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, \
+                              and then all of it",
+            "signals": process::slow_cpu;
+        "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
+                             needs none lives on, with the limit of before",
+            "`RLIMIT_DATA`": process::memory;
+    }
 }
 
 fn of_networks() -> Vec<Measured> {
