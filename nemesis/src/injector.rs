@@ -182,7 +182,8 @@ impl Injector<'_> {
     /// Injects one fault now and heals it when its time is over or `until` is requested; blocks so
     /// long. For whoever decides as it goes: see [`crate::scenario`].
     ///
-    /// Before the first one, the disks have to [remember](crate::disk::Disks::remember) how they are.
+    /// Before the first one, the disks have to [remember](crate::disk::Disks::remember) how they
+    /// are.
     pub fn inject(&self, planned: &PlannedFault, until: &Stop) -> FaultRecord {
         let one = Injector {
             stop: until,

@@ -15,7 +15,9 @@ pub(super) fn steps_section(steps: &[StepEvent]) -> Markup {
                 h2 { "Scenario" }
                 div.scroll {
                     table {
-                        thead { tr { th { "at" } th { "step" } th { "" } th { "was" } th { "seen" } } }
+                        thead { tr {
+                            th { "at" } th { "step" } th { "" } th { "was" } th { "seen" }
+                        } }
                         tbody { @for event in over {
                             tr {
                                 td.figure { (at(Time(event.time_ns))) }

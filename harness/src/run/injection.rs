@@ -65,6 +65,28 @@ pub(super) struct Watchers {
     pub(super) gate: Gate,
 }
 
+/// The stage of the plan's scenario, if it has one.
+fn stage(
+    plan: &Plan,
+    cluster: &Arc<Cluster>,
+    lines: &Recorder<FaultLine>,
+    told: &Told,
+    watchers: &Watchers,
+) -> Option<Stage> {
+    let scenario = plan.scenario.as_ref()?;
+    let live = watchers.live.clone();
+    Some(Stage {
+        script: scenario.script.clone(),
+        cluster: cluster.clone(),
+        counters: watchers.counters.clone(),
+        gate: watchers.gate.clone(),
+        lines: lines.clone(),
+        told: told.clone(),
+        longest_ms: plan.time.as_millis(),
+        announce: Arc::new(move |event| live.announce_step(event)),
+    })
+}
+
 impl Injection {
     /// Begins to run the plan's schedule, counted from now.
     pub(super) fn start(
@@ -85,19 +107,7 @@ impl Injection {
         let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
         let (told, ended) = (Told::default(), CancellationToken::new());
-        let stage = plan.scenario.as_ref().map(|scenario| {
-            let live = watchers.live.clone();
-            Stage {
-                script: scenario.script.clone(),
-                cluster: cluster.clone(),
-                counters: watchers.counters,
-                gate: watchers.gate,
-                lines: lines.clone(),
-                told: told.clone(),
-                longest_ms: plan.time.as_millis(),
-                announce: Arc::new(move |event| live.announce_step(event)),
-            }
-        });
+        let stage = stage(plan, &cluster, &lines, &told, &watchers);
         let (live, is_over) = (watchers.live, ended.clone());
         let inject = move || {
             let in_words: BTreeMap<u32, String> = schedule

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `2s` | so much time has passed since the step began (to wait for only) |
 //! | `leader`, `no leader` | some node says that it leads · none does |
-//! | `leader is $new`, `leader is not $old` | it is one of these · one leads that is none of these |
+//! | `leader is $new`, `leader is not $old` | it is one of these · it is one, none of these |
 //! | `leads $old` | each of these says that it leads, whoever else does |
 //! | `answers $old`, `silent $old` | each of these answers who looks past every cut · none does |
 //! | `down $old` | none of these has a process |

@@ -236,20 +236,7 @@ impl<'a> Play<'a> {
                 acts.push(Act::Resume);
                 Progress::Met(String::new())
             }
-            Step::Workload(Workload::Hold) => {
-                if !current.acted {
-                    current.acted = true;
-                    acts.push(Act::Hold);
-                    return Progress::Goes;
-                }
-                match sight.under_way {
-                    0 => Progress::Met("no operation is under way".to_owned()),
-                    open if current.waited(sight) > HOLD_WITHIN_MS => {
-                        Progress::Missed(format!("{open} operations are still under way"))
-                    }
-                    _ => Progress::Goes,
-                }
-            }
+            Step::Workload(Workload::Hold) => hold(current, sight, acts),
             Step::Wait { until, within } => match self.find_nodes(until, current, sight) {
                 Err(progress) => progress,
                 Ok(()) => current.wait(until, millis(*within), sight),
@@ -337,6 +324,22 @@ impl<'a> Play<'a> {
             current.nodes = found.map_err(|unfilled| unknown(unfilled, current, sight))?;
         }
         Ok(())
+    }
+}
+
+/// Holds the workload, and waits until no operation is under way.
+fn hold(current: &mut Current, sight: &Sight, acts: &mut Vec<Act>) -> Progress {
+    if !current.acted {
+        current.acted = true;
+        acts.push(Act::Hold);
+        return Progress::Goes;
+    }
+    match sight.under_way {
+        0 => Progress::Met("no operation is under way".to_owned()),
+        open if current.waited(sight) > HOLD_WITHIN_MS => {
+            Progress::Missed(format!("{open} operations are still under way"))
+        }
+        _ => Progress::Goes,
     }
 }
 

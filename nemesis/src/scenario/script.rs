@@ -345,7 +345,8 @@ mod tests {
     #[test]
     fn what_may_be_injected_is_known_before() {
         let script = script(
-            "[[step]]\nlet = \"old\"\nis = \"$leader\"\n[[step]]\nlet = \"new\"\nis = \"$follower\"\n\
+            "[[step]]\nlet = \"old\"\nis = \"$leader\"\n\
+             [[step]]\nlet = \"new\"\nis = \"$follower\"\n\
              [[step]]\ninject = \"halves $old $new | $rest\"\n\
              [[step]]\ninject = \"damage $minority: wipe\"\n[[step]]\nwait = \"3s\"\n\
              [[step]]\nexpect = \"ok 5\"\nwithin = \"2s\"\n",
