@@ -109,12 +109,14 @@ impl<L: Iterator<Item = Line>> File<'_, L> {
     }
 }
 
+type Keys<M> = BTreeMap<String, Packed<<M as Model>::Op, <M as Model>::Ret>>;
+
 /// What was read so far.
 struct Reader<'m, M: Model> {
     model: &'m M,
     op: ReadOp<M::Op>,
     ret: ReadRet<M::Op, M::Ret>,
-    keys: BTreeMap<String, Packed<M::Op, M::Ret>>,
+    keys: Keys<M>,
     /// What each process waits for.
     open: BTreeMap<Process, Asked<Keyed<String, M::Op>>>,
     processes: Processes,
@@ -191,7 +193,7 @@ where
     }
 
     /// What is open still stays so.
-    fn finish(mut self) -> (BTreeMap<String, Packed<M::Op, M::Ret>>, Source) {
+    fn finish(mut self) -> (Keys<M>, Source) {
         for asked in std::mem::take(&mut self.open).into_values() {
             self.pack(asked, None);
         }
