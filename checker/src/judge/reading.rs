@@ -128,40 +128,51 @@ pub(super) fn set_ret(op: &Keyed<String, SetOp>, event: &Event) -> Result<SetRet
     })
 }
 
-pub(super) fn sequence_op(event: &Event) -> Result<SequenceOp, Wrong> {
-    Ok(match event.f.as_str() {
+/// An operation on the one object that there is.
+fn whole<O>(op: O) -> Keyed<String, O> {
+    Keyed::new(String::new(), op)
+}
+
+pub(super) fn sequence_op(event: &Event) -> Result<Keyed<String, SequenceOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "enqueue" | "push" => SequenceOp::Put(integer(&event.value)?),
         "dequeue" | "pop" => SequenceOp::Take,
         other => return Err(format!("a queue or stack has no {other}")),
-    })
+    }))
 }
 
-pub(super) fn sequence_ret(op: &SequenceOp, event: &Event) -> Result<SequenceRet, Wrong> {
-    Ok(match op {
+pub(super) fn sequence_ret(
+    op: &Keyed<String, SequenceOp>,
+    event: &Event,
+) -> Result<SequenceRet, Wrong> {
+    Ok(match op.op {
         SequenceOp::Put(_) => SequenceRet::Done,
         SequenceOp::Take => SequenceRet::Taken(integer_or_nil(&event.value)?),
     })
 }
 
-pub(super) fn counter_op(event: &Event) -> Result<CounterOp, Wrong> {
-    Ok(match event.f.as_str() {
+pub(super) fn counter_op(event: &Event) -> Result<Keyed<String, CounterOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "add" => CounterOp::Add(integer(&event.value)?),
         "read" => CounterOp::Read,
         other => return Err(format!("a counter has no {other}")),
-    })
+    }))
 }
 
-pub(super) fn counter_ret(op: &CounterOp, event: &Event) -> Result<CounterRet, Wrong> {
-    Ok(match op {
+pub(super) fn counter_ret(
+    op: &Keyed<String, CounterOp>,
+    event: &Event,
+) -> Result<CounterRet, Wrong> {
+    Ok(match op.op {
         CounterOp::Add(_) => CounterRet::Added,
         CounterOp::Read => CounterRet::Value(integer(&event.value)?),
     })
 }
 
-pub(super) fn lock_op(event: &Event) -> Result<LockOp, Wrong> {
-    Ok(match event.f.as_str() {
+pub(super) fn lock_op(event: &Event) -> Result<Keyed<String, LockOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "acquire" => LockOp::Acquire(event.process.0),
         "release" => LockOp::Release(event.process.0),
         other => return Err(format!("a lock has no {other}")),
-    })
+    }))
 }
