@@ -76,14 +76,14 @@ const HISTORIES: [(Subject, &str, &str); 11] = [
         r#"1 invoke txn [["append","x",1]]; 1 ok txn [["append","x",1]];
            2 invoke txn [["r","x",null]]; 2 ok txn [["r","x",[1]]]"#,
         r#"1 invoke txn [["append","x",1]]; 1 ok txn [["append","x",1]];
-           2 invoke txn [["r","x",null]]; 2 ok txn [["r","x",[7]]]"#,
+           2 invoke txn [["r","x",null]]; 2 ok txn [["r","x",[]]];
+           3 invoke txn [["r","x",null]]; 3 ok txn [["r","x",[1]]]"#,
     ),
     (
         Subject::RwRegister,
         r#"1 invoke txn [["w","x",1]]; 1 ok txn [["w","x",1]];
            2 invoke txn [["r","x",null]]; 2 ok txn [["r","x",1]]"#,
-        r#"1 invoke txn [["w","x",1]]; 1 ok txn [["w","x",1]];
-           2 invoke txn [["r","x",null]]; 2 ok txn [["r","x",7]]"#,
+        r#"1 invoke txn [["w","x",1],["r","x",null]]; 1 ok txn [["w","x",1],["r","x",7]]"#,
     ),
 ];
 
