@@ -1,5 +1,6 @@
 //! `ordeal list`: what there is to choose from.
 
+use crate::plan;
 use crate::target::Targets;
 use crate::verdict::Exit;
 use ordeal_checker::format::Format;
@@ -34,6 +35,14 @@ fn print(targets: &Targets) -> io::Result<()> {
         &mut out,
         "nemeses",
         nemeses.iter().map(|n| (n.name(), n.description())),
+    )?;
+    let scenarios = plan::summaries();
+    section(
+        &mut out,
+        "scenarios",
+        scenarios
+            .iter()
+            .map(|(name, words)| (*name, words.as_str())),
     )?;
     for target in targets.iter() {
         let orders = target.orders(&[]).into_iter();
@@ -71,8 +80,11 @@ fn section<'a>(
     lines: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> io::Result<()> {
     writeln!(out, "{title}")?;
+    let lines: Vec<(&str, &str)> = lines.into_iter().collect();
+    let longest = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = longest.max(22);
     for (name, summary) in lines {
-        writeln!(out, "  {name:<22} {summary}")?;
+        writeln!(out, "  {name:<width$} {summary}")?;
     }
     writeln!(out)
 }

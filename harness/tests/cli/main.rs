@@ -12,6 +12,8 @@ mod ending;
 mod mode;
 mod power;
 mod process;
+mod rootless;
+mod scenario;
 mod trace;
 mod whole_run;
 
