@@ -95,7 +95,8 @@ impl World {
     /// not needed.
     fn is_stuck(&self) -> bool {
         let has_later = |out: &Raft| {
-            let mut voters = self.running().filter(|raft| !raft.is_outside());
+            let voters = self.running().filter(|raft| !raft.is_outside());
+            let mut voters = voters.filter(|raft| raft.members().is_voter(raft.id()));
             voters.all(|raft| raft.last() < out.last())
         };
         let mut outside = self.running().filter(|raft| raft.is_outside());
