@@ -6,7 +6,7 @@ use super::Broken;
 use super::summary::Count;
 use super::weather::Fault;
 use super::world::{Happening, TICK, World, place};
-use crate::raft::Change;
+use crate::raft::{Change, Raft};
 
 impl World {
     pub(super) fn fault(&mut self) -> Result<(), Broken> {
@@ -24,9 +24,9 @@ impl World {
             Fault::PowerLoss => return self.lose_power(1..=self.nodes.len() as u64),
             Fault::Cut => self.network.change(&mut self.rng, &mut self.summary),
             Fault::Pause => self.pause(),
-            Fault::Transfer => self.transfer(),
+            Fault::Transfer => return self.transfer(),
             Fault::Nudge => return self.nudge(),
-            Fault::Change => self.change(),
+            Fault::Change => return self.change(),
         }
         Ok(())
     }
@@ -41,14 +41,30 @@ impl World {
     }
 
     /// A leader is asked to hand over, to whomever.
-    fn transfer(&mut self) {
+    fn transfer(&mut self) -> Result<(), Broken> {
         let to = self.any_node();
-        for node in &mut self.nodes {
-            if let Some(raft) = &mut node.raft {
-                // Whoever does not lead refuses.
-                let _ = raft.transfer(to);
+        self.ask_all(|raft| {
+            // Whoever does not lead refuses.
+            let _ = raft.transfer(to);
+            None
+        })
+    }
+
+    /// Asks every process that runs for something, one after the other, and has each do what
+    /// follows before anything else happens to it.
+    fn ask_all(&mut self, ask: impl Fn(&mut Raft) -> Option<Count>) -> Result<(), Broken> {
+        for id in 1..=self.nodes.len() as u64 {
+            if self.nodes[place(id)].is_stopped(self.now()) {
+                continue;
             }
+            self.observe(id);
+            let told = self.node(id).raft.as_mut().and_then(&ask);
+            if let Some(count) = told {
+                self.summary.add(count, 1);
+            }
+            self.carry_out(id)?;
         }
+        Ok(())
     }
 
     /// Somebody wants a node to campaign now, or to lead no more.
@@ -73,7 +89,7 @@ impl World {
     }
 
     /// Whoever leads is asked for another configuration.
-    fn change(&mut self) {
+    fn change(&mut self) -> Result<(), Broken> {
         let id = self.any_node();
         let change = match self.rng.random_range(0..7) {
             0 => Change::AddLearner(id),
@@ -87,13 +103,7 @@ impl World {
                 Change::Replace { voters, learners }
             }
         };
-        for node in &mut self.nodes {
-            if let Some(raft) = &mut node.raft
-                && raft.change(&change).is_ok()
-            {
-                self.summary.add(Count::Changes, 1);
-            }
-        }
+        self.ask_all(|raft| raft.change(&change).is_ok().then_some(Count::Changes))
     }
 
     /// A process stops for a while, and its clock does not.

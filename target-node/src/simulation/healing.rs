@@ -94,12 +94,16 @@ impl World {
     /// its raft library); where they take effect in the log, the node that is out campaigns, or is
     /// not needed.
     fn is_stuck(&self) -> bool {
+        // For certain: a learner has no vote either.
+        let is_out = |raft: &Raft| {
+            raft.members_index() <= raft.commit() && !raft.members().is_voter(raft.id())
+        };
         let has_later = |out: &Raft| {
-            let voters = self.running().filter(|raft| !raft.is_outside());
+            let voters = self.running().filter(|raft| !is_out(raft));
             let mut voters = voters.filter(|raft| raft.members().is_voter(raft.id()));
             voters.all(|raft| raft.last() < out.last())
         };
-        let mut outside = self.running().filter(|raft| raft.is_outside());
+        let mut outside = self.running().filter(|raft| is_out(raft));
         self.weather.conf_effective == Effect::Apply
             && self.leader().is_none()
             && outside.any(has_later)
