@@ -7,12 +7,15 @@
 mod disk;
 mod iptables;
 mod process;
+mod setting;
 
 use std::{
     collections::BTreeSet,
     net::UdpSocket,
     time::{Duration, Instant},
 };
+
+pub use setting::{Setting, settings};
 
 use crate::{
     fault::{FaultClass, PacketEffect},
