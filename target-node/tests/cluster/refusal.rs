@@ -333,7 +333,8 @@ const BODIES: &[(&str, &str)] = &[
     ("/v1/kv/add", r#"{"key":"n","delta":-3}"#),
     (
         "/v1/txn",
-        r#"{"guards":[{"key":"a","value":1},{"key":"b","version":0}],"then":[["add","n",1]],"else":[["r","k",null]]}"#,
+        r#"{"guards":[{"key":"a","value":1},{"key":"b","version":0}],
+            "then":[["add","n",1]],"else":[["r","k",null]]}"#,
     ),
     ("/v1/dump", r#"{"prefix":"k"}"#),
     ("/v1/session/open", r#"{"ttl_ms":1000}"#),
