@@ -3,9 +3,11 @@
 mod attempt;
 mod cut;
 mod disk;
+mod life;
 mod power;
 mod processes;
 mod shape;
+mod squeeze;
 mod stop;
 
 use std::{

@@ -1,5 +1,8 @@
 //! What a fault did, with its evidence: a fault counts only when it is proven.
 
+mod process;
+mod restarted;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -7,6 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::process::{CrashLooped, Slowed, StartKilled, Starved, Stopped};
 use crate::{
     fault::PacketEffect,
     node::{Edge, Node},
@@ -57,6 +61,31 @@ pub enum Proof {
     Paused {
         /// What was paused, in order.
         processes: Vec<Paused>,
+    },
+    /// The old process was reaped after SIGTERM; once healed, another one serves in its place.
+    Stopped {
+        /// What was stopped, in order.
+        processes: Vec<Stopped>,
+    },
+    /// Several processes in turn were reaped after SIGKILL, each seen to serve before.
+    CrashLooped {
+        /// Whose, in order.
+        nodes: Vec<CrashLooped>,
+    },
+    /// A process was reaped that had started and was not up yet.
+    StartKilled {
+        /// What was killed, in order.
+        processes: Vec<StartKilled>,
+    },
+    /// The process was seen to be stopped and continued, over and over.
+    Slowed {
+        /// What was slowed, in order.
+        processes: Vec<Slowed>,
+    },
+    /// The process met with a limit to its memory.
+    Starved {
+        /// What was limited, in order.
+        processes: Vec<Starved>,
     },
     /// Packets met the cut and went no further.
     Cut(Dropped),
@@ -234,17 +263,29 @@ impl fmt::Display for Effect {
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list: Vec<String> = match self {
-            Self::Killed { processes } => processes.iter().map(ToString::to_string).collect(),
-            Self::Paused { processes } => processes.iter().map(ToString::to_string).collect(),
-            Self::Cut(dropped) => vec![dropped.to_string()],
-            Self::Shaped(shaped) => vec![shaped.to_string()],
-            Self::PowerLost { nodes } => nodes.iter().map(ToString::to_string).collect(),
-            Self::DiskMet { nodes } => nodes.iter().map(ToString::to_string).collect(),
-            Self::Damaged { nodes } => nodes.iter().map(ToString::to_string).collect(),
-        };
-        f.write_str(&list.join(", "))
+        match self {
+            Self::Killed { processes } => each(f, processes),
+            Self::Paused { processes } => each(f, processes),
+            Self::Stopped { processes } => each(f, processes),
+            Self::CrashLooped { nodes } => each(f, nodes),
+            Self::StartKilled { processes } => each(f, processes),
+            Self::Slowed { processes } => each(f, processes),
+            Self::Starved { processes } => each(f, processes),
+            Self::Cut(dropped) => dropped.fmt(f),
+            Self::Shaped(shaped) => shaped.fmt(f),
+            Self::PowerLost { nodes } => each(f, nodes),
+            Self::DiskMet { nodes } => each(f, nodes),
+            Self::Damaged { nodes } => each(f, nodes),
+        }
     }
+}
+
+fn each<T: fmt::Display>(f: &mut fmt::Formatter<'_>, all: &[T]) -> fmt::Result {
+    for (index, one) in all.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(f, "{comma}{one}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Killed {

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod packet;
+mod priority;
 mod tun;
 
 use std::{io, os::fd::OwnedFd, os::unix::process::CommandExt, process::Command, sync::Arc};
@@ -15,6 +16,7 @@ use nix::{
 };
 
 pub(crate) use packet::open_packet_socket;
+pub(crate) use priority::run_at_once;
 pub(crate) use tun::{
     assign, configure_interface, open_tun, raise_loopback, set_mtu, switch_offloads_off,
 };

@@ -194,6 +194,7 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
         let hits_all = [
             Nemesis::KillAll,
             Nemesis::PauseAll,
+            Nemesis::RestartAll,
             Nemesis::PowerLoss,
             Nemesis::LyingFsync,
         ];
@@ -286,6 +287,8 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 Fault::Partition(_) | Fault::Packets(_) => assert!(spec.nodes >= 2),
                 Fault::Damage(_) => assert!(spec.nodes >= 3),
                 Fault::Kill(_) | Fault::Pause(_) | Fault::PowerLoss(_) | Fault::Disk(_) => {}
+                Fault::Stop(_) | Fault::Restart(_) | Fault::CrashLoop(_) => {}
+                Fault::StartKill(_) | Fault::SlowCpu(_) | Fault::Memory(_) => {}
             }
         }
     });

@@ -1,6 +1,7 @@
 //! The cluster under trial: its network and its processes.
 
 use super::Setting;
+use super::live::Live;
 use super::recorder::RecordError;
 use crate::plan::Plan;
 use crate::store::StoreError;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The harness failed. That says nothing about the target.
@@ -111,6 +112,8 @@ pub(super) struct Rig {
     /// Under the nodes' data, where the plan has faults that need them.
     pub(super) disks: Option<Arc<FuseDisks>>,
     pub(super) deaths: Deaths,
+    /// Who is told of a death at once.
+    live: Arc<OnceLock<Arc<Live>>>,
     /// Where clients reach each node; node 1 first.
     pub(super) client_addresses: Vec<SocketAddr>,
 }
@@ -127,7 +130,12 @@ impl Rig {
         let disks = disks(plan, setting)?;
         let deaths = Deaths::default();
         let (clock, died) = (setting.clock, deaths.clone());
-        let on_death = move |death| {
+        let live = Arc::new(OnceLock::<Arc<Live>>::new());
+        let told = live.clone();
+        let on_death = move |death: Death| {
+            if let Some(live) = told.get() {
+                live.tell_death(&death);
+            }
             died.lock()
                 .expect("nobody panics with the deaths in hand")
                 .push((clock.now(), death));
@@ -145,6 +153,7 @@ impl Rig {
             processes,
             disks,
             deaths,
+            live,
             client_addresses,
         })
     }
@@ -168,6 +177,12 @@ impl Rig {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// From now on `live` tells of every death as it happens.
+    pub(super) fn announce_deaths(&self, live: Arc<Live>) {
+        // There is one live view a run.
+        let _ = self.live.set(live);
     }
 
     /// The deaths so far.

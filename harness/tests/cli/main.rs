@@ -11,6 +11,8 @@ mod clean;
 mod ending;
 mod mode;
 mod power;
+mod process;
+mod rootless;
 mod trace;
 mod whole_run;
 

@@ -1,5 +1,7 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
+mod process;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
@@ -21,6 +23,13 @@ pub(super) enum Card {
     Pause,
     PauseLeader,
     PauseAll,
+    Stop,
+    Restart,
+    RestartAll,
+    CrashLoop,
+    StartKill,
+    SlowCpu,
+    Memory,
     Halves,
     Isolate,
     IsolateLeader,
@@ -110,6 +119,16 @@ impl Card {
         Self::Flaky,
     ];
 
+    /// What else happens to processes, and a minority may go through at a time.
+    pub(super) const PROCESSES: [Card; 6] = [
+        Self::Stop,
+        Self::Restart,
+        Self::CrashLoop,
+        Self::StartKill,
+        Self::SlowCpu,
+        Self::Memory,
+    ];
+
     pub(super) const POWER_LOSSES: [Card; 3] =
         [Self::PowerLoss, Self::PowerLossLeader, Self::PowerLossAll];
 
@@ -128,13 +147,18 @@ impl Card {
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
-        [&Self::MIXED[..], &shapes, &Self::PACKETS].concat()
+        [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat()
     }
 
     pub(super) fn class(self) -> FaultClass {
         match self {
             Self::Kill | Self::KillLeader | Self::KillAll => FaultClass::Kill,
             Self::Pause | Self::PauseLeader | Self::PauseAll => FaultClass::Pause,
+            Self::Stop | Self::Restart | Self::RestartAll => FaultClass::Stop,
+            Self::CrashLoop => FaultClass::CrashLoop,
+            Self::StartKill => FaultClass::StartKill,
+            Self::SlowCpu => FaultClass::SlowCpu,
+            Self::Memory => FaultClass::Memory,
             Self::Halves
             | Self::Isolate
             | Self::IsolateLeader
@@ -184,6 +208,7 @@ impl Card {
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
             }
+            Self::RestartAll => free.nobody_is_hit,
             Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.budget > 0 && free.damageable().next().is_some()
@@ -196,12 +221,6 @@ impl Card {
     pub(super) fn fault(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
         let partition = Fault::Partition;
         match self {
-            Self::Kill => Fault::Kill(some(free, rng)),
-            Self::KillLeader => Fault::Kill(Targets::Leader),
-            Self::KillAll => Fault::Kill(Targets::All),
-            Self::Pause => Fault::Pause(some(free, rng)),
-            Self::PauseLeader => Fault::Pause(Targets::Leader),
-            Self::PauseAll => Fault::Pause(Targets::All),
             Self::Halves => {
                 let (left, right) = split(count, usize::from(count / 2), rng);
                 partition(Shape::Halves { left, right })
@@ -257,7 +276,13 @@ impl Card {
             Self::Truncate => damage(Damage::Truncate, free, rng),
             Self::Restore => damage(Damage::Restore, free, rng),
             Self::Wipe => damage(Damage::Wipe, free, rng),
-            _ => self.disk(count, free, rng),
+            Self::ReadError
+            | Self::WriteError
+            | Self::FsyncError
+            | Self::Full
+            | Self::SlowFsync
+            | Self::LyingFsync => self.disk(count, free, rng),
+            _ => process::fault(self, free, rng),
         }
     }
 

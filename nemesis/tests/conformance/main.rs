@@ -5,9 +5,10 @@
 //! README. To add a fault or a backend:
 //!
 //! 1. write the measurement, a function that takes the sandbox and panics unless what a probe sees
-//!    is what the fault promises;
-//! 2. add it to the list (or a list of your own that `measured` joins) with its fault, its backend
-//!    and what is promised, in the words of the table;
+//!    is what the fault promises: faults of the network on a [`support::line::Line`], all others on
+//!    a [`rig::Rig`], which does to small programs ([`probe`]) what a plan says;
+//! 2. add it to the list (or to the `rows` of its module, which `measured` joins) with its fault,
+//!    its backend and what is promised, in the words of the table;
 //! 3. `ORDEAL_BLESS=1 cargo test -p ordeal-nemesis --test conformance readme` writes the table.
 //!
 //! What a machine lacks cannot be measured there. Such a measurement goes on to see that the
@@ -19,7 +20,13 @@ mod support;
 
 mod backend;
 mod cut;
+mod disk;
 mod packets;
+mod power;
+mod probe;
+mod process;
+mod rig;
+mod signal;
 mod table;
 
 use std::process::ExitCode;
@@ -38,10 +45,13 @@ fn main() -> ExitCode {
         "the_readme_has_the_table_that_this_list_yields",
         Body::Outside(table::check),
     ));
+    cases.push(("probe", Body::Program(probe::probe)));
+    cases.push(("lives", Body::Program(process::lives)));
     support::main(&cases)
 }
 
 /// One measurement: a test, and a row of the table.
+#[derive(Clone)]
 pub(crate) struct Measured {
     /// The fault, as a plan writes it.
     pub(crate) fault: &'static str,
@@ -68,7 +78,67 @@ macro_rules! on_networks {
     };
 }
 
+/// Measurements by means of which there is one.
+#[macro_export]
+macro_rules! measured_here {
+    ($($fault:literal: $promise:literal, $backend:literal: $module:ident::$test:ident;)+) => {
+        vec![$($crate::Measured {
+            fault: $fault,
+            backend: $backend,
+            promise: $promise,
+            test: concat!(stringify!($module), "_", stringify!($test)),
+            body: $crate::$module::$test,
+        }),+]
+    };
+}
+
 fn measured() -> Vec<Measured> {
+    [
+        of_networks(),
+        power_losses(),
+        disk::rows(),
+        signal::rows(),
+        of_processes(),
+    ]
+    .concat()
+}
+
+fn power_losses() -> Vec<Measured> {
+    let mut rows = on_networks! {
+        "`power-loss n1`": "exactly the unsynced bytes are gone; cut off meanwhile; peers hear \
+                            neither an end nor a reset; afterwards another process serves",
+            power::loses_exactly_the_unsynced on Tun Packet Iptables IptablesLegacy;
+    };
+    rows.extend(measured_here! {
+        "`power-loss n1: some`": "of two unsynced writes any, each whole; the same with one seed",
+            "FUSE": power::keeps_some;
+        "`power-loss n1: torn`": "of unsynced writes any whole sectors of 512 bytes; the same with \
+                                  one seed",
+            "FUSE": power::keeps_sectors;
+    });
+    rows
+}
+
+fn of_processes() -> Vec<Measured> {
+    measured_here! {
+        "`stop`": "its own goodbye, then refused connections, then another process that serves",
+            "signals": process::stop;
+        "`restart all`": "everybody's goodbye, and everybody's successor serves",
+            "signals": process::restart_all;
+        "`crash-loop n1: 3`": "three processes that came up are gone, the fourth serves",
+            "signals": process::crash_loop;
+        "`kill-starting n1: 60ms`": "one process that never came up, and one that serves",
+            "signals": process::kill_starting;
+        "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, \
+                              and then all of it",
+            "signals": process::slow_cpu;
+        "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
+                             needs none lives on, with the limit of before",
+            "`RLIMIT_DATA`": process::memory;
+    }
+}
+
+fn of_networks() -> Vec<Measured> {
     on_networks! {
         "any cut": "no datagram passes in exactly the given directions; all do after the heal",
             cut::blocks_exactly_its_directions on Tun Packet Iptables IptablesLegacy;
@@ -88,7 +158,7 @@ fn measured() -> Vec<Measured> {
             packets::corrupt on Tun Packet Iptables;
         "`corrupt-deliver 100%`": "every payload differs in exactly one bit",
             packets::corrupt_deliver on Tun Packet Iptables;
-        "`rate 1mbit`": "49 packets of 8 ms take 392 ± 20 ms",
+        "`rate 1mbit`": "25 packets of 8 ms take 200 ± 10 ms",
             packets::rate on Tun Packet Iptables;
         "`reset 100%`": "both ends of a connection: reset; a new one: refused",
             packets::reset on Tun Packet Iptables IptablesLegacy;
