@@ -123,12 +123,14 @@ where
     fn frontiers(&mut self) {
         let all = 0..self.problem.events.len();
         for (name, is_relaxed) in [("frontier", false), ("relaxed frontier", true)] {
-            let scope = |init, _: &[u32]| {
-                Some(Scope {
+            // Where there is no end of states, there is none of using an open operation again.
+            let scope = |init, states: &[u32]| {
+                let scope = Scope {
                     events: all.clone(),
                     states: vec![init],
                     is_relaxed,
-                })
+                };
+                (!is_relaxed || !states.is_empty()).then_some(scope)
             };
             match self.frontier(scope) {
                 Some(Fate::Survived(survivors)) if !is_relaxed => {
