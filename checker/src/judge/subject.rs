@@ -6,14 +6,17 @@ use std::fmt;
 use super::Unjudgeable;
 use super::file::File;
 use super::reading::{
-    append_op, append_ret, counter_op, counter_ret, lock_op, register_op, register_ret,
-    sequence_op, sequence_ret, set_op, set_ret, unkeyed,
+    append_op, append_ret, counter_op, counter_ret, fenced_ret, lock_op, register_op, register_ret,
+    registers_op, registers_ret, sequence_op, sequence_ret, set_op, set_ret, unkeyed,
 };
 use super::source::{Places, Source, locate};
 use crate::budget::Budget;
 use crate::format::{FormatError, Line};
 use crate::history::{Event, EventKind, HistoryBuilder, Outcome, Reason};
-use crate::model::{AppendString, CasRegister, Counter, FifoQueue, LockRet, Mutex, Set, Stack};
+use crate::model::{
+    AppendString, CasRegister, Counter, FencedLock, FifoQueue, LockRet, Mutex, Registers, Set,
+    Stack,
+};
 use crate::transaction;
 use crate::verdict::Finding;
 
@@ -34,6 +37,10 @@ pub enum Subject {
     Counter,
     /// A lock.
     Mutex,
+    /// A lock that gives a larger token to each holder.
+    FencedLock,
+    /// Transactions on registers, searched for an order as one object: any values will do.
+    Registers,
     /// Transactions that append to lists and read them.
     ListAppend,
     /// Transactions that write registers and read them.
@@ -63,7 +70,7 @@ pub(super) fn wrong(line: usize, event: &Event, what: &str) -> FormatError {
 
 impl Subject {
     /// All, with the names that a command line takes.
-    pub const ALL: [(&'static str, Subject); 9] = [
+    pub const ALL: [(&'static str, Subject); 11] = [
         ("register", Subject::Register),
         ("kv", Subject::Kv),
         ("set", Subject::Set),
@@ -71,6 +78,8 @@ impl Subject {
         ("stack", Subject::Stack),
         ("counter", Subject::Counter),
         ("mutex", Subject::Mutex),
+        ("fenced-lock", Subject::FencedLock),
+        ("registers", Subject::Registers),
         ("list-append", Subject::ListAppend),
         ("rw-register", Subject::RwRegister),
     ];
@@ -85,6 +94,8 @@ impl Subject {
             Subject::Stack => "a last-in first-out stack: push, pop",
             Subject::Counter => "a counter: add, read",
             Subject::Mutex => "a lock with one holder: acquire, release",
+            Subject::FencedLock => "a lock with tokens: acquire, which returns one, and release",
+            Subject::Registers => "few transactions on registers of any values: txn of w and r",
             Subject::ListAppend => "transactions on lists: txn of append and r",
             Subject::RwRegister => "transactions on registers: txn of w and r",
         }
@@ -93,7 +104,7 @@ impl Subject {
     /// What these events are of, if it can be told from the names of their operations.
     pub fn guess<'e>(events: impl Iterator<Item = &'e Event>) -> Option<Subject> {
         let (mut names, mut adds_many, mut reads_many) = (BTreeSet::new(), false, false);
-        let mut steps = BTreeSet::new();
+        let (mut steps, mut gives_tokens) = (BTreeSet::new(), false);
         for event in events {
             names.insert(event.f.as_str());
             if event.f == "read" && event.kind == EventKind::Ok {
@@ -101,6 +112,8 @@ impl Subject {
                 reads_many |= unkeyed(&event.value).is_array();
                 adds_many |= unkeyed(&event.value).is_i64();
             }
+            gives_tokens |=
+                event.f == "acquire" && event.kind == EventKind::Ok && event.value.is_u64();
             if event.f == "txn" {
                 let micro = event.value.as_array().into_iter().flatten();
                 steps.extend(micro.filter_map(|step| step.get(0)?.as_str()));
@@ -121,6 +134,7 @@ impl Subject {
             () if only(&["get", "put", "append"]) && !names.is_empty() => Subject::Kv,
             () if only(&["enqueue", "dequeue"]) && !names.is_empty() => Subject::Queue,
             () if only(&["push", "pop"]) && !names.is_empty() => Subject::Stack,
+            () if only(&["acquire", "release"]) && gives_tokens => Subject::FencedLock,
             () if only(&["acquire", "release"]) && !names.is_empty() => Subject::Mutex,
             () if only(&["read", "write", "cas"]) && !names.is_empty() => Subject::Register,
             () => return None,
@@ -159,6 +173,8 @@ impl Subject {
             Subject::Stack => file.whole(&Stack, sequence_op, sequence_ret),
             Subject::Counter => file.whole(&Counter, counter_op, counter_ret),
             Subject::Mutex => file.whole(&Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => file.whole(&FencedLock, lock_op, fenced_ret),
+            Subject::Registers => file.whole(&Registers, registers_op, registers_ret),
             Subject::ListAppend => transactional(transaction::Kind::ListAppend, file.lines),
             Subject::RwRegister => transactional(transaction::Kind::RwRegister, file.lines),
         }
