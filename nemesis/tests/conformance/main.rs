@@ -21,6 +21,7 @@ mod backend;
 mod cut;
 mod packets;
 mod process;
+mod seccomp;
 mod table;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Body::Outside(table::check),
     ));
     cases.push(("lives", Body::Program(process::lives)));
+    cases.push(("obeys", Body::Program(seccomp::obeys)));
     support::main(&cases)
 }
 
@@ -107,6 +109,20 @@ fn of_processes() -> Vec<Measured> {
         "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
                              needs none lives on, with the limit of before",
             process::memory;
+    });
+    all.extend(by! { "seccomp":
+        "`disk n1: read-error`": "EIO for read and pread, beside the data none; none after the heal",
+            seccomp::read_error;
+        "`disk n1: write-error`": "EIO for write, pwrite and append; what was there stays",
+            seccomp::write_error;
+        "`disk n1: fsync-error`": "EIO for fsync and fdatasync; what was written stays",
+            seccomp::fsync_error;
+        "`disk n1: full`": "ENOSPC for writes beyond the end; bytes in place can be written",
+            seccomp::full;
+        "`disk n1: slow-fsync 80ms`": "80 ms at least; after the heal at once, also what still waits",
+            seccomp::slow_fsync;
+        "`disk n1: lying-fsync`": "says that it did, counted; power losses and damage are refused",
+            seccomp::lying_fsync;
     });
     all
 }
