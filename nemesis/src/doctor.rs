@@ -8,6 +8,7 @@ mod disk;
 mod iptables;
 mod process;
 mod seccomp;
+mod setting;
 
 pub use self::seccomp::choose_disk;
 
@@ -16,6 +17,8 @@ use std::{
     net::UdpSocket,
     time::{Duration, Instant},
 };
+
+pub use setting::{Setting, settings};
 
 use crate::{
     fault::{FaultClass, PacketEffect},

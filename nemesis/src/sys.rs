@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod packet;
+mod priority;
 mod seccomp;
 mod tun;
 
@@ -16,6 +17,7 @@ use nix::{
 };
 
 pub(crate) use packet::open_packet_socket;
+pub(crate) use priority::run_at_once;
 pub(crate) use seccomp::{
     Answer, Call, answer_call, can_filter_calls, filter_before_exec, receive_call, receive_listener,
 };

@@ -19,7 +19,9 @@ use ordeal_nemesis::{
     disk::{Directories, Disks, FuseDisks},
     injector::{FaultRecord, Injector, Patience, Stop},
     lever::{Levers, Observer},
-    network::{Iptables, IptablesOptions, Network, Ports, Switch, SwitchOptions, address},
+    network::{
+        Iptables, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions, address,
+    },
     process::{Death, Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
 };
@@ -276,8 +278,13 @@ fn nor_over_packet_sockets(sandbox: &Sandbox) {
 }
 
 fn nor_on_the_kernels_own_network(sandbox: &Sandbox) {
-    let network = Iptables::create(sandbox, NODES, &IptablesOptions::default()).unwrap();
-    nobody_hears_anything(&Cluster::start_on(sandbox, Arc::new(network)));
+    match Iptables::create(sandbox, NODES, &IptablesOptions::default()) {
+        Ok(network) => nobody_hears_anything(&Cluster::start_on(sandbox, Arc::new(network))),
+        Err(error @ NetworkError::Missing { .. }) => {
+            assert!(error.to_string().contains("sudo apt install ip"), "{error}");
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn nobody_hears_anything(cluster: &Cluster) {

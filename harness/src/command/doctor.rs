@@ -2,7 +2,7 @@
 
 use crate::console::say;
 use crate::verdict::Exit;
-use ordeal_nemesis::doctor::{Row, examine_all};
+use ordeal_nemesis::doctor::{Row, Setting, examine_all, settings};
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox;
 use std::fmt;
@@ -10,22 +10,29 @@ use std::io::{self, Write};
 
 /// Prints the table; undecided where a fault is missing.
 pub(crate) fn doctor() -> Exit {
+    let settings = settings();
     let sandbox = match sandbox::enter() {
         Ok(sandbox) => sandbox,
         Err(error) => {
+            drop(print(
+                "NO   no namespaces are to be had here",
+                &settings,
+                &[],
+            ));
             say(format_args!("ordeal: {error}"));
             say("ordeal: without a sandbox no fault can be injected here");
             return Exit::Harness;
         }
     };
     let rows = examine_all(&sandbox);
-    let who = if sandbox.is_rootless() {
-        "without root, in a user namespace"
+    // Whoever is root depends on none of them.
+    let (who, settings) = if sandbox.is_rootless() {
+        ("yes  without root, in a user namespace", settings)
     } else {
-        "as root"
+        ("yes  as root", Vec::new())
     };
     // A reader that has seen enough, like `head`, is no failure.
-    drop(print(&rows, who));
+    drop(print(who, &settings, &rows));
     // What the kernel's network lacks the switch has: it keeps nobody from anything.
     if rows.iter().all(|row| row.is_available() || row.is_spare()) {
         Exit::Valid
@@ -34,9 +41,15 @@ pub(crate) fn doctor() -> Exit {
     }
 }
 
-fn print(rows: &[Row], who: &str) -> io::Result<()> {
+fn print(sandbox: &str, settings: &[Setting], rows: &[Row]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "sandbox    yes  {who}")?;
+    writeln!(out, "sandbox    {sandbox}")?;
+    for setting in settings {
+        match &setting.remedy {
+            None => writeln!(out, "setting    yes  {setting}")?,
+            Some(remedy) => writeln!(out, "setting    NO   {setting}\n{:16}{remedy}", "")?,
+        }
+    }
     rows.iter()
         .try_for_each(|row| writeln!(out, "{}", Told(row)))
 }

@@ -10,15 +10,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use target_node::defect::Defect;
+use target_node::protocol::admin::{PromoteRequest, PromoteResponse};
 use target_node::protocol::{
     AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
-    Meta, PromoteRequest, PromoteResponse, PutRequest, PutResponse, Role, Status,
+    Meta, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
 const PEER_PORT: u16 = 7000;
 /// Where a node listens for clients.
 const CLIENT_PORT: u16 = 8000;
+/// Where a node listens for administrators: inside its own namespace only.
+const ADMIN: &str = "127.0.0.1:8001";
 /// The key that holds the set.
 const SET: &str = "set";
 
@@ -53,6 +56,7 @@ impl Target for Raft {
             format!("--id={}", node.id),
             format!("--cluster={}", node.cluster),
             format!("--listen-client={address}:{CLIENT_PORT}"),
+            format!("--listen-admin={ADMIN}"),
             format!("--data-dir={}", node.data_dir.display()),
             format!("--seed={}", node.seed),
             "--profile=fast".to_owned(),
@@ -87,7 +91,8 @@ impl Target for Raft {
         Ok(Box::new(RaftProbe {
             http: http(deadline)?,
             url: format!("http://{node}/v1/status"),
-            promote_url: format!("http://{node}/v1/admin/promote-primary"),
+            // Whoever looks at a node does so from inside its namespace.
+            promote_url: format!("http://{ADMIN}/v1/admin/promote-primary"),
             deadline,
         }))
     }

@@ -12,6 +12,7 @@ mod ending;
 mod mode;
 mod power;
 mod process;
+mod rootless;
 mod trace;
 mod whole_run;
 

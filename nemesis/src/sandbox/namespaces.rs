@@ -41,10 +41,12 @@ pub(super) fn unshare_all() -> Result<bool, SandboxError> {
 /// The error for a failed call: where settings of this machine explain it, with what helps.
 pub(super) fn explain(call: &str, source: io::Error) -> SandboxError {
     let errno = Errno::from_raw(source.raw_os_error().unwrap_or(0));
-    let advice = if call == MOUNT_PROC && errno == Errno::EPERM {
-        Some(MASKED_PROC.to_owned())
-    } else {
-        advice(errno, setting)
+    let advice = match advice(errno, setting) {
+        // Where AppArmor lets a user namespace come about without any rights, this is the first
+        // call that lacks them.
+        Some(advice) if advice == APPARMOR => Some(advice),
+        _ if call == MOUNT_PROC && errno == Errno::EPERM => Some(MASKED_PROC.to_owned()),
+        advice => advice,
     };
     match advice {
         Some(advice) => SandboxError::Forbidden(format!("{call}: {source}: {advice}")),
@@ -60,6 +62,9 @@ const MASKED_PROC: &str = "parts of /proc are masked here, as container runtimes
                            outside a container, or start the container with `--privileged` or \
                            `--security-opt systempaths=unconfined`";
 
+const APPARMOR: &str = "AppArmor restricts unprivileged user namespaces here; run as root (sudo), \
+                        or `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`";
+
 /// What explains `errno`, given the machine's settings by path.
 fn advice(errno: Errno, setting: impl Fn(&str) -> Option<String>) -> Option<String> {
     let is = |path: &str, value: &str| setting(path).as_deref() == Some(value);
@@ -69,8 +74,7 @@ fn advice(errno: Errno, setting: impl Fn(&str) -> Option<String>) -> Option<Stri
                 "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
                 "1",
             ) {
-                "AppArmor restricts unprivileged user namespaces here; run as root (sudo), or \
-                 `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+                APPARMOR
             } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
                 "unprivileged user namespaces are switched off here; run as root (sudo), or \
                  `sudo sysctl -w kernel.unprivileged_userns_clone=1`"

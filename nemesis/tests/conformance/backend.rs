@@ -15,6 +15,8 @@ pub(crate) trait Backend {
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError>;
 }
 
+/// The switch over whatever it finds.
+pub(crate) struct Auto;
 pub(crate) struct Tun;
 pub(crate) struct Packet;
 pub(crate) struct Iptables;
@@ -36,6 +38,14 @@ fn iptables(
     let options = IptablesOptions { variant };
     let made = network::Iptables::create(sandbox, nodes, &options)?;
     Ok(Box::new(made))
+}
+
+impl Backend for Auto {
+    const NAME: &'static str = "switch";
+
+    fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+        switch(sandbox, nodes, Ports::Auto)
+    }
 }
 
 impl Backend for Tun {

@@ -5,9 +5,10 @@
 //! README. To add a fault or a backend:
 //!
 //! 1. write the measurement, a function that takes the sandbox and panics unless what a probe sees
-//!    is what the fault promises;
-//! 2. add it to the list (or a list of your own that `measured` joins) with its fault, its backend
-//!    and what is promised, in the words of the table;
+//!    is what the fault promises: faults of the network on a [`support::line::Line`], all others on
+//!    a [`rig::Rig`], which does to small programs ([`probe`]) what a plan says;
+//! 2. add it to the list (or to the `rows` of its module, which `measured` joins) with its fault,
+//!    its backend and what is promised, in the words of the table;
 //! 3. `ORDEAL_BLESS=1 cargo test -p ordeal-nemesis --test conformance readme` writes the table.
 //!
 //! What a machine lacks cannot be measured there. Such a measurement goes on to see that the
@@ -19,9 +20,14 @@ mod support;
 
 mod backend;
 mod cut;
+mod disk;
 mod packets;
+mod power;
+mod probe;
 mod process;
+mod rig;
 mod seccomp;
+mod signal;
 mod table;
 
 use std::process::ExitCode;
@@ -40,12 +46,14 @@ fn main() -> ExitCode {
         "the_readme_has_the_table_that_this_list_yields",
         Body::Outside(table::check),
     ));
+    cases.push(("probe", Body::Program(probe::probe)));
     cases.push(("lives", Body::Program(process::lives)));
     cases.push(("obeys", Body::Program(seccomp::obeys)));
     support::main(&cases)
 }
 
 /// One measurement: a test, and a row of the table.
+#[derive(Clone)]
 pub(crate) struct Measured {
     /// The fault, as a plan writes it.
     pub(crate) fault: &'static str,
@@ -72,59 +80,82 @@ macro_rules! on_networks {
     };
 }
 
-/// Measurements of faults that know one mechanism only.
-macro_rules! by {
-    ($mechanism:literal: $($fault:literal: $promise:literal, $module:ident::$test:ident;)+) => {
-        vec![$(Measured {
+/// Measurements by means of which there is one.
+#[macro_export]
+macro_rules! measured_here {
+    ($($fault:literal: $promise:literal, $backend:literal: $module:ident::$test:ident;)+) => {
+        vec![$($crate::Measured {
             fault: $fault,
-            backend: $mechanism,
+            backend: $backend,
             promise: $promise,
-            test: stringify!($test),
-            body: $module::$test,
+            test: concat!(stringify!($module), "_", stringify!($test)),
+            body: $crate::$module::$test,
         }),+]
     };
 }
 
 fn measured() -> Vec<Measured> {
-    let mut all = of_networks();
-    all.extend(of_processes());
-    all
+    [
+        of_networks(),
+        power_losses(),
+        disk::rows(),
+        signal::rows(),
+        of_processes(),
+        of_filters(),
+    ]
+    .concat()
+}
+
+fn power_losses() -> Vec<Measured> {
+    let mut rows = on_networks! {
+        "`power-loss n1`": "exactly the unsynced bytes are gone; cut off meanwhile; peers hear \
+                            neither an end nor a reset; afterwards another process serves",
+            power::loses_exactly_the_unsynced on Tun Packet Iptables IptablesLegacy;
+    };
+    rows.extend(measured_here! {
+        "`power-loss n1: some`": "of two unsynced writes any, each whole; the same with one seed",
+            "FUSE": power::keeps_some;
+        "`power-loss n1: torn`": "of unsynced writes any whole sectors of 512 bytes; the same with \
+                                  one seed",
+            "FUSE": power::keeps_sectors;
+    });
+    rows
 }
 
 fn of_processes() -> Vec<Measured> {
-    let mut all = by! { "signals":
+    measured_here! {
         "`stop`": "its own goodbye, then refused connections, then another process that serves",
-            process::stop;
+            "signals": process::stop;
         "`restart all`": "everybody's goodbye, and everybody's successor serves",
-            process::restart_all;
+            "signals": process::restart_all;
         "`crash-loop n1: 3`": "three processes that came up are gone, the fourth serves",
-            process::crash_loop;
+            "signals": process::crash_loop;
         "`kill-starting n1: 60ms`": "one process that never came up, and one that serves",
-            process::kill_starting;
+            "signals": process::kill_starting;
         "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, \
                               and then all of it",
-            process::slow_cpu;
-    };
-    all.extend(by! { "`RLIMIT_DATA`":
+            "signals": process::slow_cpu;
         "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
                              needs none lives on, with the limit of before",
-            process::memory;
-    });
-    all.extend(by! { "seccomp":
-        "`disk n1: read-error`": "EIO for read and pread, beside the data none; none after the heal",
-            seccomp::read_error;
-        "`disk n1: write-error`": "EIO for write, pwrite and append; what was there stays",
-            seccomp::write_error;
-        "`disk n1: fsync-error`": "EIO for fsync and fdatasync; what was written stays",
-            seccomp::fsync_error;
-        "`disk n1: full`": "ENOSPC for writes beyond the end; bytes in place can be written",
-            seccomp::full;
-        "`disk n1: slow-fsync 80ms`": "80 ms at least; after the heal at once, also what still waits",
-            seccomp::slow_fsync;
-        "`disk n1: lying-fsync`": "says that it did, counted; power losses and damage are refused",
-            seccomp::lying_fsync;
-    });
-    all
+            "`RLIMIT_DATA`": process::memory;
+    }
+}
+
+fn of_filters() -> Vec<Measured> {
+    measured_here! {
+        "`disk n1: read-error`, filtered": "EIO for read and pread, beside the data none",
+            "seccomp": seccomp::read_error;
+        "`disk n1: write-error`, filtered": "EIO for write, pwrite and append; what was there stays",
+            "seccomp": seccomp::write_error;
+        "`disk n1: fsync-error`, filtered": "EIO for fsync and fdatasync; what was written stays",
+            "seccomp": seccomp::fsync_error;
+        "`disk n1: full`, filtered": "ENOSPC for writes beyond the end; bytes in place can be written",
+            "seccomp": seccomp::full;
+        "`disk n1: slow-fsync 80ms`, filtered": "80 ms at least; healed, at once, also what waits",
+            "seccomp": seccomp::slow_fsync;
+        "`disk n1: lying-fsync`, filtered": "says that it did, counted; power loss, damage refused",
+            "seccomp": seccomp::lying_fsync;
+    }
 }
 
 fn of_networks() -> Vec<Measured> {
@@ -147,7 +178,7 @@ fn of_networks() -> Vec<Measured> {
             packets::corrupt on Tun Packet Iptables;
         "`corrupt-deliver 100%`": "every payload differs in exactly one bit",
             packets::corrupt_deliver on Tun Packet Iptables;
-        "`rate 1mbit`": "49 packets of 8 ms take 392 ± 20 ms",
+        "`rate 1mbit`": "25 packets of 8 ms take 200 ± 10 ms",
             packets::rate on Tun Packet Iptables;
         "`reset 100%`": "both ends of a connection: reset; a new one: refused",
             packets::reset on Tun Packet Iptables IptablesLegacy;

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -113,7 +114,7 @@ impl Cluster {
         cluster
     }
 
-    /// Injects one fault; meanwhile does `during` as soon as the fault is in force.
+    /// Injects one fault, for so long and as long as `during` takes, which begins with it.
     fn inject(&self, fault: &str, for_ms: u64, during: impl FnOnce() + Send) -> Effect {
         let levers = Levers {
             processes: Some(self.processes.clone()),
@@ -122,19 +123,26 @@ impl Cluster {
         let planned = PlannedFault {
             id: 1,
             at_ms: 0,
-            for_ms,
+            for_ms: 60_000,
             fault: fault.parse().unwrap(),
         };
-        let began = Instant::now();
+        let (began, stop) = (Instant::now(), Stop::new());
         std::thread::scope(|scope| {
-            let probe = scope.spawn(during);
+            let probe = scope.spawn(|| {
+                // What it measures may fail: the fault is healed nevertheless, so that this ends.
+                let measured = catch_unwind(AssertUnwindSafe(during));
+                let least = Duration::from_millis(for_ms);
+                std::thread::sleep(least.saturating_sub(began.elapsed()));
+                stop.request();
+                measured.unwrap_or_else(|panic| resume_unwind(panic));
+            });
             let records = Injector {
                 nodes: NODES,
                 levers: &levers,
                 observer: self,
                 clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),
                 sink: &|_| {},
-                stop: &Stop::new(),
+                stop: &stop,
                 seed: 1,
                 patience: Patience::default(),
             }

@@ -3,6 +3,10 @@
 //!
 //! No timer decides what is lost: what has no delay is decided about when it is sent, so a fence
 //! sent after the heal arrives behind all that ever will; what has one is awaited by number.
+//!
+//! How late a packet is has bounds, and a busy machine may keep threads waiting for longer than
+//! these. So the probe's threads run before all others where they may (as root), and while packets
+//! are under way a thread that does nothing but wait tells how late it is woken: [`Line::noise`].
 
 use std::{
     collections::BTreeSet,
@@ -10,8 +14,8 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -39,6 +43,8 @@ pub(crate) struct Line {
     pub(crate) network: Box<dyn Network>,
     /// In n1's and n2's namespaces.
     pub(crate) sockets: [UdpSocket; 2],
+    /// How late a thread was that waited as the switch does, in the last measurement; sorted.
+    woken: Mutex<Vec<Duration>>,
 }
 
 /// A datagram that arrived.
@@ -62,7 +68,25 @@ impl Line {
             socket.set_read_timeout(patience).unwrap();
             socket
         });
-        Self { network, sockets }
+        run_at_once();
+        let woken = Mutex::default();
+        Self {
+            network,
+            sockets,
+            woken,
+        }
+    }
+
+    /// How much later than promised a packet of the last measurement may be for no other reason
+    /// than that the machine is busy: what `permille` of the times that a thread was woken were not
+    /// exceeded by, twice, since a packet waits for a thread when it is sent and when it is due.
+    ///
+    /// Of two waits, each exceeds its 750th permille once in four times, so one of them does so at
+    /// most every second time: a median is late by no more than `noise(750)`, and a share of 10 %
+    /// by no more than `noise(950)`. On a quiet machine, or as root, it is next to nothing.
+    pub(crate) fn noise(&self, permille: usize) -> Duration {
+        let woken = self.woken.lock().unwrap();
+        2 * woken[(woken.len() - 1) * permille / 1000]
     }
 
     pub(crate) fn shape(&self, shaping: &str, seed: u64) -> ShapingId {
@@ -84,6 +108,7 @@ impl Line {
         setsockopt(&n2, ReceiveTimestampns, &true).unwrap();
         // Room for all, however late the receiving thread gets to run; without root, less.
         let _ = setsockopt(&n2, RcvBufForce, &(16 << 20));
+        let waiting = Waiting::start();
         let (count, epoch) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let counter = Arc::clone(&count);
         let receiving = std::thread::spawn(move || {
@@ -117,7 +142,9 @@ impl Line {
         end();
         datagram[..4].copy_from_slice(&FENCE.to_le_bytes());
         n1.send_to(&datagram, to).unwrap();
-        receiving.join().unwrap()
+        let arrived = receiving.join().unwrap();
+        *self.woken.lock().unwrap() = waiting.end();
+        arrived
     }
 
     /// Heals when all of `count` packets have met with the shaping; returns how many met with
@@ -152,8 +179,53 @@ impl Line {
             let arrived = self.measure(&send, 100, || {});
             assert!(numbers(&arrived).into_iter().eq(0..100));
             assert!(arrived.iter().all(|arrival| arrival.payload == [0; 52]));
-            assert!(median(&arrived) < Duration::from_millis(2) + slack());
+            let (late, noise) = (median(&arrived), self.noise(750));
+            let most = Duration::from_millis(2) + noise + slack();
+            assert!(late < most, "{late:?}, with a noise of {noise:?}");
         }
+    }
+}
+
+/// Puts the calling thread before all others of the machine, where that is permitted.
+#[allow(unsafe_code, reason = "no safe wrapper makes this call")]
+fn run_at_once() {
+    // SAFETY: sched_param is a C struct of integers, of which all zeroes is a valid value, and the
+    // call reads it from a live local; 0 is the calling thread.
+    unsafe {
+        let mut least: libc::sched_param = std::mem::zeroed();
+        least.sched_priority = 1;
+        libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const least);
+    }
+}
+
+/// A thread that waits one millisecond after the other, with the standing of the switch's.
+struct Waiting {
+    done: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Vec<Duration>>,
+}
+
+impl Waiting {
+    fn start() -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&done);
+        let thread = std::thread::spawn(move || {
+            run_at_once();
+            let (step, mut late) = (Duration::from_millis(1), Vec::new());
+            while !over.load(Relaxed) || late.is_empty() {
+                let began = Instant::now();
+                std::thread::sleep(step);
+                late.push(began.elapsed().saturating_sub(step));
+            }
+            late.sort();
+            late
+        });
+        Self { done, thread }
+    }
+
+    /// How late it was woken, each time; sorted.
+    fn end(self) -> Vec<Duration> {
+        self.done.store(true, Relaxed);
+        self.thread.join().unwrap()
     }
 }
 
@@ -218,4 +290,15 @@ pub(crate) fn quantile(arrived: &[Arrival], permille: usize) -> Duration {
 
 pub(crate) fn median(arrived: &[Arrival]) -> Duration {
     quantile(arrived, 500)
+}
+
+/// Asserts that of 50 packets each came so many milliseconds after the one before, by the median
+/// of how long any 25 in a row took: a thread that was late once does not count.
+pub(crate) fn assert_pace(arrived: &[Arrival], each_ms: u32) {
+    let spans = arrived[..25].iter().zip(&arrived[25..]);
+    let mut spans: Vec<Duration> = spans.map(|(first, last)| last.at - first.at).collect();
+    spans.sort();
+    let (took, expected) = (spans[12], Duration::from_millis(25) * each_ms);
+    eprintln!("25 packets of {each_ms} ms took {took:?}");
+    assert!(took.abs_diff(expected) < expected / 20, "{took:?}");
 }

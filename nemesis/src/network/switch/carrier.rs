@@ -29,7 +29,7 @@ use super::{
     port::Port,
     waiting::WaitingRoom,
 };
-use crate::network::CLIENT_ADDRESS;
+use crate::{network::CLIENT_ADDRESS, sys};
 
 /// Packets by what became of them.
 #[derive(Debug, Default)]
@@ -102,8 +102,10 @@ impl Carrier {
         // so, packets that wait are that much later.
         let _ = set_timerslack(1);
         // A wire does not wait until busy nodes leave it a processor; where it may not be put
-        // before them, it does.
-        let _ = setpriority_process(None, -10);
+        // before them, it does. A lower nice value would get it more of a processor, not sooner.
+        if sys::run_at_once().is_err() {
+            let _ = setpriority_process(None, -10);
+        }
         let mut events = Vec::with_capacity(self.ports.len() + 2);
         let mut buffer = vec![0_u8; usize::from(u16::MAX)];
         while !self.shared.quit.load(Relaxed) {
