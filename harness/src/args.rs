@@ -33,6 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One run: start a cluster, let clients work, inject faults, judge
     Run(Box<RunArgs>),
+    /// A scripted run: one of `ordeal list`, or a file with a [scenario]
+    Scenario(Box<ScenarioArgs>),
     /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
     Check(CheckArgs),
     /// What there is: targets, workloads, nemeses, defects, models, formats
@@ -136,6 +138,18 @@ pub(crate) struct RunArgs {
         value_parser = clap::value_parser!(u32).range(..=100_000)
     )]
     pub(crate) operations: u32,
+}
+
+/// Flags of `ordeal scenario`: those of a run, which win over what the scenario says.
+#[derive(Args, Clone, Debug)]
+#[command(mut_arg("plan", |plan| plan
+    .value_name("NAME|FILE")
+    .required(true)
+    .help("A scenario by its name, or a plan file with a [scenario] in it")))]
+pub(crate) struct ScenarioArgs {
+    /// As for a run.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// Flags of `ordeal clean`.
@@ -273,6 +287,7 @@ impl RunArgs {
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
             promote_after: self.promote_after,
             fault: None,
+            scenario: None,
         }
     }
 }

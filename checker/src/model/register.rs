@@ -1,5 +1,7 @@
 //! A register that can be read, written, and compared-and-set.
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// A register, nil until first written.
@@ -7,7 +9,7 @@ use super::Model;
 pub struct CasRegister;
 
 /// What can be asked of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RegisterOp {
     /// Its value.
     Read,
@@ -23,7 +25,7 @@ pub enum RegisterOp {
 }
 
 /// What a register answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RegisterRet {
     /// The value that was read; `None` is nil.
     Value(Option<i64>),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// First in, first out; empty at first.
@@ -13,7 +15,7 @@ pub struct FifoQueue;
 pub struct Stack;
 
 /// What can be asked of a queue or a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SequenceOp {
     /// Enqueue, or push.
     Put(i64),
@@ -22,7 +24,7 @@ pub enum SequenceOp {
 }
 
 /// What it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SequenceRet {
     /// It went in.
     Done,

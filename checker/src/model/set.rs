@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// How many elements a description names.
@@ -12,7 +14,7 @@ const SHOWN_MAX: usize = 12;
 pub struct Set;
 
 /// What can be asked of a set.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SetOp {
     /// Put it in.
     Add(i64),
@@ -25,7 +27,7 @@ pub enum SetOp {
 }
 
 /// What a set answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SetRet {
     /// It was done, whether or not it changed anything.
     Done,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// Registers by name, nil at first: strict serializability is linearizability of the whole.
@@ -9,7 +11,7 @@ use super::Model;
 pub struct Registers;
 
 /// One step of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RegistersOp {
     /// Read that register.
     Read(i64),

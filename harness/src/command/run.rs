@@ -2,7 +2,7 @@
 
 use super::doctor::Told;
 use super::tell::tell;
-use crate::args::RunArgs;
+use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
 use crate::console::say;
 use crate::plan::{self, Plan, PlanError};
@@ -56,8 +56,20 @@ impl Failure {
 
 /// Does one run and tells what it found.
 pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
+    tried(args, targets, make_plan)
+}
+
+/// Does one scripted run and tells what it found, and whether that is what the scenario announces.
+pub(crate) fn scenario(args: &ScenarioArgs, targets: &Targets) -> Exit {
+    tried(&args.run, targets, make_scripted_plan)
+}
+
+/// How the plan comes about.
+type Make = fn(&RunArgs, &Targets) -> Result<Plan, PlanError>;
+
+fn tried(args: &RunArgs, targets: &Targets, make: Make) -> Exit {
     let clock = Clock::start();
-    match attempt(args, targets, clock) {
+    match attempt(args, targets, clock, make) {
         Ok(exit) => exit,
         Err(failure) => {
             let exit = failure.exit();
@@ -70,8 +82,8 @@ pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
     }
 }
 
-fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Failure> {
-    let mut plan = make_plan(args, targets)?;
+fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Result<Exit, Failure> {
+    let mut plan = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
         // A reader that has seen enough is no failure.
@@ -120,6 +132,16 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
         Ok::<_, Failure>((evidence, verdict))
     })?;
+    if let Some(scenario) = &evidence.plan.scenario
+        && scenario.exit != verdict.exit().code()
+    {
+        say(format_args!(
+            "ordeal: {} announces exit {}, and this run ends with {}",
+            scenario.name,
+            scenario.exit,
+            verdict.exit().code()
+        ));
+    }
     match tell(&setting, &evidence, &verdict, args) {
         // A violation outranks everything, a full disk too.
         Err(error) if verdict.exit() == Exit::Violated => {
@@ -136,8 +158,8 @@ fn choose_means(
     plan: &mut Plan,
     sandbox: &Sandbox,
 ) -> Result<(Backend, Option<DiskBackend>), Failure> {
-    let (network, mut rows) = choose(sandbox, plan.network, &plan.schedule);
-    let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.schedule);
+    let (network, mut rows) = choose(sandbox, plan.network, &plan.faults());
+    let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.faults());
     rows.extend(of_disks);
     let missing = rows.iter().filter(|row| !row.is_available());
     let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
@@ -152,6 +174,12 @@ fn choose_means(
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
     let file = args.plan.as_deref().map(plan::read).transpose()?;
     let draft = args.draft().or(file.unwrap_or_default());
+    draft.validate(targets, fresh_seed)
+}
+
+fn make_scripted_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
+    let name = args.plan.as_deref().expect("the command line requires it");
+    let draft = args.draft().or(plan::scenario(name)?);
     draft.validate(targets, fresh_seed)
 }
 

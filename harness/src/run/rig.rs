@@ -242,7 +242,7 @@ fn disks(
             (Some(Arc::new(disks)), None)
         }
         DiskBackend::Seccomp => {
-            let disks = Arc::new(SeccompDisks::new(paths, &plan.schedule.ailments())?);
+            let disks = Arc::new(SeccompDisks::new(paths, &plan.faults().ailments())?);
             let filter = disks.clone();
             let prepare = move |node, command: &mut Command| filter.filter(node, command);
             (Some(disks), Some(Arc::new(prepare)))
