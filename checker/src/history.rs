@@ -47,6 +47,7 @@
 
 mod builder;
 mod event;
+pub(crate) use builder::Processes;
 pub use builder::{HistoryBuilder, MalformedHistory};
 pub use event::{Event, EventError, EventKind};
 
@@ -136,6 +137,32 @@ pub struct Operation<O, R> {
 }
 
 impl<O, R> Operation<O, R> {
+    /// One that was answered so, or of which nobody knows what became.
+    pub(crate) fn new(
+        id: OperationId,
+        process: Process,
+        op: O,
+        invoked: Time,
+        answer: Option<(Time, R)>,
+    ) -> Self {
+        let (completed, outcome) = match answer {
+            Some((at, ret)) => (Some(at), Outcome::Ok(ret)),
+            None => (None, Outcome::Info(Reason::default())),
+        };
+        Operation {
+            id,
+            process,
+            op,
+            invoked,
+            completed,
+            outcome,
+        }
+    }
+
+    pub(crate) fn renumber(&mut self, id: OperationId) {
+        self.id = id;
+    }
+
     /// Its place in the history.
     pub fn id(&self) -> OperationId {
         self.id

@@ -1,5 +1,10 @@
 //! From a history file to a verdict: format and model are guessed where they are unambiguous.
 //!
+//! A file is read once, event by event, and of each operation a few packed bytes are kept, key by
+//! key; only the keys that are being judged are unpacked, and of a verdict only what is told of it
+//! stays. So a large file needs a fraction of its size as memory (the README has measured it), as
+//! long as it is not all about one key.
+//!
 //! ```
 //! use std::path::Path;
 //!
@@ -17,6 +22,8 @@
 //! *Before: [`format`](mod@crate::format) · [contents](crate) · next: while a run goes on,
 //! [`Monitor`](crate::linearizability::Monitor).*
 
+mod file;
+mod packed;
 mod reading;
 mod source;
 mod subject;

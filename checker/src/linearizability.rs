@@ -72,6 +72,7 @@ mod problem;
 mod queue;
 mod search;
 mod set;
+mod tighten;
 mod unrest;
 mod waiting;
 mod zone;
@@ -85,6 +86,7 @@ use crate::budget::Budget;
 use crate::history::{History, Operation, OperationId, Process, Time};
 use crate::model::Model;
 use crate::verdict::Validity;
+pub(crate) use finding::{Told, explanation, finding};
 use meter::Meter;
 pub use monitor::{Monitor, MonitorError};
 use portfolio::Answer;
@@ -237,12 +239,37 @@ pub fn check<M: Model>(
     }
     let meter = Meter::new(*budget, Instant::now());
     let keys: Vec<_> = keys.into_iter().collect();
-    let judge = |(key, operations): &(M::Key, Vec<_>)| {
-        check_key(model, model.describe_key(key), operations, meter.clone())
+    let judge = |(key, operations): (M::Key, Vec<_>)| {
+        check_key(model, model.describe_key(&key), &operations, meter.clone())
     };
     Linearizability {
-        keys: keys.par_iter().map(judge).collect(),
+        keys: keys.into_par_iter().map(judge).collect(),
     }
+}
+
+/// [`check`], where each key's operations come into being only when it is their turn, and of its
+/// verdict only what `tell` makes of it is kept.
+pub(crate) fn check_each<M: Model, K: Send, T: Send>(
+    model: &M,
+    keys: Vec<K>,
+    budget: &Budget,
+    operations: impl Fn(&K) -> (Option<String>, Vec<Operation<M::Op, M::Ret>>) + Sync,
+    tell: impl Fn(&K, &KeyVerdict) -> T + Sync,
+) -> Vec<T>
+where
+    M::Op: Send,
+    M::Ret: Send,
+{
+    let meter = Meter::new(*budget, Instant::now());
+    let judge = |key: K| {
+        let verdict = {
+            let (words, operations) = operations(&key);
+            let operations: Vec<_> = operations.iter().collect();
+            check_key(model, words, &operations, meter.clone())
+        };
+        tell(&key, &verdict)
+    };
+    keys.into_par_iter().map(judge).collect()
 }
 
 fn check_key<M: Model>(

@@ -3,27 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::env;
+#[path = "support/files.rs"]
+mod files;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ordeal_checker::judge::{Options, Subject, check_file};
 use ordeal_checker::verdict::Validity;
-
-fn histories() -> Option<PathBuf> {
-    let named = env::var_os("ORDEAL_HISTORIES").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories");
-    named.or(Some(beside)).filter(|folder| folder.is_dir())
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .collect();
-    files.sort();
-    files
-}
 
 /// What the operations of a file cannot tell.
 fn model_of(path: &Path) -> Option<Subject> {
@@ -58,13 +45,13 @@ fn expected(folder: &Path) -> Vec<(PathBuf, bool)> {
         let (name, verdict) = line.split_once(' ').unwrap();
         all.push((logs.join(name), verdict == "linearizable"));
     }
-    for file in files(&folder.join("kv")) {
+    for file in files::within(&folder.join("kv")) {
         let is_valid = file.to_string_lossy().contains("-ok");
         all.push((file, is_valid));
     }
     for (name, is_valid) in [("good", true), ("bad", false)] {
         all.extend(
-            files(&folder.join("knossos").join(name))
+            files::within(&folder.join("knossos").join(name))
                 .into_iter()
                 .map(|f| (f, is_valid)),
         );
@@ -84,7 +71,7 @@ fn expected(folder: &Path) -> Vec<(PathBuf, bool)> {
 
 #[test]
 fn every_history_with_a_known_verdict_gets_it() {
-    let Some(folder) = histories() else {
+    let Some(folder) = files::folder() else {
         println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
         return;
     };
@@ -106,7 +93,7 @@ fn every_history_with_a_known_verdict_gets_it() {
 /// Of an explanation by search: that no operation is too many, and who, what and why.
 #[test]
 fn every_violation_of_a_register_or_a_string_is_explained_with_no_operation_too_many() {
-    let Some(folder) = histories() else {
+    let Some(folder) = files::folder() else {
         println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
         return;
     };

@@ -1,11 +1,19 @@
 //! No bytes make a parser panic, and an error names its line.
+//!
+//! `PROPTEST_CASES=100000 cargo test --release -p ordeal-checker --test fuzz` is a campaign.
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufReader, Cursor};
+#[path = "support/files.rs"]
+mod files;
 
-use ordeal_checker::format::{Format, events, write_edn};
+use std::io::{BufReader, Cursor, Write};
+use std::sync::OnceLock;
+
+use ordeal_checker::budget::Budget;
+use ordeal_checker::format::{Format, events};
 use ordeal_checker::history::Event;
+use ordeal_checker::judge::{Options, Subject, check_file};
 use proptest::prelude::*;
 
 const SAMPLES: [&str; 4] = [
@@ -75,17 +83,92 @@ fn an_error_names_its_line() {
     assert_eq!(read(b"\n{\"process\":-1}".to_vec(), Format::Jsonl), Err(2));
 }
 
-#[test]
-fn what_is_written_as_edn_is_read_back() {
-    let events = read(SAMPLES[0].as_bytes().to_vec(), Format::Jsonl).unwrap();
-    let mut text = Vec::new();
-    write_edn(&events, &mut text).unwrap();
-    let back = read(text, Format::Edn).unwrap();
-    assert_eq!(back[0].value, serde_json::json!([1, 3]));
-    assert_eq!(
-        (back[0].kind, back[0].time, &back[0].f),
-        (events[0].kind, events[0].time, &events[0].f)
-    );
+/// The beginnings of the histories with known verdicts, where they are at hand.
+fn real_files() -> &'static [Vec<u8>] {
+    static FILES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let samples = SAMPLES.iter().map(|sample| sample.as_bytes().to_vec());
+        let known = files::all().into_iter().map(|path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes.truncate(4_000);
+            bytes
+        });
+        samples.chain(known).collect()
+    })
+}
+
+/// What goes wrong with a file: a byte changes, a piece is missing, stands twice, or at its end.
+#[derive(Clone, Debug)]
+enum Edit {
+    Byte(prop::sample::Index, u8),
+    Drop(prop::sample::Index, usize),
+    Double(prop::sample::Index, usize),
+    Insert(prop::sample::Index, &'static str),
+    Cut(prop::sample::Index),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let at = any::<prop::sample::Index>;
+    prop_oneof![
+        (at(), any::<u8>()).prop_map(|(at, byte)| Edit::Byte(at, byte)),
+        (at(), 1..200_usize).prop_map(|(at, length)| Edit::Drop(at, length)),
+        (at(), 1..200_usize).prop_map(|(at, length)| Edit::Double(at, length)),
+        (at(), prop::sample::select(WORDS)).prop_map(|(at, word)| Edit::Insert(at, word)),
+        at().prop_map(Edit::Cut),
+    ]
+}
+
+/// What parsers stumble over.
+const WORDS: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    "(",
+    "#{",
+    "#_",
+    "#x ",
+    "\"",
+    "\\",
+    "\\u00",
+    "nil",
+    "-1",
+    "1e999",
+    ":",
+    "99999999999999999999",
+    "[[[[[[[[",
+    "\n",
+    "\u{feff}",
+    ":info",
+    ":ok ",
+    "\"value\":",
+    "null",
+];
+
+fn edited(mut bytes: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
+    for edit in edits {
+        let length = bytes.len();
+        let place = |at: &prop::sample::Index| if length == 0 { 0 } else { at.index(length) };
+        match edit {
+            Edit::Byte(at, byte) if length > 0 => bytes[place(at)] = *byte,
+            Edit::Byte(..) => {}
+            Edit::Drop(at, count) => {
+                let from = place(at);
+                bytes.drain(from..(from + count).min(length));
+            }
+            Edit::Double(at, count) => {
+                let from = place(at);
+                let piece = bytes[from..(from + count).min(length)].to_vec();
+                bytes.splice(from..from, piece);
+            }
+            Edit::Insert(at, word) => {
+                let from = place(at);
+                bytes.splice(from..from, word.bytes());
+            }
+            Edit::Cut(at) => bytes.truncate(place(at)),
+        }
+    }
+    bytes
 }
 
 proptest! {
@@ -97,17 +180,40 @@ proptest! {
     }
 
     #[test]
-    fn mutated_files_never_panic(
-        sample in 0..SAMPLES.len(),
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    fn mutated_files_never_panic_and_errors_name_a_line_of_them(
+        file in any::<prop::sample::Index>(),
+        edits in proptest::collection::vec(edit(), 1..8),
     ) {
-        let mut bytes = SAMPLES[sample].as_bytes().to_vec();
-        for (at, byte) in edits {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
+        let bytes = edited(file.get(real_files()).clone(), &edits);
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
         for (_, format) in Format::ALL {
-            let _ = read(bytes.clone(), format);
+            if let Err(line) = read(bytes.clone(), format) {
+                prop_assert!((1..=lines).contains(&line), "{format}: line {line} of {lines}");
+            }
+        }
+    }
+
+    /// Whatever is left of a history: a verdict or an error.
+    #[test]
+    fn mutated_files_are_judged_or_refused(
+        file in any::<prop::sample::Index>(),
+        edits in proptest::collection::vec(edit(), 1..4),
+        model in prop::option::of(prop::sample::select(&Subject::ALL[..])),
+    ) {
+        let mut file = {
+            let bytes = edited(file.get(real_files()).clone(), &edits);
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            file
+        };
+        file.flush().unwrap();
+        let options = Options {
+            model: model.map(|(_, model)| model),
+            budget: Budget::states(10_000),
+            ..Options::default()
+        };
+        if let Err(error) = check_file(file.path(), &options) {
+            prop_assert!(!error.to_string().is_empty());
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One run: start a cluster, let clients work, inject faults, judge
     Run(Box<RunArgs>),
+    /// A scripted run: one of `ordeal list`, or a file with a [scenario]
+    Scenario(Box<ScenarioArgs>),
     /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
     Check(CheckArgs),
     /// What there is: targets, workloads, nemeses, defects, models, formats
@@ -68,6 +70,10 @@ pub(crate) struct RunArgs {
     /// iptables where it can do all that is planned]
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
+    /// What makes disks ill where faults do that: auto, fuse or seccomp, which needs no device but
+    /// can neither lose power nor damage [default: auto, which is fuse where it works]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) disk: Option<String>,
     /// How long faults come and go [default: 30s]
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) time: Option<Span>,
@@ -132,6 +138,18 @@ pub(crate) struct RunArgs {
         value_parser = clap::value_parser!(u32).range(..=100_000)
     )]
     pub(crate) operations: u32,
+}
+
+/// Flags of `ordeal scenario`: those of a run, which win over what the scenario says.
+#[derive(Args, Clone, Debug)]
+#[command(mut_arg("plan", |plan| plan
+    .value_name("NAME|FILE")
+    .required(true)
+    .help("A scenario by its name, or a plan file with a [scenario] in it")))]
+pub(crate) struct ScenarioArgs {
+    /// As for a run.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// Flags of `ordeal clean`.
@@ -249,6 +267,8 @@ impl RunArgs {
             nodes: self.nodes,
             network: self.network.clone(),
             _network_used: None,
+            disk: self.disk.clone(),
+            _disk_used: None,
             time: self.time,
             warm_up: self.warm_up,
             rate: self.rate,
@@ -267,6 +287,7 @@ impl RunArgs {
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
             promote_after: self.promote_after,
             fault: None,
+            scenario: None,
         }
     }
 }

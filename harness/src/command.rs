@@ -11,4 +11,4 @@ pub(crate) use check::check;
 pub(crate) use clean::clean;
 pub(crate) use doctor::doctor;
 pub(crate) use list::list;
-pub(crate) use run::run;
+pub(crate) use run::{run, scenario};

@@ -48,6 +48,7 @@ pub fn main_with(targets: &Targets) -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => command::run(&args, targets).code().into(),
+        Command::Scenario(args) => command::scenario(&args, targets).code().into(),
         Command::Doctor => command::doctor().code().into(),
         Command::Check(args) => command::check(&args).code().into(),
         Command::Clean(args) => command::clean(&args.results).code().into(),

@@ -11,17 +11,22 @@
 
 mod attack;
 mod draft;
+mod library;
+mod scenario;
 
 pub(crate) use attack::attack;
 pub(crate) use draft::{Draft, PlanError, read};
+pub(crate) use library::{scenario, summaries};
+pub(crate) use scenario::Scenario;
 
 use crate::span::Span;
-use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::disk::{Directories, DiskWanted};
 use ordeal_nemesis::network::Wanted;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
 use ordeal_workloads::Name as WorkloadName;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -48,6 +53,12 @@ pub(crate) struct Plan {
     /// Which one did, and why: known once it was tried what this machine can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) network_used: Option<String>,
+    /// What is to make their disks ill, where faults do that.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub(crate) disk: DiskWanted,
+    /// What did, and why: known once it was tried what this machine can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disk_used: Option<String>,
     /// How long the main phase lasts, in which faults come and go.
     pub(crate) time: Span,
     /// How long clients work before the first fault may come.
@@ -85,6 +96,13 @@ pub(crate) struct Plan {
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
+    /// Steps, in the place of a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario: Option<Scenario>,
+}
+
+fn is_auto(wanted: &DiskWanted) -> bool {
+    *wanted == DiskWanted::Auto
 }
 
 fn is_journalled(directories: &Directories) -> bool {
@@ -97,10 +115,19 @@ impl Plan {
         toml::to_string(self).expect("a plan is made of TOML's own types")
     }
 
+    /// The faults that are planned; of a scenario those that it may inject, where the nodes that
+    /// are not known yet stand for themselves.
+    pub(crate) fn faults(&self) -> Cow<'_, Schedule> {
+        match &self.scenario {
+            Some(scenario) => Cow::Owned(scenario.possible(self.nodes)),
+            None => Cow::Borrowed(&self.schedule),
+        }
+    }
+
     /// How many faults of each class are planned.
     pub(crate) fn classes(&self) -> BTreeMap<FaultClass, usize> {
         let mut classes = BTreeMap::new();
-        for PlannedFault { fault, .. } in &self.schedule.faults {
+        for PlannedFault { fault, .. } in &self.faults().faults {
             *classes.entry(fault.class()).or_default() += 1;
         }
         classes
@@ -147,6 +174,19 @@ impl Plan {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
         }
+        if let Some(Scenario {
+            name,
+            summary,
+            exit,
+            script,
+        }) = &self.scenario
+        {
+            let words = format!(
+                "{name}: {summary}; {} steps, ends with {exit}",
+                script.steps.len()
+            );
+            lines.insert(3, ("scenario", words));
+        }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));
         }
@@ -157,6 +197,9 @@ impl Plan {
         if self.stop_on_violation {
             let when = "as soon as a violation is certain".to_owned();
             lines.push(("stop", when));
+        }
+        if let Some(disk) = &self.disk_used {
+            lines.push(("disks", disk.clone()));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));
@@ -170,7 +213,7 @@ impl Plan {
             .iter()
             .map(|(class, count)| format!("{count} {class}"))
             .collect();
-        match self.schedule.faults.len() {
+        match self.faults().faults.len() {
             0 => "no faults".to_owned(),
             1 => format!("1 fault ({})", classes.join(", ")),
             faults => format!("{faults} faults ({})", classes.join(", ")),

@@ -36,6 +36,7 @@ pub(crate) use text::text;
 use crate::run::Observation;
 use crate::verdict::Verdict;
 use ordeal_checker::history::{Event, Time};
+use ordeal_nemesis::scenario::StepEvent;
 
 /// Everything that a report is made of. All of it stands in the run's folder too.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) folder: &'a str,
     /// The command that does all this again.
     pub(crate) reproduce: &'a str,
+    /// What became of each step of its scenario.
+    pub(crate) steps: &'a [StepEvent],
 }
 
 impl RunView<'_> {
@@ -95,6 +98,7 @@ mod tests {
         CrashLooped, Damaged, DamagedNode, DiskMet, Dropped, Killed, Lost, Paused, PowerLost,
         Slowed, StartKilled, Starved, Stopped, Successor,
     };
+    use ordeal_nemesis::scenario::{StepEvent, StepWhat};
     use ordeal_nemesis::{Edge, FaultClass, Node, Proof};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
@@ -211,6 +215,16 @@ mod tests {
         }
     }
 
+    fn step_event() -> StepEvent {
+        StepEvent {
+            time_ns: 1,
+            step: 1,
+            what: StepWhat::Met,
+            text: String::new(),
+            message: String::new(),
+        }
+    }
+
     #[test]
     fn every_key_of_every_file_stands_in_the_description_of_formats() {
         let (node, pid) = (Node(1), 1);
@@ -247,6 +261,7 @@ mod tests {
                 processes: vec![paused]
             }),
             fault_event(Proof::Cut(Dropped::default())),
+            step_event(),
         ]);
         let mut found = BTreeSet::new();
         keys(&lines, &mut found);

@@ -10,6 +10,7 @@
 //! as if the time were up. A second one ends the process, and the sandbox with it.
 
 mod coverage;
+mod gate;
 mod injection;
 mod judge;
 mod live;
@@ -17,6 +18,8 @@ pub(crate) mod observer;
 mod recorder;
 mod recovery;
 mod rig;
+mod scene;
+mod stage;
 mod trial;
 mod watch;
 mod worker;
@@ -31,12 +34,14 @@ use crate::plan::Plan;
 use crate::store::RunFolder;
 use crate::target::Target;
 use ordeal_checker::history::{Event, Time};
+use ordeal_nemesis::disk::DiskBackend;
 use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::process::Death;
 use ordeal_nemesis::sandbox::Sandbox;
+use ordeal_nemesis::scenario::StepEvent;
 use ordeal_workloads::Workload;
-use recorder::{HistoryRecorder, record};
+use recorder::{FaultLine, HistoryRecorder, record};
 use rig::Rig;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +61,8 @@ pub(crate) struct Setting {
     pub(crate) sandbox: Sandbox,
     /// What carries packets.
     pub(crate) backend: Backend,
+    /// What makes disks ill, where faults do that.
+    pub(crate) disks: Option<DiskBackend>,
     /// Ctrl-C.
     pub(crate) interrupt: CancellationToken,
 }
@@ -68,6 +75,8 @@ pub(crate) struct Evidence {
     pub(crate) events: Vec<Event>,
     /// What became of each planned fault.
     pub(crate) faults: Vec<FaultRecord>,
+    /// What became of each step of its scenario.
+    pub(crate) steps: Vec<StepEvent>,
     /// Who led when, as seen from outside.
     pub(crate) cluster: Vec<Observation>,
     /// Nodes that ended without having been told to, and when.
@@ -119,13 +128,18 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     trial.final_reads().await?;
     drop(lines);
     let (plan, deaths) = trial.stop().await?;
-    faults_recording.finish()?;
+    let lines = faults_recording.finish()?.into_iter();
+    let steps = lines.filter_map(|line| match line {
+        FaultLine::Step(event) => Some(event),
+        FaultLine::Fault(_) => None,
+    });
     let events = history_recording.finish()?;
     let recovery = recovery::recovery(last_heal, &served, &events, plan.recovery_bound.0);
     Ok(Evidence {
         plan,
         events,
         faults: records,
+        steps: steps.collect(),
         cluster: cluster_recording.finish()?,
         deaths,
         recovery,

@@ -117,6 +117,8 @@ pub struct View {
     pub silent_ms: Option<u64>,
     /// How far its log reaches.
     pub last: u64,
+    /// The highest index that it has applied, where it tells.
+    pub applied: Option<u64>,
 }
 
 /// How an operation ended, with what the target says about where.

@@ -11,6 +11,7 @@ mod squeeze;
 mod stop;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -175,6 +176,29 @@ impl Injector<'_> {
                 .into_iter()
                 .map(|begun| self.end(begun, start))
                 .collect()
+        })
+    }
+
+    /// Injects one fault now and heals it when its time is over or `until` is requested; blocks so
+    /// long. For whoever decides as it goes: see [`crate::scenario`].
+    ///
+    /// Before the first one, the disks have to [remember](crate::disk::Disks::remember) how they
+    /// are.
+    pub fn inject(&self, planned: &PlannedFault, until: &Stop) -> FaultRecord {
+        let one = Injector {
+            stop: until,
+            patience: self.patience.clone(),
+            ..*self
+        };
+        let at_once = Duration::from_millis(planned.at_ms);
+        let now = Instant::now();
+        let start = now.checked_sub(at_once).unwrap_or(now);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            Attempt::new(&one, planned, start).run()
+        }));
+        ended.unwrap_or_else(|_| FaultRecord {
+            healed: false,
+            ..Attempt::new(&one, planned, start).fail("its thread panicked")
         })
     }
 

@@ -5,7 +5,7 @@
 //!     (pure)                    (data)                  │
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
-//!                                                       └─ disk::Disks         power (FuseDisks)
+//!                                                       └─ disk::Disks         power (FuseDisks, SeccompDisks)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! | [`node`], [`grudge`] | who there is, and who refuses to hear whom |
 //! | [`fault`], [`schedule`] | faults as closed, printable, serialisable data |
 //! | [`planner`] | nemesis × nodes × time × seed → schedule; pure |
+//! | [`scenario`] | scripted steps: inject, wait, expect, heal; pure |
 //! | [`sandbox`] | namespaces that die with the harness |
 //! | [`network`] | one namespace per node, and the switch between them |
 //! | [`process`] | the node processes, held by pidfd |
@@ -36,6 +37,7 @@ pub mod planner;
 pub mod process;
 pub mod proof;
 pub mod sandbox;
+pub mod scenario;
 pub mod schedule;
 mod sys;
 

@@ -3,14 +3,16 @@
 //! Keywords and symbols become strings, vectors, lists and sets arrays, maps objects (their keys as
 //! text), a tagged literal what it tags. Nesting is bounded, so that no file overflows the stack.
 
+mod word;
 mod writer;
 
 use std::io::BufRead;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::FormatError;
 use super::jepsen::{Fields, Key};
+use word::{ENDS_WORD, IS_SPACE, known, number};
 
 pub use writer::write_edn;
 
@@ -220,6 +222,13 @@ impl<R: BufRead> Forms<R> {
                         Some(b'n') => b'\n',
                         Some(b't') => b'\t',
                         Some(b'r') => b'\r',
+                        Some(b'b') => 0x08,
+                        Some(b'f') => 0x0C,
+                        Some(b'u') => {
+                            let sign = self.code_point()?;
+                            bytes.extend_from_slice(sign.encode_utf8(&mut [0; 4]).as_bytes());
+                            continue;
+                        }
                         Some(byte @ (b'"' | b'\\')) => byte,
                         _ => return self.error("an escape that is not known"),
                     }
@@ -234,6 +243,25 @@ impl<R: BufRead> Forms<R> {
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Value::String(text)),
             Err(_) => self.error("a string that is not UTF-8"),
+        }
+    }
+
+    /// The four digits of `\u00e9`; no half of a pair of surrogates.
+    fn code_point(&mut self) -> Result<char, FormatError> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self
+                .peek()?
+                .and_then(|digit| char::from(digit).to_digit(16));
+            let Some(digit) = digit else {
+                return self.error("an escape that is not known");
+            };
+            code = code * 16 + digit;
+            self.bump();
+        }
+        match char::from_u32(code) {
+            Some(sign) => Ok(sign),
+            None => self.error("an escape that is no character"),
         }
     }
 
@@ -316,46 +344,6 @@ impl<R: BufRead> Forms<R> {
             }
         }
     }
-}
-
-/// Maps in histories have few keys but these.
-fn known(key: &[u8]) -> Option<&'static str> {
-    Some(match key {
-        b"process" => "process",
-        b"type" => "type",
-        b"f" => "f",
-        b"value" => "value",
-        b"time" => "time",
-        b"index" => "index",
-        b"error" => "error",
-        b"key" => "key",
-        b"node" => "node",
-        _ => return None,
-    })
-}
-
-/// Which bytes are between words and brackets.
-const IS_SPACE: [bool; 256] = table(b" \t\n\r\x0C,");
-/// Which bytes a word ends before.
-const ENDS_WORD: [bool; 256] = table(b" \t\n\r\x0C,;()[]{}\"");
-
-const fn table(bytes: &[u8]) -> [bool; 256] {
-    let (mut table, mut at) = ([false; 256], 0);
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
-    }
-    table
-}
-
-fn number(word: &str) -> Option<Value> {
-    let number = word.trim_end_matches(['N', 'M']).trim_start_matches('+');
-    if let Ok(integer) = number.parse::<i64>() {
-        return Some(Value::from(integer));
-    }
-    let is_float = number.contains(['.', 'e', 'E']);
-    let float = number.parse().ok().filter(|_| is_float)?;
-    Number::from_f64(float).map(Value::Number)
 }
 
 impl<R: BufRead> Iterator for Forms<R> {

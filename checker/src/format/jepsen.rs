@@ -87,15 +87,25 @@ impl<I> Events<I> {
             value: map.take("value").unwrap_or_default(),
             time: Time(time.unwrap_or(index)),
             node: map.take_text("node"),
-            term: None,
-            log_index: None,
-            error: map.take("error").map(|error| EventError {
-                code: String::new(),
-                message: error.to_string(),
-            }),
-            phase: None,
+            term: map.take("term").and_then(|term| term.as_u64()),
+            log_index: map.take("log-index").and_then(|index| index.as_u64()),
+            error: map.take("error").map(error_of),
+            phase: map.take_text("phase"),
         }))
     }
+}
+
+/// `[code message]`, a message, or whatever else stands there.
+fn error_of(error: Value) -> EventError {
+    let (code, message) = match error {
+        Value::String(message) => (String::new(), message),
+        Value::Array(parts) => match parts.as_slice() {
+            [Value::String(code), Value::String(message)] => (code.clone(), message.clone()),
+            _ => (String::new(), Value::Array(parts).to_string()),
+        },
+        other => (String::new(), other.to_string()),
+    };
+    EventError { code, message }
 }
 
 impl<I: Iterator<Item = Result<(usize, Fields), FormatError>>> Iterator for Events<I> {

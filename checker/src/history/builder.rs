@@ -9,17 +9,64 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct HistoryBuilder<O, R> {
     operations: Vec<Operation<O, R>>,
-    processes: BTreeMap<Process, ProcessState>,
+    processes: Processes,
 }
+
+/// What each process is doing, so that what none can do is refused.
+#[derive(Debug, Default)]
+pub(crate) struct Processes(BTreeMap<Process, ProcessState>);
 
 #[derive(Clone, Copy, Debug)]
 enum ProcessState {
     /// Free since then.
     Idle(Time),
-    /// Waiting for the operation at that place.
-    Busy(usize),
+    /// Waiting since then for the operation at that place.
+    Busy(Time, usize),
     /// Its last outcome was unknown.
     Retired,
+}
+
+impl Processes {
+    /// A process asks for the operation at `place`.
+    pub(crate) fn invoke(
+        &mut self,
+        process: Process,
+        at: Time,
+        place: usize,
+    ) -> Result<(), MalformedHistory> {
+        match self.0.get(&process) {
+            Some(ProcessState::Busy(..)) => return Err(MalformedHistory::StillOpen(process, at)),
+            Some(ProcessState::Retired) => return Err(MalformedHistory::Retired(process, at)),
+            Some(ProcessState::Idle(since)) if at < *since => {
+                return Err(MalformedHistory::Backwards(process, at, *since));
+            }
+            Some(ProcessState::Idle(_)) | None => {}
+        }
+        self.0.insert(process, ProcessState::Busy(at, place));
+        Ok(())
+    }
+
+    /// A process hears what became of its operation, whose place that is.
+    pub(crate) fn complete(
+        &mut self,
+        process: Process,
+        at: Time,
+        is_info: bool,
+    ) -> Result<usize, MalformedHistory> {
+        let Some(ProcessState::Busy(since, place)) = self.0.get(&process).copied() else {
+            return Err(MalformedHistory::NotOpen(process, at));
+        };
+        if at < since {
+            return Err(MalformedHistory::Backwards(process, at, since));
+        }
+        let next = if is_info {
+            ProcessState::Retired
+        } else {
+            ProcessState::Idle(at)
+        };
+        self.0.insert(process, next);
+        Ok(place)
+    }
 }
 
 /// A sequence of events that no set of clients could have seen.
@@ -46,7 +93,7 @@ impl<O, R> Default for HistoryBuilder<O, R> {
     fn default() -> Self {
         HistoryBuilder {
             operations: Vec::new(),
-            processes: BTreeMap::new(),
+            processes: Processes::default(),
         }
     }
 }
@@ -62,16 +109,7 @@ impl<O, R> HistoryBuilder<O, R> {
     /// # Errors
     /// If the process is busy or retired, or time runs backwards.
     pub fn invoke(&mut self, process: Process, at: Time, op: O) -> Result<(), MalformedHistory> {
-        match self.processes.get(&process) {
-            Some(ProcessState::Busy(_)) => return Err(MalformedHistory::StillOpen(process, at)),
-            Some(ProcessState::Retired) => return Err(MalformedHistory::Retired(process, at)),
-            Some(ProcessState::Idle(since)) if at < *since => {
-                return Err(MalformedHistory::Backwards(process, at, *since));
-            }
-            Some(ProcessState::Idle(_)) | None => {}
-        }
-        self.processes
-            .insert(process, ProcessState::Busy(self.operations.len()));
+        self.processes.invoke(process, at, self.operations.len())?;
         self.operations.push(Operation {
             id: OperationId(self.operations.len()),
             process,
@@ -93,21 +131,10 @@ impl<O, R> HistoryBuilder<O, R> {
         at: Time,
         outcome: Outcome<R>,
     ) -> Result<(), MalformedHistory> {
-        let Some(ProcessState::Busy(place)) = self.processes.get(&process).copied() else {
-            return Err(MalformedHistory::NotOpen(process, at));
-        };
+        let place = self.processes.complete(process, at, outcome.is_info())?;
         let operation = &mut self.operations[place];
-        if at < operation.invoked {
-            return Err(MalformedHistory::Backwards(process, at, operation.invoked));
-        }
-        let next = if outcome.is_info() {
-            ProcessState::Retired
-        } else {
-            ProcessState::Idle(at)
-        };
         operation.completed = Some(at);
         operation.outcome = outcome;
-        self.processes.insert(process, next);
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! How events are read as operations and results, object by object.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::subject::Wrong;
 use crate::history::Event;
 use crate::model::{
-    AppendOp, AppendRet, CounterOp, CounterRet, Keyed, LockOp, RegisterOp, RegisterRet, SequenceOp,
-    SequenceRet, SetOp, SetRet,
+    AppendOp, AppendRet, CounterOp, CounterRet, Keyed, LockOp, LockRet, RegisterOp, RegisterRet,
+    RegistersOp, SequenceOp, SequenceRet, SetOp, SetRet,
 };
+use crate::transaction::{self, Name, Step};
 
 /// The value of `[key value]`, or the value.
 pub(super) fn unkeyed(value: &Value) -> &Value {
@@ -73,15 +76,19 @@ pub(super) fn register_ret(
             RegisterRet::Value(integer_or_nil(value)?)
         }
         RegisterOp::Write(_) => RegisterRet::Written,
-        RegisterOp::Cas { .. } => RegisterRet::Swapped(event.value.as_bool().unwrap_or(true)),
+        RegisterOp::Cas { .. } => {
+            let swapped = event.value.get(1).unwrap_or(&event.value);
+            RegisterRet::Swapped(swapped.as_bool().unwrap_or(true))
+        }
     })
 }
 
 pub(super) fn append_op(event: &Event) -> Result<Keyed<String, AppendOp>, Wrong> {
+    let value = keyed_string(event);
     let text = || {
-        let text = event.value.as_str();
+        let text = value.as_str();
         text.map(str::to_owned)
-            .ok_or_else(|| format!("expected a string, found {}", event.value))
+            .ok_or_else(|| format!("expected a string, found {value}"))
     };
     let op = match event.f.as_str() {
         "get" => AppendOp::Get,
@@ -89,14 +96,24 @@ pub(super) fn append_op(event: &Event) -> Result<Keyed<String, AppendOp>, Wrong>
         "append" => AppendOp::Append(text()?),
         other => return Err(format!("a string has no {other}")),
     };
-    Ok(Keyed::new(key_of(event, false), op))
+    Ok(Keyed::new(key_of(event, event.value.is_array()), op))
 }
 
 pub(super) fn append_ret(op: &Keyed<String, AppendOp>, event: &Event) -> Result<AppendRet, Wrong> {
-    Ok(match op.op {
-        AppendOp::Get => AppendRet::Value(event.value.as_str().unwrap_or_default().to_owned()),
-        AppendOp::Put(_) | AppendOp::Append(_) => AppendRet::Done,
+    Ok(match (&op.op, keyed_string(event)) {
+        (AppendOp::Get, Value::Null) => AppendRet::Value(String::new()),
+        (AppendOp::Get, Value::String(seen)) => AppendRet::Value(seen.clone()),
+        (AppendOp::Get, other) => return Err(format!("expected a string, found {other}")),
+        (AppendOp::Put(_) | AppendOp::Append(_), _) => AppendRet::Done,
     })
+}
+
+/// The string of `[key string]`, or the string.
+fn keyed_string(event: &Event) -> &Value {
+    match event.value.as_array().map(Vec::as_slice) {
+        Some([_, value]) if event.key.is_none() => value,
+        _ => &event.value,
+    }
 }
 
 pub(super) fn set_op(event: &Event) -> Result<Keyed<String, SetOp>, Wrong> {
@@ -112,56 +129,120 @@ pub(super) fn set_op(event: &Event) -> Result<Keyed<String, SetOp>, Wrong> {
 }
 
 /// `[key list]` is the set under that key. A bare list that answers a question about a key has
-/// elements that were never added under it, whatever their numbers.
+/// nothing under it: nothing of that set was seen.
 pub(super) fn set_ret(op: &Keyed<String, SetOp>, event: &Event) -> Result<SetRet, Wrong> {
     Ok(match op.op {
         SetOp::Add(_) | SetOp::Remove(_) => SetRet::Done,
-        SetOp::Contains(_) => SetRet::Is(event.value.as_bool().ok_or("expected true or false")?),
+        SetOp::Contains(_) => {
+            let is = event.value.get(1).unwrap_or(&event.value);
+            SetRet::Is(is.as_bool().ok_or("expected true or false")?)
+        }
         SetOp::Read => {
             let value = unkeyed(&event.value);
             let is_bare = !op.key.is_empty() && event.key.is_none() && value == &event.value;
             let list = value.as_array().ok_or("expected a list")?;
-            let foreign = if is_bare { i64::MIN } else { 0 };
-            let elements = list.iter().map(|value| Ok(integer(value)? ^ foreign));
-            SetRet::Elements(elements.collect::<Result<_, Wrong>>()?)
+            let elements = list.iter().map(integer).collect::<Result<_, Wrong>>()?;
+            SetRet::Elements(if is_bare { BTreeSet::new() } else { elements })
         }
     })
 }
 
-pub(super) fn sequence_op(event: &Event) -> Result<SequenceOp, Wrong> {
-    Ok(match event.f.as_str() {
+/// An operation on the one object that there is.
+fn whole<O>(op: O) -> Keyed<String, O> {
+    Keyed::new(String::new(), op)
+}
+
+pub(super) fn sequence_op(event: &Event) -> Result<Keyed<String, SequenceOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "enqueue" | "push" => SequenceOp::Put(integer(&event.value)?),
         "dequeue" | "pop" => SequenceOp::Take,
         other => return Err(format!("a queue or stack has no {other}")),
-    })
+    }))
 }
 
-pub(super) fn sequence_ret(op: &SequenceOp, event: &Event) -> Result<SequenceRet, Wrong> {
-    Ok(match op {
+pub(super) fn sequence_ret(
+    op: &Keyed<String, SequenceOp>,
+    event: &Event,
+) -> Result<SequenceRet, Wrong> {
+    Ok(match op.op {
         SequenceOp::Put(_) => SequenceRet::Done,
         SequenceOp::Take => SequenceRet::Taken(integer_or_nil(&event.value)?),
     })
 }
 
-pub(super) fn counter_op(event: &Event) -> Result<CounterOp, Wrong> {
-    Ok(match event.f.as_str() {
+pub(super) fn counter_op(event: &Event) -> Result<Keyed<String, CounterOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "add" => CounterOp::Add(integer(&event.value)?),
         "read" => CounterOp::Read,
         other => return Err(format!("a counter has no {other}")),
-    })
+    }))
 }
 
-pub(super) fn counter_ret(op: &CounterOp, event: &Event) -> Result<CounterRet, Wrong> {
-    Ok(match op {
+pub(super) fn counter_ret(
+    op: &Keyed<String, CounterOp>,
+    event: &Event,
+) -> Result<CounterRet, Wrong> {
+    Ok(match op.op {
         CounterOp::Add(_) => CounterRet::Added,
         CounterOp::Read => CounterRet::Value(integer(&event.value)?),
     })
 }
 
-pub(super) fn lock_op(event: &Event) -> Result<LockOp, Wrong> {
-    Ok(match event.f.as_str() {
+pub(super) fn lock_op(event: &Event) -> Result<Keyed<String, LockOp>, Wrong> {
+    Ok(whole(match event.f.as_str() {
         "acquire" => LockOp::Acquire(event.process.0),
         "release" => LockOp::Release(event.process.0),
         other => return Err(format!("a lock has no {other}")),
-    })
+    }))
+}
+
+pub(super) fn fenced_ret(op: &Keyed<String, LockOp>, event: &Event) -> Result<LockRet, Wrong> {
+    Ok(LockRet::Done(match op.op {
+        LockOp::Acquire(_) => {
+            let token = event.value.as_u64();
+            Some(token.ok_or_else(|| format!("expected a token, found {}", event.value))?)
+        }
+        LockOp::Release(_) => None,
+    }))
+}
+
+pub(super) fn registers_op(event: &Event) -> Result<Keyed<String, Vec<RegistersOp>>, Wrong> {
+    if event.f != "txn" {
+        return Err(format!("registers have no {}", event.f));
+    }
+    let steps = transaction::steps_of(event)?;
+    let steps = steps.into_iter().map(|step| {
+        Ok(match step {
+            Step::Read(name, _) => RegistersOp::Read(number(&name)?),
+            Step::Write(name, value) => RegistersOp::Write(number(&name)?, value),
+            Step::Append(..) => return Err("registers have no append".to_owned()),
+        })
+    });
+    Ok(whole(steps.collect::<Result<_, Wrong>>()?))
+}
+
+/// What each read of the transaction saw.
+pub(super) fn registers_ret(
+    _: &Keyed<String, Vec<RegistersOp>>,
+    event: &Event,
+) -> Result<Vec<Option<i64>>, Wrong> {
+    let steps = transaction::steps_of(event)?;
+    let seen = steps.iter().filter_map(|step| match step {
+        Step::Read(_, None) => Some(Ok(None)),
+        Step::Read(_, Some(seen)) => Some(match seen.len() {
+            0 | 1 => Ok(seen.iter().next()),
+            _ => Err("a register holds one value".to_owned()),
+        }),
+        Step::Write(..) | Step::Append(..) => None,
+    });
+    seen.collect()
+}
+
+fn number(name: &Name) -> Result<i64, Wrong> {
+    match name {
+        Name::Number(number) => Ok(*number),
+        Name::Word(word) => Err(format!(
+            "the model registers names them by numbers, not {word:?}; rw-register takes words"
+        )),
+    }
 }

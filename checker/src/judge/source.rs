@@ -4,72 +4,58 @@ use std::collections::BTreeMap;
 
 use crate::history::{Event, EventKind, Process, Time};
 use crate::linearizability::Telling;
-use crate::verdict::Finding;
+use crate::verdict::Anomaly;
 
-/// Where each operation of a history was read.
+/// What is known of a file after reading it: how its events are best named.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    operations: Vec<Place>,
-    open: BTreeMap<Process, usize>,
-    events: usize,
-    last_line: usize,
+    events: u64,
+    last_line: u64,
     /// True where the file tells the time, and not only the order.
     has_clock: bool,
     /// True where no two events share a line.
     has_lines: bool,
 }
 
-#[derive(Debug)]
-struct Place {
-    invoked: Time,
-    begin: At,
-    end: Option<At>,
+/// Where an operation was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) begin: At,
+    pub(super) end: Option<At>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct At {
-    line: usize,
-    event: usize,
-    index: u64,
+/// Where an event was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct At {
+    /// The line that it ends on, counted from one.
+    pub(super) line: u64,
+    /// Its rank in the file, counted from one.
+    pub(super) event: u64,
+    /// What it says of itself.
+    pub(super) index: u64,
 }
 
 impl Source {
     /// Takes note of an event of the file, which ends on that line.
-    pub(super) fn read(&mut self, line: usize, event: &Event) {
+    pub(super) fn read(&mut self, line: usize, event: &Event) -> At {
+        let line = line as u64;
         self.has_clock |= event.time.0 != event.index;
         self.has_lines = line > self.last_line && (self.has_lines || self.events == 0);
         self.last_line = line;
         self.events += 1;
-        let at = At {
+        At {
             line,
             event: self.events,
             index: event.index,
-        };
-        if event.kind == EventKind::Invoke {
-            self.open.insert(event.process, self.operations.len());
-            self.operations.push(Place {
-                invoked: event.time,
-                begin: at,
-                end: None,
-            });
-        } else if let Some(place) = self.open.remove(&event.process) {
-            self.operations[place].end = Some(at);
         }
     }
 
-    /// In the order of the history, which is that of invocation.
-    pub(super) fn finish(mut self) -> Self {
-        self.operations.sort_by_key(|place| place.invoked);
-        self
-    }
-
     pub(super) fn events(&self) -> usize {
-        self.events
+        usize::try_from(self.events).expect("they were read one by one")
     }
 
     /// `lines 3 to 9, 10.474104 s to 10.584742 s`; events instead of lines where those are shared.
-    pub(super) fn place(&self, telling: &Telling) -> String {
-        let place = &self.operations[telling.operation.0];
+    pub(super) fn place(&self, place: &Place, telling: &Telling) -> String {
         let number = |at: At| if self.has_lines { at.line } else { at.event };
         let noun = if self.has_lines { "line" } else { "event" };
         let begin = number(place.begin);
@@ -86,18 +72,44 @@ impl Source {
             None => format!("{where_it_is}, never returned"),
         }
     }
+}
 
-    /// Operations by the lines of their invocations, and as counted from the first event.
-    pub(super) fn located(&self, mut finding: Finding) -> Finding {
-        for anomaly in &mut finding.anomalies {
-            let ids = anomaly
-                .events
-                .iter()
-                .filter_map(|id| usize::try_from(*id).ok());
-            let places: Vec<&Place> = ids.map(|id| &self.operations[id]).collect();
-            anomaly.lines = places.iter().map(|place| place.begin.line as u64).collect();
-            anomaly.events = places.iter().map(|place| place.begin.index).collect();
+/// Names an anomaly's operations, of which only the ranks are known, by the lines and the indices
+/// of their invocations.
+pub(super) fn locate(anomaly: &mut Anomaly, places: &[Place]) {
+    let ids = anomaly.events.iter();
+    let ids = ids.filter_map(|id| usize::try_from(*id).ok());
+    let places: Vec<&Place> = ids.map(|id| &places[id]).collect();
+    anomaly.lines = places.iter().map(|place| place.begin.line).collect();
+    anomaly.events = places.iter().map(|place| place.begin.index).collect();
+}
+
+/// The places of all operations of a history, in order of invocation.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    operations: Vec<(Time, Place)>,
+    open: BTreeMap<Process, usize>,
+}
+
+impl Places {
+    pub(super) fn note(&mut self, event: &Event, at: At) {
+        if event.kind == EventKind::Invoke {
+            self.open.insert(event.process, self.operations.len());
+            let place = Place {
+                begin: at,
+                end: None,
+            };
+            self.operations.push((event.time, place));
+        } else if let Some(place) = self.open.remove(&event.process) {
+            self.operations[place].1.end = Some(at);
         }
-        finding
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Place> {
+        self.operations.sort_by_key(|(invoked, _)| *invoked);
+        self.operations
+            .into_iter()
+            .map(|(_, place)| place)
+            .collect()
     }
 }

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Unjudgeable;
+use super::file::File;
 use super::reading::{
-    append_op, append_ret, counter_op, counter_ret, lock_op, register_op, register_ret,
-    sequence_op, sequence_ret, set_op, set_ret, unkeyed,
+    append_op, append_ret, counter_op, counter_ret, fenced_ret, lock_op, register_op, register_ret,
+    registers_op, registers_ret, sequence_op, sequence_ret, set_op, set_ret, unkeyed,
 };
-use super::source::Source;
+use super::source::{Places, Source, locate};
 use crate::budget::Budget;
 use crate::format::{FormatError, Line};
-use crate::history::{Event, EventKind, History, HistoryBuilder, Outcome, Reason};
-use crate::linearizability::{Telling, check};
+use crate::history::{Event, EventKind, HistoryBuilder, Outcome, Reason};
 use crate::model::{
-    AppendString, CasRegister, Counter, FifoQueue, LockRet, Model, Mutex, PerKey, Set, Stack,
+    AppendString, CasRegister, Counter, FencedLock, FifoQueue, LockRet, Mutex, Registers, Set,
+    Stack,
 };
 use crate::transaction;
 use crate::verdict::Finding;
@@ -36,6 +37,10 @@ pub enum Subject {
     Counter,
     /// A lock.
     Mutex,
+    /// A lock that gives a larger token to each holder.
+    FencedLock,
+    /// Transactions on registers, searched for an order as one object: any values will do.
+    Registers,
     /// Transactions that append to lists and read them.
     ListAppend,
     /// Transactions that write registers and read them.
@@ -57,15 +62,15 @@ pub(crate) struct Judged {
 
 /// What is wrong with an event, in words.
 pub(super) type Wrong = String;
-/// How events are read: the question, and the answer to it.
-struct Reading<O, R> {
-    op: fn(&Event) -> Result<O, Wrong>,
-    ret: fn(&O, &Event) -> Result<R, Wrong>,
+
+/// The same, with where and of what.
+pub(super) fn wrong(line: usize, event: &Event, what: &str) -> FormatError {
+    FormatError::new(line, format!("{} {}: {what}", event.process, event.f))
 }
 
 impl Subject {
     /// All, with the names that a command line takes.
-    pub const ALL: [(&'static str, Subject); 9] = [
+    pub const ALL: [(&'static str, Subject); 11] = [
         ("register", Subject::Register),
         ("kv", Subject::Kv),
         ("set", Subject::Set),
@@ -73,6 +78,8 @@ impl Subject {
         ("stack", Subject::Stack),
         ("counter", Subject::Counter),
         ("mutex", Subject::Mutex),
+        ("fenced-lock", Subject::FencedLock),
+        ("registers", Subject::Registers),
         ("list-append", Subject::ListAppend),
         ("rw-register", Subject::RwRegister),
     ];
@@ -87,6 +94,8 @@ impl Subject {
             Subject::Stack => "a last-in first-out stack: push, pop",
             Subject::Counter => "a counter: add, read",
             Subject::Mutex => "a lock with one holder: acquire, release",
+            Subject::FencedLock => "a lock with tokens: acquire, which returns one, and release",
+            Subject::Registers => "few transactions on registers of any values: txn of w and r",
             Subject::ListAppend => "transactions on lists: txn of append and r",
             Subject::RwRegister => "transactions on registers: txn of w and r",
         }
@@ -95,7 +104,7 @@ impl Subject {
     /// What these events are of, if it can be told from the names of their operations.
     pub fn guess<'e>(events: impl Iterator<Item = &'e Event>) -> Option<Subject> {
         let (mut names, mut adds_many, mut reads_many) = (BTreeSet::new(), false, false);
-        let mut steps = BTreeSet::new();
+        let (mut steps, mut gives_tokens) = (BTreeSet::new(), false);
         for event in events {
             names.insert(event.f.as_str());
             if event.f == "read" && event.kind == EventKind::Ok {
@@ -103,6 +112,8 @@ impl Subject {
                 reads_many |= unkeyed(&event.value).is_array();
                 adds_many |= unkeyed(&event.value).is_i64();
             }
+            gives_tokens |=
+                event.f == "acquire" && event.kind == EventKind::Ok && event.value.is_u64();
             if event.f == "txn" {
                 let micro = event.value.as_array().into_iter().flatten();
                 steps.extend(micro.filter_map(|step| step.get(0)?.as_str()));
@@ -123,6 +134,7 @@ impl Subject {
             () if only(&["get", "put", "append"]) && !names.is_empty() => Subject::Kv,
             () if only(&["enqueue", "dequeue"]) && !names.is_empty() => Subject::Queue,
             () if only(&["push", "pop"]) && !names.is_empty() => Subject::Stack,
+            () if only(&["acquire", "release"]) && gives_tokens => Subject::FencedLock,
             () if only(&["acquire", "release"]) && !names.is_empty() => Subject::Mutex,
             () if only(&["read", "write", "cas"]) && !names.is_empty() => Subject::Register,
             () => return None,
@@ -152,68 +164,19 @@ impl Subject {
         lines: impl Iterator<Item = Line>,
         budget: &Budget,
     ) -> Result<Judged, Unjudgeable> {
+        let file = File { lines, budget };
         match self {
-            Subject::Register => {
-                let reading = Reading {
-                    op: register_op,
-                    ret: register_ret,
-                };
-                linearizable(
-                    &PerKey::<String, CasRegister>::default(),
-                    &reading,
-                    lines,
-                    budget,
-                )
-            }
-            Subject::Kv => {
-                let reading = Reading {
-                    op: append_op,
-                    ret: append_ret,
-                };
-                linearizable(
-                    &PerKey::<String, AppendString>::default(),
-                    &reading,
-                    lines,
-                    budget,
-                )
-            }
-            Subject::Set => {
-                let reading = Reading {
-                    op: set_op,
-                    ret: set_ret,
-                };
-                linearizable(&PerKey::<String, Set>::default(), &reading, lines, budget)
-            }
-            Subject::Queue => {
-                let reading = Reading {
-                    op: sequence_op,
-                    ret: sequence_ret,
-                };
-                linearizable(&FifoQueue, &reading, lines, budget)
-            }
-            Subject::Stack => {
-                let reading = Reading {
-                    op: sequence_op,
-                    ret: sequence_ret,
-                };
-                linearizable(&Stack, &reading, lines, budget)
-            }
-            Subject::Counter => {
-                let reading = Reading {
-                    op: counter_op,
-                    ret: counter_ret,
-                };
-                linearizable(&Counter, &reading, lines, budget)
-            }
-            Subject::Mutex => {
-                let reading = Reading {
-                    op: lock_op,
-                    ret: |_, _| Ok(LockRet::Done(None)),
-                };
-                linearizable(&Mutex, &reading, lines, budget)
-            }
-            Subject::ListAppend => transactional(transaction::Kind::ListAppend, lines),
-            Subject::RwRegister => transactional(transaction::Kind::RwRegister, lines),
+            Subject::Register => file.keyed(&CasRegister, register_op, register_ret),
+            Subject::Kv => file.keyed(&AppendString, append_op, append_ret),
+            Subject::Set => file.keyed(&Set, set_op, set_ret),
+            Subject::Queue => file.whole(&FifoQueue, sequence_op, sequence_ret),
+            Subject::Stack => file.whole(&Stack, sequence_op, sequence_ret),
+            Subject::Counter => file.whole(&Counter, counter_op, counter_ret),
+            Subject::Mutex => file.whole(&Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => file.whole(&FencedLock, lock_op, fenced_ret),
+            Subject::Registers => file.whole(&Registers, registers_op, registers_ret),
+            Subject::ListAppend => transactional(transaction::Kind::ListAppend, file.lines),
+            Subject::RwRegister => transactional(transaction::Kind::RwRegister, file.lines),
         }
     }
 }
@@ -225,77 +188,37 @@ impl fmt::Display for Subject {
     }
 }
 
-fn linearizable<M: Model>(
-    model: &M,
-    reading: &Reading<M::Op, M::Ret>,
-    lines: impl Iterator<Item = Line>,
-    budget: &Budget,
-) -> Result<Judged, Unjudgeable>
-where
-    M::Op: Clone,
-{
-    let (history, source) = history(reading, lines)?;
-    let verdict = check(model, &history, budget);
-    let place = |telling: &Telling| source.place(telling);
-    Ok(Judged {
-        events: source.events(),
-        finding: source.located(verdict.finding_by(&place)),
-        explanation: verdict.explain_by(&place),
-    })
-}
-
 fn transactional(
     kind: transaction::Kind,
     lines: impl Iterator<Item = Line>,
 ) -> Result<Judged, Unjudgeable> {
-    let reading = Reading {
-        op: transaction::steps_of,
-        ret: |_, event| transaction::steps_of(event),
-    };
-    let (history, source) = history(&reading, lines)?;
-    let finding = transaction::check(kind, &history).finding();
-    Ok(Judged {
-        events: source.events(),
-        finding: source.located(finding),
-        explanation: None,
-    })
-}
-
-/// Builds the history; `ops` keeps each open question, which its answer is read by.
-fn history<O: Clone, R>(
-    reading: &Reading<O, R>,
-    lines: impl Iterator<Item = Line>,
-) -> Result<(History<O, R>, Source), Unjudgeable> {
     let mut builder = HistoryBuilder::new();
-    let mut open = std::collections::BTreeMap::new();
-    let mut source = Source::default();
+    let (mut source, mut places) = (Source::default(), Places::default());
     for line in lines {
         let (line, event) = line?;
-        let wrong =
-            |what: Wrong| FormatError::new(line, format!("{} {}: {what}", event.process, event.f));
+        let steps = || transaction::steps_of(&event).map_err(|what| wrong(line, &event, &what));
         let result = match event.kind {
-            EventKind::Invoke => {
-                let op = (reading.op)(&event).map_err(wrong)?;
-                open.insert(event.process, op.clone());
-                builder.invoke(event.process, event.time, op)
-            }
+            EventKind::Invoke => builder.invoke(event.process, event.time, steps()?),
             kind => {
-                let reason = || {
-                    let error = event.error.as_ref();
-                    Reason(error.map_or(String::new(), |error| error.message.clone()))
-                };
-                let outcome = match (kind, open.remove(&event.process)) {
-                    (EventKind::Ok, Some(op)) => {
-                        Outcome::Ok((reading.ret)(&op, &event).map_err(wrong)?)
-                    }
-                    (EventKind::Fail, _) => Outcome::Fail(reason()),
-                    _ => Outcome::Info(reason()),
+                let outcome = match kind {
+                    EventKind::Ok => Outcome::Ok(steps()?),
+                    EventKind::Fail => Outcome::Fail(Reason::default()),
+                    _ => Outcome::Info(Reason::default()),
                 };
                 builder.complete(event.process, event.time, outcome)
             }
         };
         result.map_err(|error| Unjudgeable::Malformed(line, error))?;
-        source.read(line, &event);
+        let at = source.read(line, &event);
+        places.note(&event, at);
     }
-    Ok((builder.finish(), source.finish()))
+    let mut finding = transaction::check(kind, &builder.finish()).finding();
+    let places = places.finish();
+    let anomalies = finding.anomalies.iter_mut();
+    anomalies.for_each(|anomaly| locate(anomaly, &places));
+    Ok(Judged {
+        events: source.events(),
+        finding,
+        explanation: None,
+    })
 }

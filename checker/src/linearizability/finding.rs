@@ -8,6 +8,27 @@ use super::explain::{Words, by_time};
 use super::{Decision, KeyVerdict, Linearizability, Telling};
 use crate::verdict::{Anomaly, Finding, Validity};
 
+/// Where or when an operation was, in words: `lines 3 to 9`.
+pub(crate) type Place<'p> = dyn Fn(&Telling) -> String + 'p;
+
+/// What is told of one key, without the evidence that it was taken from.
+pub(crate) struct Told {
+    validity: Validity,
+    operations: usize,
+    states: u64,
+    anomaly: Option<Anomaly>,
+    explanation: Option<String>,
+    /// What is known of it, where it is undecided.
+    undecided: Option<String>,
+}
+
+impl Told {
+    /// The anomaly, to be placed elsewhere.
+    pub(crate) fn anomaly_mut(&mut self) -> Option<&mut Anomaly> {
+        self.anomaly.as_mut()
+    }
+}
+
 impl Linearizability {
     /// The verdict in the form that every check gives.
     pub fn finding(&self) -> Finding {
@@ -22,73 +43,85 @@ impl Linearizability {
     /// [`Linearizability::explain`], where `place` says when or where an operation was: `lines 3
     /// to 9`.
     pub fn explain_by(&self, place: &dyn Fn(&Telling) -> String) -> Option<String> {
-        let told = self
-            .keys
-            .iter()
-            .filter_map(|key| key.explain(Words { place }));
-        let told: Vec<String> = told.collect();
-        (!told.is_empty()).then(|| told.join("\n"))
+        explanation(&self.told(place))
     }
-}
 
-impl Linearizability {
     /// [`Linearizability::finding`], where `place` says when or where an operation was: `lines 3
     /// to 9`.
     pub fn finding_by(&self, place: &dyn Fn(&Telling) -> String) -> Finding {
-        let words = Words { place };
-        let count = |validity| {
-            let of = |key: &&KeyVerdict| key.validity() == validity;
-            self.keys.iter().filter(of).count()
-        };
-        let operations: usize = self.keys.iter().map(|key| key.operations).sum();
-        let states: u64 = self.keys.iter().map(|key| key.states).sum();
-        let mut anomalies: Vec<(Validity, Anomaly)> = self
-            .keys
-            .iter()
-            .filter_map(|key| Some((key.validity(), key.anomaly(words)?)))
-            .collect();
-        anomalies.sort_by_key(|(validity, _)| std::cmp::Reverse(*validity));
-        Finding {
-            check: "linearizability".into(),
-            validity: self.validity(),
-            summary: self.summary(operations, count),
-            anomalies: anomalies.into_iter().map(|(_, anomaly)| anomaly).collect(),
-            statistics: BTreeMap::from([
-                ("operations".into(), json!(operations)),
-                ("states".into(), json!(states)),
-                ("keys".into(), json!(self.keys.len())),
-                ("keys_valid".into(), json!(count(Validity::Valid))),
-                ("keys_unknown".into(), json!(count(Validity::Unknown))),
-                ("keys_invalid".into(), json!(count(Validity::Invalid))),
-            ]),
-        }
+        finding(self.told(place))
     }
 
-    fn summary(&self, operations: usize, count: impl Fn(Validity) -> usize) -> String {
-        let keys = self.keys.len();
-        let valid = count(Validity::Valid);
-        let of_keys = |these: usize| match (these, keys) {
-            (1, 1) => "the history".to_owned(),
-            _ => format!("{these} of {}", counted(keys, "key")),
-        };
-        let operations = counted(operations, "operation");
-        match self.validity() {
-            Validity::Valid if keys == 1 => format!("{operations} are linearizable"),
-            Validity::Valid => {
-                format!("{operations} on {} are linearizable", counted(keys, "key"))
-            }
-            Validity::Unknown if keys == 1 => self.undecided(),
-            Validity::Unknown => format!("{} valid; {}", of_keys(valid), self.undecided()),
-            Validity::Invalid => {
-                let invalid = count(Validity::Invalid);
-                let verb = if invalid == 1 { "is" } else { "are" };
-                format!(
-                    "{} {verb} not linearizable ({operations})",
-                    of_keys(invalid)
-                )
-            }
-        }
+    fn told(&self, place: &Place<'_>) -> Vec<Told> {
+        self.keys.iter().map(|key| key.told(place)).collect()
     }
+}
+
+/// Every violation with its drawing and reasons; `None` if there is none.
+pub(crate) fn explanation(keys: &[Told]) -> Option<String> {
+    let told = keys.iter().filter_map(|key| key.explanation.as_deref());
+    let told: Vec<&str> = told.collect();
+    (!told.is_empty()).then(|| told.join("\n"))
+}
+
+/// One verdict on all keys.
+pub(crate) fn finding(keys: Vec<Told>) -> Finding {
+    let count = |validity| keys.iter().filter(|key| key.validity == validity).count();
+    let operations: usize = keys.iter().map(|key| key.operations).sum();
+    let states: u64 = keys.iter().map(|key| key.states).sum();
+    let (validity, summary) = summary(&keys, operations, count);
+    let statistics = BTreeMap::from([
+        ("operations".into(), json!(operations)),
+        ("states".into(), json!(states)),
+        ("keys".into(), json!(keys.len())),
+        ("keys_valid".into(), json!(count(Validity::Valid))),
+        ("keys_unknown".into(), json!(count(Validity::Unknown))),
+        ("keys_invalid".into(), json!(count(Validity::Invalid))),
+    ]);
+    let anomalies = keys.into_iter();
+    let anomalies = anomalies.filter_map(|key| Some((key.validity, key.anomaly?)));
+    let mut anomalies: Vec<(Validity, Anomaly)> = anomalies.collect();
+    anomalies.sort_by_key(|(validity, _)| std::cmp::Reverse(*validity));
+    Finding {
+        check: "linearizability".into(),
+        validity,
+        summary,
+        anomalies: anomalies.into_iter().map(|(_, anomaly)| anomaly).collect(),
+        statistics,
+    }
+}
+
+/// The worst of all keys, and a sentence.
+fn summary(
+    told: &[Told],
+    operations: usize,
+    count: impl Fn(Validity) -> usize,
+) -> (Validity, String) {
+    let keys = told.len();
+    let valid = count(Validity::Valid);
+    let of_keys = |these: usize| match (these, keys) {
+        (1, 1) => "the history".to_owned(),
+        _ => format!("{these} of {}", counted(keys, "key")),
+    };
+    let operations = counted(operations, "operation");
+    let validity = Validity::worst(told.iter().map(|key| key.validity));
+    let sentence = match validity {
+        Validity::Valid if keys == 1 => format!("{operations} are linearizable"),
+        Validity::Valid => {
+            format!("{operations} on {} are linearizable", counted(keys, "key"))
+        }
+        Validity::Unknown if keys == 1 => undecided(told),
+        Validity::Unknown => format!("{} valid; {}", of_keys(valid), undecided(told)),
+        Validity::Invalid => {
+            let invalid = count(Validity::Invalid);
+            let verb = if invalid == 1 { "is" } else { "are" };
+            format!(
+                "{} {verb} not linearizable ({operations})",
+                of_keys(invalid)
+            )
+        }
+    };
+    (validity, sentence)
 }
 
 /// `1 key`, `2 keys`.
@@ -97,27 +130,16 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-impl Linearizability {
-    /// What is known of the first key that the budget did not suffice for.
-    fn undecided(&self) -> String {
-        let mut undecided = self.keys.iter().filter_map(|key| match &key.decision {
-            Decision::Unknown(prefix) => Some((key, prefix)),
-            _ => None,
-        });
-        let Some((key, prefix)) = undecided.next() else {
-            return String::new();
-        };
-        let more = match undecided.count() {
-            0 => String::new(),
-            1 => "; so is 1 more key".to_owned(),
-            more => format!("; so are {more} more keys"),
-        };
-        let open = counted(prefix.open, "operation");
-        let until = match prefix.until {
-            Some(until) => format!("longest consistent prefix up to {until}"),
-            None => "nothing that returned is left over".to_owned(),
-        };
-        format!("{} undecided, {open} open, {until}{more}", key.object())
+/// What is known of the first key that the budget did not suffice for.
+fn undecided(keys: &[Told]) -> String {
+    let mut undecided = keys.iter().filter_map(|key| key.undecided.as_deref());
+    let Some(first) = undecided.next() else {
+        return String::new();
+    };
+    match undecided.count() {
+        0 => first.to_owned(),
+        1 => format!("{first}; so is 1 more key"),
+        more => format!("{first}; so are {more} more keys"),
     }
 }
 
@@ -129,11 +151,36 @@ impl KeyVerdict {
         }
     }
 
+    /// What is told of it; all evidence that nobody reads is left behind.
+    pub(crate) fn told(&self, place: &Place<'_>) -> Told {
+        let words = Words { place };
+        Told {
+            validity: self.validity(),
+            operations: self.operations,
+            states: self.states,
+            anomaly: self.anomaly(words),
+            explanation: self.explain(words),
+            undecided: self.undecided(),
+        }
+    }
+
     fn explain(&self, words: Words<'_>) -> Option<String> {
         let Decision::Invalid(contradiction) = &self.decision else {
             return None;
         };
         Some(words.tell(&self.object(), self.operations, contradiction))
+    }
+
+    fn undecided(&self) -> Option<String> {
+        let Decision::Unknown(prefix) = &self.decision else {
+            return None;
+        };
+        let open = counted(prefix.open, "operation");
+        let until = match prefix.until {
+            Some(until) => format!("longest consistent prefix up to {until}"),
+            None => "nothing that returned is left over".to_owned(),
+        };
+        Some(format!("{} undecided, {open} open, {until}", self.object()))
     }
 
     fn anomaly(&self, words: Words<'_>) -> Option<Anomaly> {

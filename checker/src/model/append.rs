@@ -1,5 +1,7 @@
 //! A string that can be put, appended to, and got: one per key is porcupine's key-value model.
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// A string, empty at first.
@@ -7,7 +9,7 @@ use super::Model;
 pub struct AppendString;
 
 /// What can be asked of a string.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AppendOp {
     /// Its value.
     Get,
@@ -18,7 +20,7 @@ pub enum AppendOp {
 }
 
 /// What it answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AppendRet {
     /// The whole string.
     Value(String),
@@ -54,6 +56,10 @@ impl Model for AppendString {
             AppendOp::Append(end) => end.is_empty(),
             AppendOp::Put(_) => false,
         }
+    }
+
+    fn state_bytes(&self, state: &String) -> usize {
+        state.len()
     }
 
     /// What begins no string that was seen never will again, whatever is appended to it.

@@ -1,5 +1,7 @@
 //! A number that is added to.
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// A counter, zero at first.
@@ -7,7 +9,7 @@ use super::Model;
 pub struct Counter;
 
 /// What can be asked of a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CounterOp {
     /// Add this, which may be negative.
     Add(i64),
@@ -16,7 +18,7 @@ pub enum CounterOp {
 }
 
 /// What it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CounterRet {
     /// It was added.
     Added,

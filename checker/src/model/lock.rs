@@ -1,5 +1,7 @@
 //! Locks: one holder at a time, with or without a fencing token.
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 
 /// A lock that is free at first. Who asks is part of the operation.
@@ -11,7 +13,7 @@ pub struct Mutex;
 pub struct FencedLock;
 
 /// What can be asked of a lock, and by whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LockOp {
     /// Take it.
     Acquire(u64),
@@ -20,7 +22,7 @@ pub enum LockOp {
 }
 
 /// What a lock answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LockRet {
     /// It was done; of a fenced acquisition, its token.
     Done(Option<u64>),

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::Model;
+use serde::{Deserialize, Serialize};
+
+use super::{Mark, Model};
 
 /// First in, first out; empty at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +15,7 @@ pub struct FifoQueue;
 pub struct Stack;
 
 /// What can be asked of a queue or a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SequenceOp {
     /// Enqueue, or push.
     Put(i64),
@@ -22,7 +24,7 @@ pub enum SequenceOp {
 }
 
 /// What it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SequenceRet {
     /// It went in.
     Done,
@@ -57,6 +59,15 @@ fn step(
         _ => return None,
     }
     Some(next)
+}
+
+/// What comes out went in before.
+fn marks(op: SequenceOp, ret: Option<&SequenceRet>, say: &mut dyn FnMut(Mark)) {
+    match (op, ret) {
+        (SequenceOp::Put(value), _) => say(Mark::Left(0, value)),
+        (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => say(Mark::Seen(0, *value)),
+        (SequenceOp::Take, _) => {}
+    }
 }
 
 fn in_words(op: SequenceOp, ret: Option<&SequenceRet>, [put, take]: [&str; 2]) -> String {
@@ -116,6 +127,14 @@ macro_rules! sequence {
 
             fn as_queue(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
                 $as_queue(*op, ret)
+            }
+
+            fn marks(&self, op: &SequenceOp, ret: Option<&SequenceRet>, say: &mut dyn FnMut(Mark)) {
+                marks(*op, ret, say);
+            }
+
+            fn state_bytes(&self, state: &VecDeque<i64>) -> usize {
+                size_of::<i64>() * state.len()
             }
 
             fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {

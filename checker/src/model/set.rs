@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Model;
+use serde::{Deserialize, Serialize};
+
+use super::{Mark, Model};
 
 /// How many elements a description names.
 const SHOWN_MAX: usize = 12;
@@ -12,7 +14,7 @@ const SHOWN_MAX: usize = 12;
 pub struct Set;
 
 /// What can be asked of a set.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SetOp {
     /// Put it in.
     Add(i64),
@@ -25,7 +27,7 @@ pub enum SetOp {
 }
 
 /// What a set answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SetRet {
     /// It was done, whether or not it changed anything.
     Done,
@@ -98,6 +100,22 @@ impl Model for Set {
             (SetOp::Read, Some(SetRet::Elements(seen))) => Some(SetStep::Read(seen)),
             _ => None,
         }
+    }
+
+    fn marks(&self, op: &SetOp, ret: Option<&SetRet>, say: &mut dyn FnMut(Mark)) {
+        match (op, ret) {
+            (SetOp::Add(element), _) => say(Mark::Left(0, *element)),
+            (SetOp::Contains(element), Some(SetRet::Is(true))) => say(Mark::Seen(0, *element)),
+            (SetOp::Read, Some(SetRet::Elements(seen))) => {
+                seen.iter().for_each(|element| say(Mark::Seen(0, *element)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Elements, and what the tree around them takes.
+    fn state_bytes(&self, state: &BTreeSet<i64>) -> usize {
+        2 * size_of::<i64>() * state.len()
     }
 
     /// Where nothing is ever taken out, what has more in it than any read saw never fits again.

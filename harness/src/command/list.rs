@@ -1,5 +1,6 @@
 //! `ordeal list`: what there is to choose from.
 
+use crate::plan;
 use crate::target::Targets;
 use crate::verdict::Exit;
 use ordeal_checker::format::Format;
@@ -35,6 +36,14 @@ fn print(targets: &Targets) -> io::Result<()> {
         "nemeses",
         nemeses.iter().map(|n| (n.name(), n.description())),
     )?;
+    let scenarios = plan::summaries();
+    section(
+        &mut out,
+        "scenarios",
+        scenarios
+            .iter()
+            .map(|(name, words)| (*name, words.as_str())),
+    )?;
     for target in targets.iter() {
         section(
             &mut out,
@@ -60,8 +69,11 @@ fn section<'a>(
     lines: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> io::Result<()> {
     writeln!(out, "{title}")?;
+    let lines: Vec<(&str, &str)> = lines.into_iter().collect();
+    let longest = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = longest.max(22);
     for (name, summary) in lines {
-        writeln!(out, "  {name:<22} {summary}")?;
+        writeln!(out, "  {name:<width$} {summary}")?;
     }
     writeln!(out)
 }

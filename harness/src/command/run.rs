@@ -2,7 +2,7 @@
 
 use super::doctor::Told;
 use super::tell::tell;
-use crate::args::RunArgs;
+use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
 use crate::console::say;
 use crate::plan::{self, Plan, PlanError};
@@ -10,7 +10,8 @@ use crate::run::{self, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
-use ordeal_nemesis::doctor::choose;
+use ordeal_nemesis::disk::DiskBackend;
+use ordeal_nemesis::doctor::{choose, choose_disk};
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
@@ -55,8 +56,20 @@ impl Failure {
 
 /// Does one run and tells what it found.
 pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
+    tried(args, targets, make_plan)
+}
+
+/// Does one scripted run and tells what it found, and whether that is what the scenario announces.
+pub(crate) fn scenario(args: &ScenarioArgs, targets: &Targets) -> Exit {
+    tried(&args.run, targets, make_scripted_plan)
+}
+
+/// How the plan comes about.
+type Make = fn(&RunArgs, &Targets) -> Result<Plan, PlanError>;
+
+fn tried(args: &RunArgs, targets: &Targets, make: Make) -> Exit {
     let clock = Clock::start();
-    match attempt(args, targets, clock) {
+    match attempt(args, targets, clock, make) {
         Ok(exit) => exit,
         Err(failure) => {
             let exit = failure.exit();
@@ -69,8 +82,8 @@ pub(crate) fn run(args: &RunArgs, targets: &Targets) -> Exit {
     }
 }
 
-fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Failure> {
-    let mut plan = make_plan(args, targets)?;
+fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Result<Exit, Failure> {
+    let mut plan = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
         // A reader that has seen enough is no failure.
@@ -80,7 +93,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
     // Inside, nobody can be seen who is outside.
     let outer = Started::of(std::process::id());
     let sandbox = sandbox::enter()?;
-    let backend = choose_network(&mut plan, &sandbox)?;
+    let (backend, disks) = choose_means(&mut plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     if let Some(outer) = outer {
@@ -105,6 +118,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         clock,
         sandbox,
         backend,
+        disks,
         interrupt,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -118,6 +132,16 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
         let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
         Ok::<_, Failure>((evidence, verdict))
     })?;
+    if let Some(scenario) = &evidence.plan.scenario
+        && scenario.exit != verdict.exit().code()
+    {
+        say(format_args!(
+            "ordeal: {} announces exit {}, and this run ends with {}",
+            scenario.name,
+            scenario.exit,
+            verdict.exit().code()
+        ));
+    }
     match tell(&setting, &evidence, &verdict, args) {
         // A violation outranks everything, a full disk too.
         Err(error) if verdict.exit() == Exit::Violated => {
@@ -128,22 +152,34 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock) -> Result<Exit, Fail
     Ok(verdict.exit())
 }
 
-/// Tries all that the plan needs, before anything is started, and says in the plan which network it
-/// gets, and why.
-fn choose_network(plan: &mut Plan, sandbox: &Sandbox) -> Result<Backend, Failure> {
-    let (choice, rows) = choose(sandbox, plan.network, &plan.schedule);
+/// Tries all that the plan needs, before anything is started, and says in the plan which network and
+/// which disks it gets, and why.
+fn choose_means(
+    plan: &mut Plan,
+    sandbox: &Sandbox,
+) -> Result<(Backend, Option<DiskBackend>), Failure> {
+    let (network, mut rows) = choose(sandbox, plan.network, &plan.faults());
+    let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.faults());
+    rows.extend(of_disks);
     let missing = rows.iter().filter(|row| !row.is_available());
     let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
     if !missing.is_empty() {
         return Err(Failure::Unavailable(missing.join("\n")));
     }
-    plan.network_used = Some(choice.to_string());
-    Ok(choice.backend)
+    plan.network_used = Some(network.to_string());
+    plan.disk_used = disks.as_ref().map(ToString::to_string);
+    Ok((network.backend, disks.map(|choice| choice.backend)))
 }
 
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
     let file = args.plan.as_deref().map(plan::read).transpose()?;
     let draft = args.draft().or(file.unwrap_or_default());
+    draft.validate(targets, fresh_seed)
+}
+
+fn make_scripted_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
+    let name = args.plan.as_deref().expect("the command line requires it");
+    let draft = args.draft().or(plan::scenario(name)?);
     draft.validate(targets, fresh_seed)
 }
 

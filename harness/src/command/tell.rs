@@ -45,6 +45,7 @@ pub(crate) fn tell(
         facts: &facts(evidence),
         folder: &path,
         reproduce: &reproduce(&path, args),
+        steps: &evidence.steps,
     };
     let stored = store(folder, verdict, &view);
     if stored.is_ok() && verdict.exit() == Exit::Valid && !args.keep_data {

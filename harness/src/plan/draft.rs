@@ -1,9 +1,10 @@
 //! What the user said, from flags and from a plan file, and what it takes to make a plan of it.
 
+use super::scenario::{ScenarioDraft, ScenarioError};
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
-use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::disk::{Directories, DiskNameError, DiskWanted};
 use ordeal_nemesis::network::{NetworkNameError, Wanted};
 use ordeal_nemesis::planner::atlas;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
@@ -45,6 +46,9 @@ pub(crate) struct Draft {
     /// What an earlier run of the plan used: this machine may have something else.
     #[serde(rename = "network_used")]
     pub(crate) _network_used: Option<String>,
+    pub(crate) disk: Option<String>,
+    #[serde(rename = "disk_used")]
+    pub(crate) _disk_used: Option<String>,
     pub(crate) time: Option<Span>,
     pub(crate) warm_up: Option<Span>,
     pub(crate) rate: Option<u32>,
@@ -61,6 +65,8 @@ pub(crate) struct Draft {
     pub(crate) promote_after: Option<Span>,
     /// The schedule, where it is not to be drawn.
     pub(crate) fault: Option<Vec<PlannedFault>>,
+    /// Steps, in the place of a schedule.
+    pub(crate) scenario: Option<ScenarioDraft>,
 }
 
 /// A plan that cannot be run. Nothing was started.
@@ -116,6 +122,9 @@ pub(crate) enum PlanError {
     /// There is no such network.
     #[error(transparent)]
     Network(#[from] NetworkNameError),
+    /// There is nothing of that name that makes disks ill.
+    #[error(transparent)]
+    Disk(#[from] DiskNameError),
     /// The target has no such defect.
     #[error("target {target} has no defect {name:?}; it has: {known}")]
     Defect {
@@ -158,6 +167,23 @@ pub(crate) enum PlanError {
         /// How many it may be.
         most: usize,
     },
+    /// A step of a scenario cannot be done.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// There is no such scenario.
+    #[error("there is no scenario {name:?}, nor such a file; there are: {known}")]
+    NoScenario {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The file is a plan without a scenario.
+    #[error("{path} has no [scenario] in it; `ordeal run` runs plans", path = .0.display())]
+    NoSteps(PathBuf),
+    /// Faults are planned in two ways.
+    #[error("a scenario has its own faults: leave out {0}")]
+    TwoNemeses(&'static str),
     /// The program is not one that can be run.
     #[error("cannot run {path} as a node: {why}", path = path.display())]
     Binary {
@@ -182,10 +208,23 @@ pub(crate) fn read(path: &Path) -> Result<Draft, PlanError> {
     file.take(PLAN_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    toml::from_str(&text).map_err(|source| PlanError::Malformed {
+    parse(&text, path)
+}
+
+/// Reads the text of a plan, which stands in that file.
+///
+/// # Errors
+/// If it is not a plan.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Draft, PlanError> {
+    let draft: Result<Draft, _> = toml::from_str(text);
+    let mut draft = draft.map_err(|source| PlanError::Malformed {
         path: path.to_owned(),
         source: Box::new(source),
-    })
+    })?;
+    if let Some(scenario) = &mut draft.scenario {
+        scenario.locate(&path.display().to_string(), text);
+    }
+    Ok(draft)
 }
 
 impl Draft {
@@ -212,6 +251,8 @@ impl Draft {
             nodes: self.nodes.or(other.nodes),
             network: self.network.or(other.network),
             _network_used: None,
+            disk: self.disk.or(other.disk),
+            _disk_used: None,
             time: self.time.or(other.time),
             warm_up: self.warm_up.or(other.warm_up),
             rate: self.rate.or(other.rate),
@@ -227,6 +268,7 @@ impl Draft {
             node_flags: self.node_flags.or(other.node_flags),
             promote_after: self.promote_after.or(other.promote_after),
             fault,
+            scenario: self.scenario.or(other.scenario),
         }
     }
 
@@ -251,11 +293,16 @@ impl Draft {
         let workload = served(target, self.workload.as_deref(), usual)?;
         let nemesis = match &self.nemesis {
             Some(name) => name.parse()?,
+            None if self.scenario.is_some() => Nemesis::None,
             None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
         let network = match &self.network {
             Some(name) => name.parse()?,
             None => Wanted::default(),
+        };
+        let disk = match &self.disk {
+            Some(name) => name.parse()?,
+            None => DiskWanted::default(),
         };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let node_flags = self.node_flags.unwrap_or_else(|| {
@@ -263,6 +310,10 @@ impl Draft {
             flags.iter().map(|&flag| flag.to_owned()).collect()
         });
         let nodes = within("nodes", self.nodes.unwrap_or(5), NODES)?;
+        let usual_time = match &self.scenario {
+            Some(scenario) => Span(scenario.longest().min(TIME.end().0)),
+            None => secs(30),
+        };
         let mut plan = Plan {
             format: FORMAT,
             target: target.name().to_owned(),
@@ -271,7 +322,9 @@ impl Draft {
             nodes: u16::try_from(nodes).expect("within its bounds"),
             network,
             network_used: None,
-            time: within("time", self.time.unwrap_or(secs(30)), TIME)?,
+            disk,
+            disk_used: None,
+            time: within("time", self.time.unwrap_or(usual_time), TIME)?,
             warm_up: within("warm_up", self.warm_up.unwrap_or(secs(1)), WARM_UP)?,
             rate: within("rate", self.rate.unwrap_or(200), RATE)?,
             concurrency: within("concurrency", self.concurrency.unwrap_or(10), CONCURRENCY)?,
@@ -290,8 +343,13 @@ impl Draft {
             node_flags,
             promote_after: promotion(self.promote_after)?,
             schedule: Schedule::default(),
+            scenario: None,
         };
-        plan.schedule = schedule(&plan, self.fault)?;
+        if let Some(scenario) = self.scenario {
+            plan.scenario = Some(scenario.check(&plan, self.fault.as_deref())?);
+        } else {
+            plan.schedule = schedule(&plan, self.fault)?;
+        }
         Ok(plan)
     }
 }
@@ -476,6 +534,10 @@ mod tests {
             (
                 "network = 'token-ring'",
                 "`token-ring` is no network: use auto, iptables or switch",
+            ),
+            (
+                "disk = 'floppy'",
+                "`floppy` makes no disks ill: use auto, fuse or seccomp",
             ),
             (
                 "defects = ['fast']",

@@ -6,7 +6,7 @@
 use super::anomaly::anomalies_section;
 use super::operation::pair;
 use super::sentence::{defects, headline, question, story};
-use super::table::{facts_section, faults_section, nodes_section};
+use super::table::{facts_section, faults_section, nodes_section, steps_section};
 use super::timeline::timeline_section;
 use super::{FaultStatus, RunView, figure};
 use crate::verdict::AxisVerdict;
@@ -38,6 +38,7 @@ pub(crate) fn html(run: &RunView<'_>) -> String {
                     (story_section(run))
                     (anomalies_section(run, &operations))
                     (timeline_section(run, &operations))
+                    (steps_section(run.steps))
                     (faults_section(run.faults))
                     (nodes_section(run))
                     (facts_section(run))

@@ -5,6 +5,7 @@ use crate::run::Observation;
 use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
 use ordeal_checker::history::{Event, EventError, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use ordeal_nemesis::scenario::StepEvent;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::{Value, json};
 
@@ -54,6 +55,7 @@ pub(super) struct Sample {
     pub(super) nodes: Vec<NodeView>,
     pub(super) facts: Vec<(String, String)>,
     pub(super) plan: String,
+    pub(super) steps: Vec<StepEvent>,
 }
 
 impl Sample {
@@ -68,6 +70,7 @@ impl Sample {
             facts: &self.facts,
             folder: "results/runs/latest",
             reproduce: "ordeal run --seed 7",
+            steps: &self.steps,
         }
     }
 
@@ -166,6 +169,7 @@ impl Sample {
             nodes: nodes(),
             facts: vec![("kernel".into(), "Linux 6.1".into())],
             plan: "seed = 7\ntarget = \"raft\"\n".into(),
+            steps: Vec::new(),
         }
     }
 }

@@ -3,6 +3,45 @@
 use super::figure::{at, count, length, thousands};
 use super::{FaultStatus, FaultView, NodeView, RunView};
 use maud::{Markup, html};
+use ordeal_checker::history::Time;
+use ordeal_nemesis::scenario::{StepEvent, StepWhat};
+
+/// What became of each step of a scenario; nothing where there was none.
+pub(super) fn steps_section(steps: &[StepEvent]) -> Markup {
+    let over = steps.iter().filter(|event| event.what != StepWhat::Begun);
+    html! {
+        @if !steps.is_empty() {
+            section #scenario {
+                h2 { "Scenario" }
+                div.scroll {
+                    table {
+                        thead { tr {
+                            th { "at" } th { "step" } th { "" } th { "was" } th { "seen" }
+                        } }
+                        tbody { @for event in over {
+                            tr {
+                                td.figure { (at(Time(event.time_ns))) }
+                                td.figure { (event.step) }
+                                td { (event.text) }
+                                td { (outcome(event.what)) }
+                                td { (event.message) }
+                            }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn outcome(what: StepWhat) -> Markup {
+    let (class, word) = match what {
+        StepWhat::Begun | StepWhat::Met => ("valid", "met"),
+        StepWhat::Missed => ("unknown", "missed"),
+        StepWhat::Failed => ("invalid", "failed"),
+    };
+    html! { span class={ "answer " (class) } { (word) } }
+}
 
 /// What was planned, what became of it, and the proof.
 pub(super) fn faults_section(faults: &[FaultView]) -> Markup {

@@ -1,6 +1,7 @@
 //! Did the run mean anything? Planned faults must be proven, and clients must have worked.
 
 use super::Evidence;
+use super::scene;
 use ordeal_checker::history::{Event, EventKind, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use ordeal_nemesis::injector::FaultRecord;
@@ -17,10 +18,12 @@ const OK_DURING_FAULTS_MIN: u64 = 10;
 
 /// The findings on the coverage axis.
 pub(super) fn findings(evidence: &Evidence) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         faults(&evidence.faults, evidence.interrupted.is_some()),
         operations(evidence),
-    ]
+    ];
+    findings.extend(scene::steps(evidence));
+    findings
 }
 
 fn faults(records: &[FaultRecord], interrupted: bool) -> Finding {

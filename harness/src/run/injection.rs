@@ -1,8 +1,11 @@
 //! The nemesis at work: the injector on a thread of its own, and what is installed right now.
 
+use super::gate::Gate;
+use super::live::Live;
 use super::observer::Cluster;
-use super::recorder::Recorder;
+use super::recorder::{Counters, FaultLine, Recorder};
 use super::rig::{Rig, RigError};
+use super::stage::{Stage, Told};
 use crate::clock::Clock;
 use crate::plan::Plan;
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
@@ -11,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// The faults that are installed now, by id, in words.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +54,38 @@ const PATIENCE: Patience = Patience {
 pub(super) struct Injection {
     stop: Stop,
     records: oneshot::Receiver<Vec<FaultRecord>>,
+    /// There are no more steps.
+    ended: CancellationToken,
 }
 
-/// Who hears of a fault's steps besides the file.
-pub(super) type Announce = Arc<dyn Fn(&FaultEvent, &str) + Send + Sync>;
+/// Who hears of what happens besides the file, and what a scenario needs of the clients.
+pub(super) struct Watchers {
+    pub(super) live: Arc<Live>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) gate: Gate,
+}
+
+/// The stage of the plan's scenario, if it has one.
+fn stage(
+    plan: &Plan,
+    cluster: &Arc<Cluster>,
+    lines: &Recorder<FaultLine>,
+    told: &Told,
+    watchers: &Watchers,
+) -> Option<Stage> {
+    let scenario = plan.scenario.as_ref()?;
+    let live = watchers.live.clone();
+    Some(Stage {
+        script: scenario.script.clone(),
+        cluster: cluster.clone(),
+        counters: watchers.counters.clone(),
+        gate: watchers.gate.clone(),
+        lines: lines.clone(),
+        told: told.clone(),
+        longest_ms: plan.time.as_millis(),
+        announce: Arc::new(move |event| live.announce_step(event)),
+    })
+}
 
 impl Injection {
     /// Begins to run the plan's schedule, counted from now.
@@ -62,18 +94,21 @@ impl Injection {
         rig: &Rig,
         cluster: Arc<Cluster>,
         clock: Clock,
-        lines: Recorder<FaultEvent>,
+        lines: Recorder<FaultLine>,
         active: ActiveFaults,
-        announce: Announce,
+        watchers: Watchers,
     ) -> Result<Self, RigError> {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
-            disks: rig.disks.clone().map(|disks| disks as _),
+            disks: rig.disks.clone(),
         };
         let (nodes, schedule, stop) = (rig.network.nodes(), plan.schedule.clone(), Stop::new());
         let seed = plan.seed;
         let (asked, done) = (stop.clone(), oneshot::channel());
+        let (told, ended) = (Told::default(), CancellationToken::new());
+        let stage = stage(plan, &cluster, &lines, &told, &watchers);
+        let (live, is_over) = (watchers.live, ended.clone());
         let inject = move || {
             let in_words: BTreeMap<u32, String> = schedule
                 .faults
@@ -81,10 +116,15 @@ impl Injection {
                 .map(|f| (f.id, f.fault.to_string()))
                 .collect();
             let sink = |event: FaultEvent| {
-                let fault = in_words.get(&event.fault).map_or("", String::as_str);
+                let scripted = told.words(event.fault);
+                let fault = scripted.as_ref().or_else(|| in_words.get(&event.fault));
+                let fault = fault.map_or("", String::as_str);
                 active.follow(&event, fault);
-                announce(&event, fault);
-                lines.record(event);
+                live.announce(&event, fault);
+                if event.what == Step::Installed {
+                    told.installed(event.fault);
+                }
+                lines.record(FaultLine::Fault(event));
             };
             let injector = Injector {
                 nodes,
@@ -96,8 +136,12 @@ impl Injection {
                 seed,
                 patience: PATIENCE,
             };
+            let records = match &stage {
+                Some(stage) => stage.play(&injector, || is_over.cancel()),
+                None => injector.run(&schedule),
+            };
             // Nobody listens any more only where the run has failed already.
-            drop(done.0.send(injector.run(&schedule)));
+            drop(done.0.send(records));
         };
         let name = "nemesis".to_owned();
         std::thread::Builder::new()
@@ -107,7 +151,13 @@ impl Injection {
         Ok(Injection {
             stop,
             records: done.1,
+            ended,
         })
+    }
+
+    /// Waits until a scenario has no more steps; of a schedule, for ever.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Heals everything that is installed and waits until it is gone.

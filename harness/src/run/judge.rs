@@ -2,6 +2,7 @@
 
 use super::Evidence;
 use super::coverage::{self, ok_during_faults};
+use super::scene;
 use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
 use ordeal_checker::history::{Event, EventKind, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
@@ -38,6 +39,7 @@ pub(crate) fn judge(
     let (consistency, durability) = (axis(Axis::Consistency), axis(Axis::Durability));
     let mut progress = vec![evidence.recovery.finding()];
     progress.extend(deaths(&unexcused(evidence)));
+    progress.extend(scene::expectations(evidence));
     let plan = &evidence.plan;
     Ok(Verdict {
         format: FORMAT,
@@ -46,7 +48,10 @@ pub(crate) fn judge(
         seed: plan.seed,
         target: plan.target.clone(),
         workload: plan.workload.to_string(),
-        nemesis: plan.nemesis.to_string(),
+        nemesis: match &plan.scenario {
+            Some(scenario) => scenario.name.clone(),
+            None => plan.nemesis.to_string(),
+        },
         defects: plan.defects.clone(),
         consistency,
         durability,

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::injector::{FaultEvent, Step};
 use ordeal_nemesis::process::Death;
+use ordeal_nemesis::scenario::{StepEvent, StepWhat};
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -120,6 +121,26 @@ impl Live {
         let message = if paused { "" } else { event.message.as_str() };
         let at = self.state().begun.elapsed().as_secs_f64();
         self.tell(&format!("{at:6.1}s  {step:<9} {fault:<26} {message}"));
+    }
+
+    /// Tells of a step of a scenario.
+    pub(super) fn announce_step(&self, event: &StepEvent) {
+        let what = match event.what {
+            StepWhat::Begun => return,
+            StepWhat::Met => "met",
+            StepWhat::Missed => "MISSED",
+            StepWhat::Failed => "FAILED",
+        };
+        let at = self.state().begun.elapsed().as_secs_f64();
+        let StepEvent {
+            step,
+            text,
+            message,
+            ..
+        } = event;
+        self.tell(&format!(
+            "{at:6.1}s  step {step:<3} {what:<6} {text:<40} {message}"
+        ));
     }
 
     /// Tells of a node that ended without having been told to.

@@ -83,6 +83,11 @@ impl Cluster {
         orphans.len() > views.len() / 2 && successor == Some(place)
     }
 
+    /// What that node said of itself last.
+    pub(super) fn view(&self, node: Node) -> Option<View> {
+        self.views().get(usize::from(node.0) - 1).cloned().flatten()
+    }
+
     fn views(&self) -> MutexGuard<'_, Vec<Option<View>>> {
         self.views
             .lock()
@@ -306,6 +311,7 @@ mod tests {
                 defects: Vec::new(),
                 silent_ms: None,
                 last: 0,
+                applied: None,
             })
         };
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
@@ -325,6 +331,7 @@ mod tests {
                 defects: Vec::new(),
                 silent_ms,
                 last,
+                applied: None,
             })
         };
         let is_successor = |place| cluster.is_successor(place, Duration::from_millis(500));

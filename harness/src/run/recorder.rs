@@ -1,13 +1,17 @@
 //! Takes down what happens, line by line, as it happens: a killed harness leaves what it has seen.
 
 use ordeal_checker::history::{Event, EventKind};
+use ordeal_nemesis::Node;
+use ordeal_nemesis::injector::FaultEvent;
+use ordeal_nemesis::scenario::StepEvent;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -120,24 +124,57 @@ impl<T> Recording<T> {
     }
 }
 
+/// One line of `faults.jsonl`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum FaultLine {
+    /// Of a fault.
+    Fault(FaultEvent),
+    /// Of a scenario's step.
+    Step(StepEvent),
+}
+
 /// How many operations ended how, so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    begun: AtomicU64,
     ok: AtomicU64,
     fail: AtomicU64,
     info: AtomicU64,
+    /// How many were ok at each node.
+    ok_at: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counters {
-    /// Counts a completion.
-    pub(crate) fn count(&self, kind: EventKind) {
-        match kind {
-            EventKind::Invoke => return,
+    /// Counts an invocation or a completion.
+    pub(crate) fn count(&self, event: &Event) {
+        match event.kind {
+            EventKind::Invoke => &self.begun,
             EventKind::Ok => &self.ok,
             EventKind::Fail => &self.fail,
             EventKind::Info => &self.info,
         }
         .fetch_add(1, Relaxed);
+        if let (EventKind::Ok, Some(node)) = (event.kind, &event.node) {
+            let mut ok_at = self.ok_at.lock().unwrap_or_else(PoisonError::into_inner);
+            match ok_at.get_mut(node) {
+                Some(count) => *count += 1,
+                None => drop(ok_at.insert(node.clone(), 1)),
+            }
+        }
+    }
+
+    /// How many operations were ok at this node so far.
+    pub(crate) fn ok_at(&self, node: Node) -> u64 {
+        let ok_at = self.ok_at.lock().unwrap_or_else(PoisonError::into_inner);
+        ok_at.get(&node.to_string()).copied().unwrap_or(0)
+    }
+
+    /// How many operations have begun and not ended.
+    pub(crate) fn under_way(&self) -> u64 {
+        // The ended ones first: one that ends in between counts as under way still.
+        let ended: u64 = self.read().iter().sum();
+        self.begun.load(Relaxed).saturating_sub(ended)
     }
 
     /// Ok, fail and info so far.
@@ -179,7 +216,7 @@ impl HistoryRecorder {
 
     /// Takes down one event.
     pub(crate) fn record(&self, event: Event) {
-        self.counters.count(event.kind);
+        self.counters.count(&event);
         if let Some(watch) = &self.watch {
             // The watch may have seen enough.
             let _ = watch.send(event.clone());
@@ -224,6 +261,8 @@ mod tests {
         recorder.record(event(EventKind::Invoke));
         recorder.record(event(EventKind::Ok));
         assert_eq!(recorder.counters().read(), [1, 0, 0]);
+        assert_eq!(recorder.counters().ok_at(Node(1)), 1);
+        assert_eq!(recorder.counters().under_way(), 0);
         drop(recorder);
         let kept = recording.finish().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -1,10 +1,11 @@
 //! The phases of a run, one after another.
 
 use super::Setting;
-use super::injection::{ActiveFaults, Injection};
+use super::gate::Gate;
+use super::injection::{ActiveFaults, Injection, Watchers};
 use super::live::Live;
 use super::observer::{Observation, Watch};
-use super::recorder::{HistoryRecorder, Recorder};
+use super::recorder::{FaultLine, HistoryRecorder, Recorder};
 use super::recovery;
 use super::rig::{Rig, RigError};
 use super::watch::{Violation, watch};
@@ -12,7 +13,7 @@ use super::worker::{Bench, Pace, Phase, Session, work};
 use crate::plan::Plan;
 use crate::target::ClientError;
 use ordeal_checker::history::{Process, Time};
-use ordeal_nemesis::injector::{FaultEvent, FaultRecord};
+use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::{Key, Op};
 use std::collections::BTreeSet;
@@ -37,7 +38,8 @@ pub(super) struct Trial<'a> {
     rig: Rig,
     watch: Watch,
     bench: Bench,
-    faults: Recorder<FaultEvent>,
+    faults: Recorder<FaultLine>,
+    gate: Gate,
     live: Arc<Live>,
     active: ActiveFaults,
     violation: Violation,
@@ -58,7 +60,7 @@ impl<'a> Trial<'a> {
         setting: &'a Setting,
         rig: Rig,
         mut history: HistoryRecorder,
-        faults: Recorder<FaultEvent>,
+        faults: Recorder<FaultLine>,
         lines: &Recorder<Observation>,
     ) -> Result<Self, RigError> {
         let promote_after = plan.promote_after.map(|after| after.0);
@@ -95,6 +97,7 @@ impl<'a> Trial<'a> {
             watch: cluster,
             bench,
             faults,
+            gate: Gate::default(),
             live,
             active,
             violation,
@@ -188,8 +191,14 @@ impl<'a> Trial<'a> {
             let generator = self.setting.workload.generator(seed, worker);
             let pace = Pace::new(seed, worker, concurrency, rate);
             let (begun, stop) = (self.main_begun.clone(), self.clients_stop.clone());
-            self.workers
-                .spawn(work(session, generator, pace, begun, stop));
+            self.workers.spawn(work(
+                session,
+                generator,
+                pace,
+                self.gate.clone(),
+                begun,
+                stop,
+            ));
         }
         self.live.begin(self.plan.time.0 + self.plan.warm_up.0);
         tokio::select! {
@@ -205,7 +214,11 @@ impl<'a> Trial<'a> {
         &mut self,
     ) -> Result<(Vec<FaultRecord>, Option<String>), RigError> {
         let end = Instant::now() + self.plan.time.0;
-        let live = self.live.clone();
+        let watchers = Watchers {
+            live: self.live.clone(),
+            counters: self.bench.recorder.counters(),
+            gate: self.gate.clone(),
+        };
         let injection = Injection::start(
             &self.plan,
             &self.rig,
@@ -213,10 +226,11 @@ impl<'a> Trial<'a> {
             self.setting.clock,
             self.faults.clone(),
             self.active.clone(),
-            Arc::new(move |event, fault| live.announce(event, fault)),
+            watchers,
         )?;
         let interrupted = tokio::select! {
             () = sleep_until(end) => None,
+            () = injection.ended() => None,
             () = self.setting.interrupt.cancelled() => Some("interrupted by a signal".to_owned()),
             words = self.violation.certain() => Some(format!("stopped on a violation: {words}")),
         };

@@ -8,6 +8,7 @@
 //! The worker takes the time itself, right before the request and right after the answer, and owns
 //! the deadline: whatever the target does, it moves on. It never asks twice.
 
+use super::gate::Gate;
 use crate::clock::Clock;
 use crate::run::recorder::HistoryRecorder;
 use crate::target::{Client, ClientError, Completion, Target};
@@ -182,10 +183,11 @@ impl Pace {
 ///
 /// # Errors
 /// If no client can be made.
-pub(crate) async fn work(
+pub(super) async fn work(
     mut session: Session,
     mut generator: Box<dyn Generator>,
     mut pace: Pace,
+    gate: Gate,
     main_begun: CancellationToken,
     stop: CancellationToken,
 ) -> Result<BTreeSet<Key>, ClientError> {
@@ -194,7 +196,7 @@ pub(crate) async fn work(
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(used),
-            () = pace.turn() => {}
+            () = async { pace.turn().await; gate.pass().await } => {}
         }
         let phase = if main_begun.is_cancelled() {
             Phase::Main

@@ -283,6 +283,7 @@ impl Probe for RaftProbe {
                 defects: status.defects,
                 silent_ms: status.silent_ms,
                 last: status.last,
+                applied: Some(status.applied),
             })
         })
     }

@@ -13,6 +13,7 @@ mod mode;
 mod power;
 mod process;
 mod rootless;
+mod scenario;
 mod trace;
 mod whole_run;
 

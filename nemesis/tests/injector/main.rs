@@ -1,6 +1,7 @@
 //! The injector with levers that do exactly what a test wants: every status, and every way out.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod broken;
 mod levers;
 mod life;
 mod shaping;

@@ -1,0 +1,202 @@
+//! A file's events as packed operations, key by key, and the verdict on them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Unjudgeable;
+use super::packed::{Answered, Asked, Packed};
+use super::source::{Source, locate};
+use super::subject::{Judged, Wrong, wrong};
+use crate::budget::Budget;
+use crate::format::Line;
+use crate::history::{Event, EventKind, Process, Processes};
+use crate::linearizability::{Telling, Told, check_each, explanation, finding};
+use crate::model::{Keyed, Model};
+
+/// Events that are still to be read, and how much may be spent on them.
+pub(super) struct File<'b, L> {
+    pub(super) lines: L,
+    pub(super) budget: &'b Budget,
+}
+
+/// How an event is read as a question, and as the answer to one.
+type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
+type ReadRet<O, R> = fn(&Keyed<String, O>, &Event) -> Result<R, Wrong>;
+
+impl<L: Iterator<Item = Line>> File<'_, L> {
+    /// Judges it as a family of such objects, one under each key.
+    pub(super) fn keyed<M>(
+        self,
+        model: &M,
+        op: ReadOp<M::Op>,
+        ret: ReadRet<M::Op, M::Ret>,
+    ) -> Result<Judged, Unjudgeable>
+    where
+        M: Model,
+        M::Op: Serialize + DeserializeOwned + Send,
+        M::Ret: Serialize + DeserializeOwned + Send,
+    {
+        self.judge(model, op, ret, |key| Some(key.to_owned()))
+    }
+
+    /// Judges it as one such object.
+    pub(super) fn whole<M>(
+        self,
+        model: &M,
+        op: ReadOp<M::Op>,
+        ret: ReadRet<M::Op, M::Ret>,
+    ) -> Result<Judged, Unjudgeable>
+    where
+        M: Model,
+        M::Op: Serialize + DeserializeOwned + Send,
+        M::Ret: Serialize + DeserializeOwned + Send,
+    {
+        self.judge(model, op, ret, |_| None)
+    }
+
+    fn judge<M>(
+        self,
+        model: &M,
+        op: ReadOp<M::Op>,
+        ret: ReadRet<M::Op, M::Ret>,
+        words: fn(&str) -> Option<String>,
+    ) -> Result<Judged, Unjudgeable>
+    where
+        M: Model,
+        M::Op: Serialize + DeserializeOwned + Send,
+        M::Ret: Serialize + DeserializeOwned + Send,
+    {
+        let mut reader = Reader {
+            model,
+            op,
+            ret,
+            keys: BTreeMap::new(),
+            open: BTreeMap::new(),
+            processes: Processes::default(),
+            source: Source::default(),
+        };
+        for line in self.lines {
+            let (line, event) = line?;
+            reader.read(line, &event)?;
+        }
+        let (keys, source) = reader.finish();
+        let told: Vec<Told> = check_each(
+            model,
+            keys.into_iter().collect(),
+            self.budget,
+            |(key, packed)| (words(key), packed.operations()),
+            |(_, packed), verdict| {
+                let places = std::cell::OnceCell::new();
+                let places = || places.get_or_init(|| packed.places());
+                let place = |telling: &Telling| {
+                    let place = &places()[telling.operation.0];
+                    source.place(place, telling)
+                };
+                let mut told = verdict.told(&place);
+                if let Some(anomaly) = told.anomaly_mut() {
+                    locate(anomaly, places());
+                }
+                told
+            },
+        );
+        Ok(Judged {
+            events: source.events(),
+            explanation: explanation(&told),
+            finding: finding(told),
+        })
+    }
+}
+
+type Keys<M> = BTreeMap<String, Packed<<M as Model>::Op, <M as Model>::Ret>>;
+
+/// What was read so far.
+struct Reader<'m, M: Model> {
+    model: &'m M,
+    op: ReadOp<M::Op>,
+    ret: ReadRet<M::Op, M::Ret>,
+    keys: Keys<M>,
+    /// What each process waits for.
+    open: BTreeMap<Process, Asked<Keyed<String, M::Op>>>,
+    processes: Processes,
+    source: Source,
+}
+
+impl<M> Reader<'_, M>
+where
+    M: Model,
+    M::Op: Serialize,
+    M::Ret: Serialize,
+{
+    fn read(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
+        let malformed = |error| Unjudgeable::Malformed(line, error);
+        let process = event.process;
+        if event.kind == EventKind::Invoke {
+            let op = (self.op)(event).map_err(|what| wrong(line, event, &what))?;
+            let state = self.processes.invoke(process, event.time, 0);
+            state.map_err(malformed)?;
+            let asked = Asked {
+                process,
+                op,
+                invoked: event.time,
+                at: self.source.read(line, event),
+            };
+            self.open.insert(process, asked);
+            return Ok(());
+        }
+        let asked = self.open.remove(&process);
+        let ret = match &asked {
+            Some(asked) if event.kind == EventKind::Ok => {
+                let ret = (self.ret)(&asked.op, event);
+                Some(ret.map_err(|what| wrong(line, event, &what))?)
+            }
+            _ => None,
+        };
+        let is_info = event.kind == EventKind::Info;
+        let state = self.processes.complete(process, event.time, is_info);
+        state.map_err(malformed)?;
+        let at = self.source.read(line, event);
+        let Some(asked) = asked else {
+            return Ok(());
+        };
+        let answered = ret.map(|ret| Answered {
+            completed: event.time,
+            at,
+            ret,
+        });
+        match event.kind {
+            EventKind::Ok => self.pack(asked, answered.as_ref()),
+            EventKind::Info => self.pack(asked, None),
+            // It did not happen.
+            EventKind::Fail | EventKind::Invoke => {}
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self, asked: Asked<Keyed<String, M::Op>>, answered: Option<&Answered<M::Ret>>) {
+        let Keyed { key, op } = asked.op;
+        // Nobody knows its answer, and it changed nothing.
+        if answered.is_none() && self.model.is_read(&op, None) {
+            return;
+        }
+        let asked = Asked {
+            process: asked.process,
+            op,
+            invoked: asked.invoked,
+            at: asked.at,
+        };
+        match self.keys.get_mut(&key) {
+            Some(packed) => packed.push(&asked, answered),
+            None => self.keys.entry(key).or_default().push(&asked, answered),
+        }
+    }
+
+    /// What is open still stays so.
+    fn finish(mut self) -> (Keys<M>, Source) {
+        for asked in std::mem::take(&mut self.open).into_values() {
+            self.pack(asked, None);
+        }
+        (self.keys, self.source)
+    }
+}
