@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fault::{Fault, FaultClass, PacketEffect, Shape, Shaping, Targets},
+    fault::{Ailment, Fault, FaultClass, PacketEffect, Shape, Shaping, Targets},
     node::{Edge, Endpoint, Node},
 };
 
@@ -114,6 +114,16 @@ impl Schedule {
             .iter()
             .map(|planned| planned.fault.class())
             .collect()
+    }
+
+    /// What ails disks.
+    pub fn ailments(&self) -> BTreeSet<Ailment> {
+        let faults = self.faults.iter().map(|planned| &planned.fault);
+        let ailments = faults.filter_map(|fault| match fault {
+            Fault::Disk(fault) => Some(fault.ailment),
+            _ => None,
+        });
+        ailments.collect()
     }
 
     /// The effects on packets that occur.

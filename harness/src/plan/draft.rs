@@ -4,7 +4,7 @@ use super::scenario::{ScenarioDraft, ScenarioError};
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
 use crate::target::{Target, Targets};
-use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::disk::{Directories, DiskNameError, DiskWanted};
 use ordeal_nemesis::network::{NetworkNameError, Wanted};
 use ordeal_nemesis::planner::atlas;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
@@ -46,6 +46,9 @@ pub(crate) struct Draft {
     /// What an earlier run of the plan used: this machine may have something else.
     #[serde(rename = "network_used")]
     pub(crate) _network_used: Option<String>,
+    pub(crate) disk: Option<String>,
+    #[serde(rename = "disk_used")]
+    pub(crate) _disk_used: Option<String>,
     pub(crate) time: Option<Span>,
     pub(crate) warm_up: Option<Span>,
     pub(crate) rate: Option<u32>,
@@ -119,6 +122,9 @@ pub(crate) enum PlanError {
     /// There is no such network.
     #[error(transparent)]
     Network(#[from] NetworkNameError),
+    /// There is nothing of that name that makes disks ill.
+    #[error(transparent)]
+    Disk(#[from] DiskNameError),
     /// The target has no such defect.
     #[error("target {target} has no defect {name:?}; it has: {known}")]
     Defect {
@@ -245,6 +251,8 @@ impl Draft {
             nodes: self.nodes.or(other.nodes),
             network: self.network.or(other.network),
             _network_used: None,
+            disk: self.disk.or(other.disk),
+            _disk_used: None,
             time: self.time.or(other.time),
             warm_up: self.warm_up.or(other.warm_up),
             rate: self.rate.or(other.rate),
@@ -292,6 +300,10 @@ impl Draft {
             Some(name) => name.parse()?,
             None => Wanted::default(),
         };
+        let disk = match &self.disk {
+            Some(name) => name.parse()?,
+            None => DiskWanted::default(),
+        };
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let node_flags = self.node_flags.unwrap_or_else(|| {
             let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
@@ -310,6 +322,8 @@ impl Draft {
             nodes: u16::try_from(nodes).expect("within its bounds"),
             network,
             network_used: None,
+            disk,
+            disk_used: None,
             time: within("time", self.time.unwrap_or(usual_time), TIME)?,
             warm_up: within("warm_up", self.warm_up.unwrap_or(secs(1)), WARM_UP)?,
             rate: within("rate", self.rate.unwrap_or(200), RATE)?,
@@ -520,6 +534,10 @@ mod tests {
             (
                 "network = 'token-ring'",
                 "`token-ring` is no network: use auto, iptables or switch",
+            ),
+            (
+                "disk = 'floppy'",
+                "`floppy` makes no disks ill: use auto, fuse or seccomp",
             ),
             (
                 "defects = ['fast']",

@@ -101,7 +101,7 @@ impl Injection {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
-            disks: rig.disks.clone().map(|disks| disks as _),
+            disks: rig.disks.clone(),
         };
         let (nodes, schedule, stop) = (rig.network.nodes(), plan.schedule.clone(), Stop::new());
         let seed = plan.seed;
