@@ -145,11 +145,13 @@ fn of_filters() -> Vec<Measured> {
     measured_here! {
         "`disk n1: read-error`, filtered": "EIO for read and pread, beside the data none",
             "seccomp": seccomp::read_error;
-        "`disk n1: write-error`, filtered": "EIO for write, pwrite and append; what was there stays",
+        "`disk n1: write-error`, filtered": "EIO for write, pwrite and append; what was there \
+                                             stays",
             "seccomp": seccomp::write_error;
         "`disk n1: fsync-error`, filtered": "EIO for fsync and fdatasync; what was written stays",
             "seccomp": seccomp::fsync_error;
-        "`disk n1: full`, filtered": "ENOSPC for writes beyond the end; bytes in place can be written",
+        "`disk n1: full`, filtered": "ENOSPC for writes beyond the end; bytes in place can \
+                                      be written",
             "seccomp": seccomp::full;
         "`disk n1: slow-fsync 80ms`, filtered": "80 ms at least; healed, at once, also what waits",
             "seccomp": seccomp::slow_fsync;
