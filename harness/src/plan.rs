@@ -174,18 +174,8 @@ impl Plan {
             let defects = format!("{} — a violation is expected", self.defects.join(", "));
             lines.insert(1, ("DEFECTS", defects));
         }
-        if let Some(Scenario {
-            name,
-            summary,
-            exit,
-            script,
-        }) = &self.scenario
-        {
-            let words = format!(
-                "{name}: {summary}; {} steps, ends with {exit}",
-                script.steps.len()
-            );
-            lines.insert(3, ("scenario", words));
+        if let Some(scenario) = &self.scenario {
+            lines.insert(3, ("scenario", scenario.to_string()));
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));

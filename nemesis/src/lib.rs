@@ -5,7 +5,7 @@
 //!     (pure)                    (data)                  │
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
-//!                                                       └─ disk::Disks         power (FuseDisks, SeccompDisks)
+//!                                                       └─ disk::Disks         power, errors
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```
 //!

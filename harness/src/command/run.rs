@@ -152,8 +152,8 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     Ok(verdict.exit())
 }
 
-/// Tries all that the plan needs, before anything is started, and says in the plan which network and
-/// which disks it gets, and why.
+/// Tries all that the plan needs, before anything is started, and says in the plan which network
+/// and which disks it gets, and why.
 fn choose_means(
     plan: &mut Plan,
     sandbox: &Sandbox,

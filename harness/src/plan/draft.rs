@@ -296,14 +296,8 @@ impl Draft {
             None if self.scenario.is_some() => Nemesis::None,
             None => recipe.map_or(Nemesis::Mixed, |recipe| recipe.nemesis),
         };
-        let network = match &self.network {
-            Some(name) => name.parse()?,
-            None => Wanted::default(),
-        };
-        let disk = match &self.disk {
-            Some(name) => name.parse()?,
-            None => DiskWanted::default(),
-        };
+        let network = self.network.as_deref().map(str::parse::<Wanted>);
+        let disk = self.disk.as_deref().map(str::parse::<DiskWanted>);
         let node_binary = self.node_binary.as_deref().map(runnable).transpose()?;
         let node_flags = self.node_flags.unwrap_or_else(|| {
             let flags = recipe.map_or(&[][..], |recipe| recipe.node_flags);
@@ -320,9 +314,9 @@ impl Draft {
             workload,
             nemesis,
             nodes: u16::try_from(nodes).expect("within its bounds"),
-            network,
+            network: network.transpose()?.unwrap_or_default(),
             network_used: None,
-            disk,
+            disk: disk.transpose()?.unwrap_or_default(),
             disk_used: None,
             time: within("time", self.time.unwrap_or(usual_time), TIME)?,
             warm_up: within("warm_up", self.warm_up.unwrap_or(secs(1)), WARM_UP)?,

@@ -223,12 +223,11 @@ impl Rig {
     }
 }
 
-/// What makes the disks under the nodes' data ill, if the plan has a fault that does, and what has to
-/// be done to their commands for it.
-fn disks(
-    plan: &Plan,
-    setting: &Setting,
-) -> Result<(Option<Arc<dyn Disks>>, Option<Prepare>), RigError> {
+/// What makes disks ill, and what has to be done to a node's command for it.
+type IllDisks = (Option<Arc<dyn Disks>>, Option<Prepare>);
+
+/// The disks under the nodes' data, if the plan has a fault that makes them ill.
+fn disks(plan: &Plan, setting: &Setting) -> Result<IllDisks, RigError> {
     let Some(means) = setting.disks else {
         return Ok((None, None));
     };

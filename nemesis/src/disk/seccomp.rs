@@ -7,11 +7,11 @@
 //!                            └────────────── answer ──────────┘
 //! ```
 //!
-//! It takes no root, no device and no mount, and works for any program. What it cannot do: take back
-//! what is on the disk, so no power loss and no damage, and what an fsync that fails was to write
-//! stays. What is read and written through mapped memory, or through another's descriptor of a
-//! socket, meets no filter. Only calls that some planned fault is about wait at all: each costs about
-//! 5 µs then, also while nothing is ill.
+//! It takes no root, no device and no mount, and works for any program. What it cannot do: take
+//! back what is on the disk, so no power loss and no damage, and what an fsync that fails was to
+//! write stays. What is read and written through mapped memory, or through another's descriptor of
+//! a socket, meets no filter. Only calls that some planned fault is about wait at all: each costs
+//! about 5 µs then, also while nothing is ill.
 
 mod call;
 mod serve;

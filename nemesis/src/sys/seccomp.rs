@@ -184,9 +184,9 @@ pub(crate) fn receive_listener(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> 
     let (mut byte, mut control) = ([0], Control::default());
     let mut outcome = Ok(None);
     message(&mut byte, &mut control, |message| {
-        // SAFETY: recvmsg writes within the buffers that the message names, which are live locals of
-        // the lengths given; CMSG_FIRSTHDR is null where nothing came, and where a control message of
-        // SCM_RIGHTS came, its data is a descriptor that is ours from now on.
+        // SAFETY: recvmsg writes within the buffers that the message names, which are live locals
+        // of the lengths given; CMSG_FIRSTHDR is null where nothing came, and where a control
+        // message of SCM_RIGHTS came, its data is a descriptor that is ours from now on.
         outcome = unsafe {
             match libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) {
                 ..0 => Err(io::Error::last_os_error()),

@@ -69,8 +69,8 @@ fn in_proc(call: &Call, folder: &str) -> PathBuf {
     Path::new("/proc").join(format!("{}/{folder}/{descriptor}", call.thread))
 }
 
-/// Whether a write goes beyond the end of its file. One of several pieces does so where it begins at
-/// the end: how long they are together is in the caller's memory.
+/// Whether a write goes beyond the end of its file. One of several pieces does so where it begins
+/// at the end: how long they are together is in the caller's memory.
 pub(super) fn grows(call: &Call) -> bool {
     let Ok(file) = fs::metadata(in_proc(call, "fd")) else {
         return true;
