@@ -10,7 +10,8 @@ use std::time::Duration;
 pub struct Budget {
     /// Configurations that may be visited.
     pub states_max: u64,
-    /// Bytes that the memory of visited configurations may take.
+    /// Bytes that the search may take: visited configurations, and the tables of the near-linear
+    /// algorithms. An estimate, and without the history itself.
     pub bytes_max: u64,
     /// How long it may take; `None` where the verdict must not depend on the machine's speed.
     pub wall_max: Option<Duration>,

@@ -45,6 +45,10 @@
 //!
 //! The README measures all that; `examples/` has a program for chapters 2, 5, 6 and 7.
 
+// Tests here and in `tests/` share their generators, which name the crate.
+#[cfg(test)]
+extern crate self as ordeal_checker;
+
 pub mod anomaly;
 pub mod budget;
 pub mod format;

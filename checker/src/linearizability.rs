@@ -72,6 +72,7 @@ mod problem;
 mod queue;
 mod search;
 mod set;
+mod tighten;
 mod unrest;
 mod waiting;
 mod zone;

@@ -83,6 +83,19 @@ pub use transaction::{Registers, RegistersOp};
 use std::fmt;
 use std::hash::Hash;
 
+/// Something that is in an object only after some operation left it there: a value in a register,
+/// an element of a set, an item of a queue. Two numbers name it, of which the first is the part of
+/// the object, where it has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// This operation can have left it.
+    Left(i64, i64),
+    /// This operation's result is possible only where another one has left it before.
+    Seen(i64, i64),
+    /// What this operation leaves, it leaves only where another one has left that before.
+    Needed(i64, i64),
+}
+
 /// A sequential specification.
 ///
 /// Only [`Model::init`], [`Model::step`] and [`Model::key`] are needed; the rest makes the search
@@ -148,6 +161,24 @@ pub trait Model: Sync {
     fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a Self::Ret>) -> Option<SetStep<'a>> {
         let _ = (op, ret);
         None
+    }
+
+    /// Says which [marks](Mark) this operation leaves, and which its result shows to have been
+    /// left.
+    ///
+    /// Where only one operation can have left a mark that was seen, it certainly happened, and did
+    /// so before whoever saw it returned. Who says [`Mark::Seen`] anywhere must say [`Mark::Left`]
+    /// of every operation that can leave it, whatever its result, known or not. Saying nothing is
+    /// always right.
+    fn marks(&self, op: &Self::Op, ret: Option<&Self::Ret>, say: &mut dyn FnMut(Mark)) {
+        let _ = (op, ret, say);
+    }
+
+    /// How many bytes a state takes beyond its own size: its text, its elements. The search counts
+    /// them against its budget.
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        let _ = state;
+        0
     }
 
     /// `state`, or one state in the place of many that come to the same.

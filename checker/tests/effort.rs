@@ -5,12 +5,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::check;
 use ordeal_checker::model::{CasRegister, Keyed, Model, PerKey, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
+use support::play::{Play, Visit, long_history, visit};
 use support::{Random, RegisterHistory};
 
 /// Closed-loop clients on one register: the next answer is drawn among those in flight.
@@ -164,4 +166,105 @@ fn a_spent_budget_says_what_is_known_by_then() {
         "1 of 2 keys valid; key 2 undecided, 1 operation open, longest consistent prefix up to \
          3.000001 s"
     );
+}
+
+/// Plays that between them go through every algorithm: zones, queue, set, and the searches.
+const KINDS: [&str; 6] = [
+    "registers_of_distinct_values",
+    "registers_with_cas",
+    "queues_of_distinct_values",
+    "sets_of_distinct_elements",
+    "stacks",
+    "transactions_on_registers",
+];
+
+/// What the verdicts on long histories were, within budgets from small to large.
+struct Spender {
+    unknown: u64,
+    decided: u64,
+}
+
+impl Visit for Spender {
+    fn visit<M: Model + Default>(&mut self, play: &Play<M>)
+    where
+        M::Op: Clone,
+        M::Ret: Clone,
+    {
+        for seed in 0..12 {
+            let history = long_history(play, seed, 60, 8);
+            let operations = history.len() as u64;
+            for states_max in [1, 10, 100, 1_000, 10_000] {
+                let budget = Budget::states(states_max);
+                let verdict = check(&play.model, &history, &budget);
+                let again = check(&play.model, &history, &budget);
+                assert_eq!(verdict, again, "seed {seed}, {states_max} states");
+                for key in &verdict.keys {
+                    assert!(key.states <= states_max, "{} states", key.states);
+                }
+                match verdict.validity() {
+                    Validity::Unknown => self.unknown += 1,
+                    Validity::Valid | Validity::Invalid => self.decided += 1,
+                }
+            }
+            let seconds = Budget {
+                wall_max: Some(Duration::ZERO),
+                ..Budget::default()
+            };
+            let verdict = check(&play.model, &history, &seconds);
+            let few_states = operations * 64 + 10_000;
+            assert!(verdict.keys.iter().all(|key| key.states < few_states));
+        }
+    }
+}
+
+#[test]
+fn the_same_input_and_states_give_the_same_verdict_within_them() {
+    for name in KINDS {
+        let mut spender = Spender {
+            unknown: 0,
+            decided: 0,
+        };
+        visit(name, &mut spender);
+        println!(
+            "{name}: {} unknown, {} decided",
+            spender.unknown, spender.decided
+        );
+        assert!(spender.decided > 0, "{name}: nothing was ever decided");
+    }
+}
+
+/// How often there was no answer.
+struct Starved(u32);
+
+impl Visit for Starved {
+    fn visit<M: Model + Default>(&mut self, play: &Play<M>)
+    where
+        M::Op: Clone,
+        M::Ret: Clone,
+    {
+        let history = long_history(play, 3, 10_000, 6);
+        let no_time = Budget {
+            wall_max: Some(Duration::ZERO),
+            ..Budget::default()
+        };
+        let no_bytes = Budget {
+            bytes_max: 10_000,
+            ..Budget::default()
+        };
+        for budget in [no_time, no_bytes] {
+            let verdict = check(&play.model, &history, &budget);
+            // A lie may be found at once; that there is none takes time and memory.
+            assert_ne!(verdict.validity(), Validity::Valid, "{budget:?}");
+            self.0 += u32::from(verdict.validity() == Validity::Unknown);
+        }
+    }
+}
+
+#[test]
+fn every_algorithm_stops_without_time_or_bytes() {
+    for name in KINDS {
+        let mut starved = Starved(0);
+        visit(name, &mut starved);
+        assert!(starved.0 > 0, "{name}: decided all the same");
+    }
 }

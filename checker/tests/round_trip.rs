@@ -31,8 +31,8 @@ const HISTORIES: [(Subject, &str, &str); 11] = [
     ),
     (
         Subject::Set,
-        "1 invoke add 5; 1 ok add 5; 2 invoke remove 5; 2 fail remove null; 3 invoke read-set null; \
-         3 ok read-set [5]; 3 invoke contains 6; 3 ok contains false",
+        "1 invoke add 5; 1 ok add 5; 2 invoke remove 5; 2 fail remove null; \
+         3 invoke read-set null; 3 ok read-set [5]; 3 invoke contains 6; 3 ok contains false",
         "1 invoke add 5; 1 ok add 5; 3 invoke read-set null; 3 ok read-set [1,2]",
     ),
     (
@@ -48,7 +48,8 @@ const HISTORIES: [(Subject, &str, &str); 11] = [
     ),
     (
         Subject::Counter,
-        "1 invoke add 2; 1 ok add 2; 2 invoke add -1; 2 info add null; 3 invoke read null; 3 ok read 1",
+        "1 invoke add 2; 1 ok add 2; 2 invoke add -1; 2 info add null; \
+         3 invoke read null; 3 ok read 1",
         "1 invoke add 2; 1 ok add 2; 3 invoke read null; 3 ok read 1",
     ),
     (

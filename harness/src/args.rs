@@ -70,6 +70,10 @@ pub(crate) struct RunArgs {
     /// iptables where it can do all that is planned]
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
+    /// What makes disks ill where faults do that: auto, fuse or seccomp, which needs no device but
+    /// can neither lose power nor damage [default: auto, which is fuse where it works]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) disk: Option<String>,
     /// How long faults come and go [default: 30s]
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) time: Option<Span>,
@@ -263,6 +267,8 @@ impl RunArgs {
             nodes: self.nodes,
             network: self.network.clone(),
             _network_used: None,
+            disk: self.disk.clone(),
+            _disk_used: None,
             time: self.time,
             warm_up: self.warm_up,
             rate: self.rate,

@@ -20,7 +20,7 @@ pub(crate) use library::{scenario, summaries};
 pub(crate) use scenario::Scenario;
 
 use crate::span::Span;
-use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::disk::{Directories, DiskWanted};
 use ordeal_nemesis::network::Wanted;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
@@ -53,6 +53,12 @@ pub(crate) struct Plan {
     /// Which one did, and why: known once it was tried what this machine can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) network_used: Option<String>,
+    /// What is to make their disks ill, where faults do that.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub(crate) disk: DiskWanted,
+    /// What did, and why: known once it was tried what this machine can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disk_used: Option<String>,
     /// How long the main phase lasts, in which faults come and go.
     pub(crate) time: Span,
     /// How long clients work before the first fault may come.
@@ -93,6 +99,10 @@ pub(crate) struct Plan {
     /// Steps, in the place of a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scenario: Option<Scenario>,
+}
+
+fn is_auto(wanted: &DiskWanted) -> bool {
+    *wanted == DiskWanted::Auto
 }
 
 fn is_journalled(directories: &Directories) -> bool {
@@ -171,18 +181,8 @@ impl Plan {
         }
         let spares = self.spares_in_words().map(|spares| ("spares", spares));
         lines.splice(1..1, spares);
-        if let Some(Scenario {
-            name,
-            summary,
-            exit,
-            script,
-        }) = &self.scenario
-        {
-            let words = format!(
-                "{name}: {summary}; {} steps, ends with {exit}",
-                script.steps.len()
-            );
-            lines.insert(3, ("scenario", words));
+        if let Some(scenario) = &self.scenario {
+            lines.insert(3, ("scenario", scenario.to_string()));
         }
         if !self.node_flags.is_empty() {
             lines.push(("flags", self.node_flags.join(" ")));
@@ -194,6 +194,9 @@ impl Plan {
         if self.stop_on_violation {
             let when = "as soon as a violation is certain".to_owned();
             lines.push(("stop", when));
+        }
+        if let Some(disk) = &self.disk_used {
+            lines.push(("disks", disk.clone()));
         }
         if let Some(binary) = &self.node_binary {
             lines.push(("binary", binary.display().to_string()));

@@ -35,6 +35,7 @@ use crate::plan::Plan;
 use crate::store::RunFolder;
 use crate::target::Target;
 use ordeal_checker::history::{Event, Time};
+use ordeal_nemesis::disk::DiskBackend;
 use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::process::Death;
@@ -61,6 +62,8 @@ pub(crate) struct Setting {
     pub(crate) sandbox: Sandbox,
     /// What carries packets.
     pub(crate) backend: Backend,
+    /// What makes disks ill, where faults do that.
+    pub(crate) disks: Option<DiskBackend>,
     /// Ctrl-C.
     pub(crate) interrupt: CancellationToken,
 }

@@ -9,13 +9,16 @@
 //! it, and ends with it. Losing power unmounts it, drops from the volume what was not fsynced,
 //! and mounts it again: whoever still has a file of the old mount open gets EIO from it.
 
+mod backend;
 mod content;
 mod damage;
+mod error;
 mod file;
 mod journal;
 mod late;
 mod mount;
 mod reach;
+mod seccomp;
 mod served;
 mod unit;
 mod volume;
@@ -38,6 +41,11 @@ use nix::errno::Errno;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    backend::{DiskBackend, DiskChoice, DiskNameError, DiskWanted},
+    error::DiskError,
+    seccomp::SeccompDisks,
+};
 use self::{
     late::Late,
     mount::Mount,
@@ -117,52 +125,16 @@ pub trait Disks: Send + Sync {
     ///
     /// When the node has no disk, or it cannot be mounted again.
     fn repair(&self, node: Node) -> Result<(), DiskError>;
-}
 
-/// A disk that cannot be made or used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DiskError {
-    /// There is no disk under this node's data.
-    #[error("there is no disk of ours under the data of {0}")]
-    NoDisk(Node),
-    /// The ailment was never installed or is healed.
-    #[error("ailment {} is not installed", .0.0)]
-    NoSuchAilment(AilmentId),
-    /// These disks cannot do this.
-    #[error("{what} cannot be done here: {why}")]
-    Unsupported {
-        /// What was asked.
-        what: String,
-        /// Why not, and what helps.
-        why: &'static str,
-    },
-    /// There is nothing that this could damage.
-    #[error("there is nothing on the disk of {node} for {damage}")]
-    Nothing {
-        /// Whose disk.
-        node: Node,
-        /// What was asked.
-        damage: Damage,
-    },
-    /// The device node of FUSE is missing or not accessible.
-    #[error("cannot open /dev/fuse: {source}; {advice}")]
-    Fuse {
-        /// How it failed.
-        source: io::Error,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// A system call failed that should not have.
-    #[error("disk {}: {call}: {source}", .path.display())]
-    Call {
-        /// Where it is mounted.
-        path: PathBuf,
-        /// Which call.
-        call: &'static str,
-        /// How it failed.
-        source: io::Error,
-    },
+    /// Takes the disks away and leaves in the directories beneath what was on them, durable or not,
+    /// for whoever wants to look at it. Every process must have ended.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be written.
+    fn unload(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
 }
 
 /// Disks in memory, served through FUSE by threads of this process.
@@ -200,16 +172,6 @@ impl FuseDisks {
         }
         let next = AtomicU64::new(1);
         Ok(Self { disks, next })
-    }
-
-    /// Unmounts the disks and leaves in the directories beneath what was on them, durable or not,
-    /// for whoever wants to look at it. Every process must have ended.
-    ///
-    /// # Errors
-    ///
-    /// When a directory cannot be written.
-    pub fn unload(&self) -> Result<(), DiskError> {
-        self.disks.values().try_for_each(Disk::unload)
     }
 
     fn disk(&self, node: Node) -> Result<&Disk, DiskError> {
@@ -293,6 +255,10 @@ impl Disks for FuseDisks {
             return Ok(());
         };
         disk.without_power(|unit| undo.apply(unit))
+    }
+
+    fn unload(&self) -> Result<(), DiskError> {
+        self.disks.values().try_for_each(Disk::unload)
     }
 }
 

@@ -7,7 +7,10 @@
 mod disk;
 mod iptables;
 mod process;
+mod seccomp;
 mod setting;
+
+pub use self::seccomp::choose_disk;
 
 use std::{
     collections::BTreeSet,
@@ -48,6 +51,11 @@ impl Row {
     /// Whether it can be injected here.
     pub fn is_available(&self) -> bool {
         self.result.is_ok()
+    }
+
+    /// Whether something else can do all that it can, so that nobody misses it.
+    pub fn is_spare(&self) -> bool {
+        self.backend == Some(Backend::Iptables) || self.mechanism == seccomp::MECHANISM
     }
 
     /// What it is about: the class, or the effects.
@@ -97,6 +105,11 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
 /// Tries every class with every backend there is.
 pub fn examine_all(inside: &Sandbox) -> Vec<Row> {
     let mut rows = examine(inside, &FaultClass::ALL.into());
+    let of_disks = rows.iter().position(|row| row.fault == FaultClass::Disk);
+    rows.insert(
+        of_disks.map_or(0, |at| at + 1),
+        seccomp::examine_seccomp(inside),
+    );
     let effects = PacketEffect::ALL.into();
     rows.extend(iptables::examine(inside, &FaultClass::ALL.into(), &effects));
     rows
@@ -109,7 +122,9 @@ pub fn choose(inside: &Sandbox, wanted: Wanted, schedule: &Schedule) -> (Choice,
         backend,
         why: why.to_owned(),
     };
-    let classes = schedule.classes();
+    let mut classes = schedule.classes();
+    // Those of disks are chosen for on their own: see `choose_disk`.
+    classes.retain(|class| !class.needs_disk());
     if wanted == Wanted::Switch {
         let rows = examine(inside, &classes);
         return (choice(Backend::Switch, "as asked for"), rows);

@@ -5,7 +5,7 @@
 //!     (pure)                    (data)                  │
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
-//!                                                       ├─ disk::Disks         power (FuseDisks)
+//!                                                       ├─ disk::Disks         power, errors
 //!                                                       └─ lever::Admin        orders (the target)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```

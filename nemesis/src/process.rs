@@ -10,7 +10,12 @@ mod stop;
 mod words;
 
 use std::{
-    collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::Arc,
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::{Command, ExitStatus},
+    sync::Arc,
     time::Duration,
 };
 
@@ -224,6 +229,9 @@ pub enum ProcessError {
     },
 }
 
+/// What is done to a node's command besides, each time before it is executed.
+pub type Prepare = Arc<dyn Fn(Node, &mut Command) -> io::Result<()> + Send + Sync>;
+
 /// The processes of one cluster. Dropping it kills them all.
 #[derive(Debug)]
 pub struct Processes {
@@ -242,10 +250,25 @@ impl Processes {
         commands: BTreeMap<Node, NodeCommand>,
         on_death: impl Fn(Death) + Send + Sync + 'static,
     ) -> Self {
+        Self::prepared(network, commands, on_death, None)
+    }
+
+    /// As [`Processes::new`], with something done to each command besides.
+    ///
+    /// # Panics
+    ///
+    /// When there is a command for a node that the network has not.
+    pub fn prepared(
+        network: &dyn Network,
+        commands: BTreeMap<Node, NodeCommand>,
+        on_death: impl Fn(Death) + Send + Sync + 'static,
+        prepare: Option<Prepare>,
+    ) -> Self {
         let on_death: Arc<dyn Fn(Death) + Send + Sync> = Arc::new(on_death);
-        let slots = commands.into_iter().map(|(node, command)| {
+        let slots = commands.into_iter().map(move |(node, command)| {
             let namespace = network.namespace(node).clone();
-            let slot = Slot::new(node, command, namespace, Arc::clone(&on_death));
+            let mut slot = Slot::new(node, command, namespace, Arc::clone(&on_death));
+            slot.prepare = prepare.clone();
             (node, Arc::new(slot))
         });
         Self {

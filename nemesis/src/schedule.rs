@@ -10,17 +10,17 @@
 //! fault = "halves n1 n2 | n3 n4 n5"
 //! ```
 
+mod members;
+
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{
-        AdminFault, Asked, Fault, FaultClass, MemberFault, PacketEffect, Shape, Shaping, Targets,
-        Whom,
+        AdminFault, Ailment, Asked, Fault, FaultClass, PacketEffect, Shape, Shaping, Targets, Whom,
     },
     lever::OrderKind,
-    network::NODES_MAX,
     node::{Edge, Endpoint, Node},
 };
 
@@ -139,6 +139,16 @@ impl Schedule {
             .iter()
             .map(|planned| planned.fault.class())
             .collect()
+    }
+
+    /// What ails disks.
+    pub fn ailments(&self) -> BTreeSet<Ailment> {
+        let faults = self.faults.iter().map(|planned| &planned.fault);
+        let ailments = faults.filter_map(|fault| match fault {
+            Fault::Disk(fault) => Some(fault.ailment),
+            _ => None,
+        });
+        ailments.collect()
     }
 
     /// The effects on packets that occur.
@@ -278,7 +288,7 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
             !edges.is_empty() && edges.into_iter().all(is_inside)
         }
         Fault::Member(fault) => {
-            return validate_members(planned, fault, count);
+            return members::validate(planned, fault, count);
         }
         Fault::Admin(AdminFault::Transfer { .. } | AdminFault::Campaign(_)) => count > 1,
         Fault::Admin(AdminFault::StepDown) => count > 0,
@@ -295,38 +305,6 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
         fault: planned.fault.to_string(),
         count,
     })
-}
-
-/// Whoever joins must be a spare, and somebody must stay.
-fn validate_members(
-    planned: &PlannedFault,
-    fault: &MemberFault,
-    count: u16,
-) -> Result<(), ScheduleError> {
-    let joining = fault.joining();
-    let leaving = fault.leaving().map_or(0, |old| match old {
-        Targets::Nodes(nodes) => nodes.len(),
-        Targets::Leader => 1,
-        Targets::All => usize::from(count),
-    });
-    let wrong = |why| ScheduleError::Members {
-        id: planned.id,
-        fault: planned.fault.to_string(),
-        why,
-        count,
-    };
-    if joining.iter().any(|node| node.0 <= count) {
-        return Err(wrong(
-            "whoever joins must be a spare, numbered above the cluster's nodes",
-        ));
-    }
-    if joining.iter().any(|node| node.0 > NODES_MAX) {
-        return Err(wrong("there is no room for so many nodes"));
-    }
-    if leaving >= usize::from(count) + joining.len() {
-        return Err(wrong("nobody would be left"));
-    }
-    Ok(())
 }
 
 /// Whether both ends can exist at all: nodes are counted from 1.

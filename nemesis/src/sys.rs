@@ -5,6 +5,7 @@
 
 mod packet;
 mod priority;
+mod seccomp;
 mod tun;
 
 use std::{io, os::fd::OwnedFd, os::unix::process::CommandExt, process::Command, sync::Arc};
@@ -17,6 +18,9 @@ use nix::{
 
 pub(crate) use packet::open_packet_socket;
 pub(crate) use priority::run_at_once;
+pub(crate) use seccomp::{
+    Answer, Call, answer_call, can_filter_calls, filter_before_exec, receive_call, receive_listener,
+};
 pub(crate) use tun::{
     assign, configure_interface, open_tun, raise_loopback, set_mtu, switch_offloads_off,
 };

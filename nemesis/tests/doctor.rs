@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use nix::mount::{MsFlags, mount};
 use ordeal_nemesis::{
-    FaultClass,
-    doctor::{Row, examine},
+    FaultClass, Schedule,
+    disk::{DiskBackend, DiskWanted},
+    doctor::{Row, choose_disk, examine},
     network::{Network, Ports, Switch, SwitchOptions},
     sandbox::Sandbox,
 };
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     support::main(&cases![
         Inside every_class_is_tried_and_nothing_is_left,
         Inside without_tun_packet_sockets_do,
+        Inside without_fuse_a_filter_of_calls_does_what_it_can,
     ])
 }
 
@@ -59,4 +61,43 @@ fn without_tun_packet_sockets_do(sandbox: &Sandbox) {
                    module (`sudo modprobe tun`), or start the container with `--device \
                    /dev/net/tun`";
     assert_eq!(error.to_string(), missing);
+}
+
+fn schedule(fault: &str) -> Schedule {
+    let text = format!("[[fault]]\nid = 1\nat_ms = 0\nfor_ms = 1\nfault = \"{fault}\"");
+    let mut table: toml::Table = text.parse().unwrap();
+    table.remove("fault").unwrap().try_into().unwrap()
+}
+
+fn without_fuse_a_filter_of_calls_does_what_it_can(sandbox: &Sandbox) {
+    let ill = schedule("disk n1: fsync-error");
+    let (choice, rows) = choose_disk(sandbox, DiskWanted::Auto, &ill);
+    assert!(rows.iter().all(Row::is_available), "{rows:?}");
+    assert_eq!(choice.unwrap().backend, DiskBackend::Fuse);
+    assert_eq!(
+        choose_disk(sandbox, DiskWanted::Auto, &schedule("kill n1")),
+        (None, vec![])
+    );
+
+    let (from, bind) = (Some("/dev/null"), MsFlags::MS_BIND);
+    mount(from, "/dev/fuse", None::<&str>, bind, None::<&str>).unwrap();
+    let (choice, rows) = choose_disk(sandbox, DiskWanted::Auto, &ill);
+    let choice = choice.unwrap();
+    assert_eq!(choice.backend, DiskBackend::Seccomp);
+    assert!(
+        choice
+            .to_string()
+            .starts_with("seccomp: there is no FUSE here: disk: "),
+        "{choice}"
+    );
+    assert!(rows.len() == 1 && rows[0].is_available(), "{rows:?}");
+    let (_, rows) = choose_disk(sandbox, DiskWanted::Fuse, &ill);
+    assert!(!rows[0].is_available(), "{rows:?}");
+    for wanted in DiskWanted::ALL {
+        let (_, rows) = choose_disk(sandbox, wanted, &schedule("power-loss n1: torn"));
+        assert!(
+            rows.iter().any(|row| !row.is_available()),
+            "{wanted}: {rows:?}"
+        );
+    }
 }

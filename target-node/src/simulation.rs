@@ -10,18 +10,23 @@
 //!   │ crashes that lose unsynced data  │ one leader, equal logs          │ acknowledged is there
 //! ```
 
+mod agenda;
 mod client;
 mod disk;
 mod fault;
+mod healing;
 mod host;
 mod invariant;
 mod network;
+mod summary;
+mod weather;
 mod world;
 
 use std::fmt;
-use std::ops::AddAssign;
 
 use thiserror::Error;
+
+pub use summary::{Count, Summary};
 
 use crate::defect::Defects;
 use world::World;
@@ -29,7 +34,8 @@ use world::World;
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How long faults happen.
+    /// How long faults happen in the middle; in one world in three half as long, in one in three
+    /// twice.
     pub ticks: u64,
     /// What is deliberately wrong in every node.
     pub defects: Defects,
@@ -55,55 +61,12 @@ pub enum Disks {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            ticks: 300,
+            ticks: 100,
             defects: Defects::NONE,
             sessions: true,
             clocks_drift: false,
             disks: Disks::default(),
         }
-    }
-}
-
-/// What happened in a simulation that found nothing wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Steps taken.
-    pub steps: u64,
-    /// Elections won.
-    pub leaders: u64,
-    /// Writes acknowledged.
-    pub writes: u64,
-    /// Linearizable reads answered.
-    pub reads: u64,
-    /// Requests that a client sent again.
-    pub repeats: u64,
-    /// Crashes.
-    pub crashes: u64,
-    /// Snapshots that nodes took of their own state.
-    pub compacted: u64,
-    /// Snapshots that nodes got from a leader.
-    pub installed: u64,
-    /// Leaders that stepped down because they heard no majority.
-    pub quorums_lost: u64,
-    /// Changes of the configuration that began.
-    pub changes: u64,
-    /// Transfers of the leadership that began.
-    pub transfers: u64,
-}
-
-impl AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.steps += other.steps;
-        self.leaders += other.leaders;
-        self.writes += other.writes;
-        self.reads += other.reads;
-        self.repeats += other.repeats;
-        self.crashes += other.crashes;
-        self.compacted += other.compacted;
-        self.installed += other.installed;
-        self.quorums_lost += other.quorums_lost;
-        self.changes += other.changes;
-        self.transfers += other.transfers;
     }
 }
 
@@ -157,8 +120,17 @@ pub enum Invariant {
     SnapshotEquality,
     /// What a leader commits is on the disks of a majority, and ends with an entry of its term.
     CommitOnQuorum,
-    /// `applied <= commit`, `applied <= durable <= last`, and neither commit nor term falls.
+    /// `base <= snapshot <= applied <= commit <= last`, `applied <= durable <= last`, and in a life
+    /// neither commit nor what is applied falls.
     Order,
+    /// Neither a node's term nor its vote in it is ever taken back, on its disk or in a life.
+    MonotonicTerm,
+    /// A vote or an acknowledgement leaves only when the disk has what it says.
+    PersistBeforeSend,
+    /// What a leader counts on a node is in its own log, and on that node's disk.
+    MatchOnDisk,
+    /// What is acknowledged is what was asked, in its own entry.
+    OwnEntry,
     /// After a crash a node's log is what it had synced, and perhaps a beginning of what it had
     /// not.
     Recovery,
@@ -180,7 +152,7 @@ pub enum Invariant {
 pub fn run(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
     let mut world = World::new(seed, *plan);
     let end = world.live();
-    let (summary, time) = (world.summary, world.now);
+    let (summary, time) = (world.summary, world.now());
     end.map(|()| summary)
         .map_err(|broken| Violation { seed, time, broken })
 }

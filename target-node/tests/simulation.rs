@@ -1,14 +1,21 @@
 //! Seeded schedules of a whole cluster: the clean node passes all of them, and each defect that
 //! an invariant can see is seen.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "it tells how long it took; nothing depends on that"
+)]
+
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use target_node::defect::{Defect, Defects};
-use target_node::simulation::{Disks, Invariant, Plan, Summary, Violation, run};
+use target_node::simulation::{Count, Disks, Invariant, Plan, Summary, Violation, run};
 
 /// Runs a seed; a panic of the core names its seed.
 fn simulate(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
@@ -19,16 +26,19 @@ fn simulate(seed: u64, plan: &Plan) -> Result<Summary, Violation> {
 /// How many schedules to run: `SIMULATION_SEEDS=A..B` runs others than the usual.
 fn seeds() -> std::ops::Range<u64> {
     let Ok(range) = std::env::var("SIMULATION_SEEDS") else {
-        return 0..1500;
+        return 0..3000;
     };
     let (first, last) = range.split_once("..").expect("SIMULATION_SEEDS is A..B");
     let number = |text: &str| text.parse().expect("SIMULATION_SEEDS is A..B");
     number(first)..number(last)
 }
 
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Simulates every seed of a range, on all processors; the violation with the lowest seed, if any.
 fn simulate_all(seeds: std::ops::Range<u64>, plan: &Plan) -> Result<Summary, Violation> {
-    let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicU64::new(seeds.start);
     let work = || -> Result<Summary, Violation> {
         let mut total = Summary::default();
@@ -41,7 +51,7 @@ fn simulate_all(seeds: std::ops::Range<u64>, plan: &Plan) -> Result<Summary, Vio
         }
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..workers()).map(|_| scope.spawn(work)).collect();
         let ends = workers.into_iter().map(|worker| {
             worker
                 .join()
@@ -67,26 +77,56 @@ fn simulate_all(seeds: std::ops::Range<u64>, plan: &Plan) -> Result<Summary, Vio
 
 #[test]
 fn the_clean_node_keeps_every_invariant_in_every_schedule() {
-    let total = simulate_all(seeds(), &Plan::default()).unwrap_or_else(|violation| {
+    let seeds = seeds();
+    let (begin, workers) = (Instant::now(), workers());
+    let total = simulate_all(seeds.clone(), &Plan::default()).unwrap_or_else(|violation| {
         let seed = violation.seed;
         panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1)
     });
-    println!("{total:?}");
-    // A run that proves nothing must not pass.
-    let count = seeds().count() as u64;
-    assert!(total.leaders > count, "{total:?}");
-    assert!(
-        total.compacted > 10 * count && total.installed > count / 10,
-        "{total:?}"
+    let seconds = begin.elapsed().as_secs_f64();
+    let count = total.of(Count::Schedules);
+    println!(
+        "seeds {seeds:?}: {count} schedules in {seconds:.1} s on {workers} threads, {:.0} a \
+         second; {} steps and {} ticks of virtual time each\n{total}",
+        count as f64 / seconds,
+        total.of(Count::Steps) / count,
+        total.of(Count::Ticks) / count,
     );
-    assert!(total.quorums_lost > count / 10, "{total:?}");
-    assert!(total.repeats > count, "{total:?}");
-    assert!(total.transfers > count / 4, "{total:?}");
-    assert!(total.changes > count / 8, "{total:?}");
+    let torn = total.of(Count::UnsyncedTorn);
     assert!(
-        total.writes > 5 * count && total.reads > 5 * count,
-        "{total:?}"
+        proves_something(&total) && (torn > 0 || count < 500),
+        "{total}"
     );
+}
+
+/// A run that proves nothing must not pass: everything has happened, and what matters often.
+fn proves_something(total: &Summary) -> bool {
+    let schedules = total.of(Count::Schedules);
+    let often = [
+        (Count::Leaders, 1.0),
+        (Count::Writes, 5.0),
+        (Count::Reads, 5.0),
+        (Count::Repeats, 1.0),
+        (Count::Compacted, 5.0),
+        (Count::Crashes, 1.0),
+        (Count::Partitions, 1.0),
+        (Count::Truncations, 0.1),
+        (Count::Installed, 0.1),
+        (Count::QuorumsLost, 0.03),
+        (Count::Changes, 0.1),
+        (Count::Transfers, 0.1),
+        (Count::UnsyncedLost, 0.05),
+        (Count::UnsyncedKept, 0.05),
+    ];
+    // The model tears between records, and files within them.
+    let optional = [Count::TornTails, Count::UnsyncedTorn, Count::Stuck];
+    let happened = |count: &Count| optional.contains(count) || total.of(*count) > 0;
+    let is_often = |&(count, times): &(Count, f64)| {
+        let found = total.of(count) as f64;
+        found >= times * schedules as f64
+    };
+    assert!(total.of(Count::Stuck) <= 1 + schedules / 1000, "{total}");
+    schedules < 500 || Count::ALL.iter().all(happened) && often.iter().all(is_often)
 }
 
 #[test]
@@ -95,19 +135,16 @@ fn the_storage_itself_keeps_every_invariant_on_a_disk_that_loses_what_was_not_sy
         disks: Disks::Files,
         ..Plan::default()
     };
-    let mut total = Summary::default();
-    for seed in seeds().take(150) {
-        match simulate(seed, &plan) {
-            Ok(summary) => {
-                total.crashes += summary.crashes;
-                total.compacted += summary.compacted;
-                total.installed += summary.installed;
-            }
-            Err(violation) => panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1),
-        }
-    }
-    println!("{total:?}");
-    assert!(total.crashes > 0 && total.compacted > 0, "{total:?}");
+    let seeds = seeds();
+    let some = seeds.start..seeds.end.min(seeds.start + 1000);
+    let total = simulate_all(some, &plan).unwrap_or_else(|violation| {
+        let seed = violation.seed;
+        panic!("{violation}; again: SIMULATION_SEEDS={seed}..{}", seed + 1)
+    });
+    println!("{total}");
+    assert!(proves_something(&total), "{total}");
+    let torn = total.of(Count::TornTails);
+    assert!(torn > 0 || total.of(Count::Schedules) < 500, "{total}");
 }
 
 #[test]
@@ -180,6 +217,7 @@ fn what_is_sent_again_without_a_session_is_applied_twice() {
 #[test]
 fn a_lease_on_clocks_that_drift_beyond_the_bound_gives_stale_reads() {
     let plan = Plan {
+        ticks: 300,
         clocks_drift: true,
         ..Plan::default()
     };
@@ -188,7 +226,7 @@ fn a_lease_on_clocks_that_drift_beyond_the_bound_gives_stale_reads() {
         let end = simulate(seed, &plan);
         end.is_err_and(|violation| violation.broken.invariant == Invariant::FreshReads)
     };
-    assert!((0..3000).any(is_stale));
+    assert!((0..6000).any(is_stale));
 }
 
 #[test]

@@ -6,10 +6,10 @@
 //!                                key c  ▒▒▒▒▒▒▒
 //! ```
 //!
-//! Numbers are written as the difference from the operation before, and as few bytes as that takes
-//! (the variable-length integers of postcard). What certainly did not happen, and what is of unknown
-//! result and could have changed nothing, is not kept at all. So of a history there are in memory
-//! its packed form, and what the search needs for the keys that it is at.
+//! Numbers are written as the difference from the operation before, in as few bytes as that takes
+//! (the variable-length integers of postcard). What certainly did not happen, and what is of
+//! unknown result and could have changed nothing, is not kept at all. So of a history there are in
+//! memory its packed form, and what the search needs for the keys that it is at.
 
 use std::marker::PhantomData;
 

@@ -36,6 +36,8 @@ pub(crate) struct Classes<'p, 'a, M: Model> {
     states: Vec<M::State>,
     /// Per state, per class: the state after. Empty where it would be too large.
     table: Vec<u32>,
+    /// What the states take beyond their own size.
+    heap: usize,
 }
 
 impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
@@ -63,7 +65,14 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
             numbers: FxHashMap::default(),
             states: Vec::new(),
             table: Vec::new(),
+            heap: 0,
         }
+    }
+
+    /// What the states and the steps between them take.
+    pub(crate) fn bytes(&self) -> usize {
+        let each = 2 * size_of::<M::State>() + size_of::<u32>();
+        self.states.len() * each + self.heap + self.table.len() * size_of::<u32>()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -76,6 +85,8 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
             return *number;
         }
         let number = next_number(self.states.len());
+        // Once in the list, once in the map.
+        self.heap += 2 * self.problem.model.state_bytes(&state);
         self.states.push(state.clone());
         self.numbers.insert(state, number);
         if self.states.len() * self.count() <= TABLE_MAX {

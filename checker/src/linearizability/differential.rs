@@ -1,174 +1,292 @@
-//! Each algorithm alone, on small random histories, against the others.
+//! Each algorithm alone, on small random histories of every model, against exhaustive search: so
+//! against every other too.
 
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::class::Classes;
+use super::cut::{self, Pieces};
 use super::frontier::{Fate, Frontier, Scope};
 use super::meter::Meter;
-use super::portfolio::reachable;
+use super::portfolio::{self, Answer, impossible, reachable};
 use super::problem::{Problem, counts};
 use super::search::{Cuts, Outcome, Search};
-use super::zone::{self, Zones};
+use super::tighten::tightened;
+use super::zone::Zones;
+use super::{queue, set, zone};
 use crate::budget::Budget;
-use crate::history::{History, HistoryBuilder, Outcome as Ended, Process, Reason, Time};
-use crate::model::{CasRegister, Model, RegisterOp, RegisterRet};
+use crate::history::{History, HistoryBuilder, Operation, Process};
+use crate::model::Model;
+use support::play::{NAMES, Play, Visit, random_history, visit};
+use support::{exhaustive, exhaustive_on, seeds};
 
-struct Random(u64);
+/// How often each algorithm said valid, and invalid.
+type Tally = BTreeMap<&'static str, [u64; 2]>;
 
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn value(&mut self, bound: u64) -> i64 {
-        i64::try_from(self.below(bound)).unwrap()
-    }
+fn meter() -> Meter {
+    Meter::new(Budget::states(20_000), Instant::now())
 }
 
-/// Up to a dozen operations by up to five clients, on a register that hardly ever lies.
-fn random_history(seed: u64) -> History<RegisterOp, RegisterRet> {
-    let mut random = Random(seed);
-    let values = if random.below(2) == 0 { 3 } else { 1_000_000 };
-    let (clients, count) = (1 + random.below(5), 3 + random.below(10));
-    let mut builder = HistoryBuilder::new();
-    let mut open: Vec<(u64, RegisterOp, Option<RegisterRet>)> = Vec::new();
-    let (mut state, mut begun, mut recent): (Option<i64>, u64, i64) = (None, 0, 0);
-    for now in 0.. {
-        if begun < count && (open.len() as u64) < clients {
-            let expect = if random.below(2) == 0 {
-                state
-            } else {
-                Some(recent)
-            };
-            let new = random.value(values);
-            recent = if random.below(3) == 0 { new } else { recent };
-            let op = match random.below(3) {
-                0 => RegisterOp::Read,
-                1 => RegisterOp::Write(new),
-                _ => RegisterOp::Cas { expect, new },
-            };
-            builder.invoke(Process(begun), Time(now), op).unwrap();
-            open.push((begun, op, None));
-            begun += 1;
-            continue;
-        }
-        if open.is_empty() {
-            break;
-        }
-        let place = usize::try_from(random.below(open.len() as u64)).unwrap();
-        let (process, op, ret) = open[place];
-        let Some(ret) = ret else {
-            let lies = random.below(30) == 0;
-            let before = state;
-            if random.below(20) > 0 {
-                state = CasRegister.step(&state, &op, None).unwrap();
+/// One history of one key, and what is true of it.
+struct Case<'h, 'a, M: Model> {
+    problem: &'h Problem<'a, M>,
+    is_valid: bool,
+    told_of: &'h str,
+    tally: &'h mut Tally,
+}
+
+impl<M: Model> Case<'_, '_, M>
+where
+    M::Op: Clone,
+    M::Ret: Clone,
+{
+    /// Nothing, or an answer, which is right.
+    fn says(&mut self, algorithm: &'static str, is_valid: Option<bool>) {
+        let Some(is_valid) = is_valid else { return };
+        let told_of = self.told_of;
+        assert_eq!(is_valid, self.is_valid, "{algorithm}: {told_of}");
+        self.tally.entry(algorithm).or_default()[usize::from(!is_valid)] += 1;
+    }
+
+    fn order(&mut self, algorithm: &'static str, order: &[u32]) {
+        let told_of = self.told_of;
+        assert!(
+            self.problem.replays(order),
+            "{algorithm}: {order:?} of {told_of}"
+        );
+        self.says(algorithm, Some(true));
+    }
+
+    /// Those operations contradict each other by themselves.
+    fn core(&mut self, algorithm: &'static str, core: &[u32]) {
+        self.says(algorithm, Some(false));
+        let mut core = core.to_vec();
+        core.sort_unstable();
+        core.dedup();
+        let mut alone = HistoryBuilder::new();
+        for (process, place) in (0..).zip(core) {
+            let operation = self.problem.operations[place as usize];
+            let process = Process(process);
+            let (op, at) = (operation.op().clone(), operation.invoked());
+            alone.invoke(process, at, op).unwrap();
+            if let Some(at) = operation.returned() {
+                let outcome = operation.outcome().clone();
+                alone.complete(process, at, outcome).unwrap();
             }
-            open[place].2 = Some(match op {
-                RegisterOp::Read if lies => RegisterRet::Value(Some(recent)),
-                RegisterOp::Read => RegisterRet::Value(before),
-                RegisterOp::Write(_) => RegisterRet::Written,
-                RegisterOp::Cas { expect, .. } => RegisterRet::Swapped(before == expect),
-            });
-            continue;
-        };
-        open.swap_remove(place);
-        let ended = match random.below(7) {
-            0 => Ended::Info(Reason::default()),
-            _ => Ended::Ok(ret),
-        };
-        builder
-            .complete(Process(process), Time(now), ended)
-            .unwrap();
-    }
-    builder.finish()
-}
-
-fn frontier(problem: &Problem<'_, CasRegister>, scope: impl Fn(u32, Vec<u32>) -> Scope) -> Fate {
-    let mut classes = Classes::new(problem);
-    let states = reachable(problem, &mut classes).unwrap_or_default();
-    let init = classes.intern(None);
-    let mut meter = Meter::new(Budget::default(), Instant::now());
-    Frontier::new(problem, &mut classes, scope(init, states)).run(&mut meter)
-}
-
-fn agree(seed: u64) -> bool {
-    let history = random_history(seed);
-    let operations: Vec<_> = history
-        .operations()
-        .iter()
-        .filter(|op| counts(&CasRegister, op))
-        .collect();
-    let problem = Problem::new(&CasRegister, &operations);
-    let events = problem.events.len();
-    let exact = |init, _| Scope {
-        events: 0..events,
-        states: vec![init],
-        is_relaxed: false,
-    };
-    let is_valid = match frontier(&problem, exact) {
-        Fate::Survived(order, _) => {
-            assert!(problem.replays(&order), "seed {seed}: the frontier's order");
-            true
         }
-        Fate::Refuted(_) => false,
-        Fate::Spent => panic!("seed {seed}: so few operations"),
-    };
-    match zone::decide(&problem) {
-        Zones::Order(_) => assert!(is_valid, "seed {seed}: zones say valid: {history:?}"),
-        Zones::Contradiction(_) => assert!(!is_valid, "seed {seed}: zones refute: {history:?}"),
-        Zones::Undecided => {}
+        let is_explained = exhaustive(self.problem.model, &alone.finish());
+        assert!(!is_explained, "{algorithm}: the core of {}", self.told_of);
     }
-    for cuts in [
-        Cuts::default(),
-        Cuts {
+
+    fn monitors(&mut self) {
+        let problem = self.problem;
+        for (name, told) in [
+            ("zones", zone::decide(problem, &mut meter())),
+            ("queue", queue::decide(problem, &mut meter())),
+            ("set", set::decide(problem, &mut meter())),
+        ] {
+            match told {
+                Zones::Order(order) => self.order(name, &order),
+                Zones::Contradiction(core) => self.core(name, &core),
+                Zones::Undecided => {}
+            }
+        }
+    }
+
+    fn searches(&mut self) {
+        let narrow = Cuts {
             is_narrow: true,
             jumps_max: 3,
-        },
-    ] {
-        let mut classes = Classes::new(&problem);
-        let mut meter = Meter::new(Budget::default(), Instant::now());
-        match Search::new(&problem, &mut classes, cuts).run(&mut meter) {
-            Outcome::Order(order) => assert!(problem.replays(&order) && is_valid, "seed {seed}"),
-            _ => assert!(
-                !is_valid || cuts.is_narrow,
-                "seed {seed}: depth-first: {history:?}"
-            ),
+        };
+        for (name, cuts) in [("depth-first", Cuts::default()), ("narrow", narrow)] {
+            let mut classes = Classes::new(self.problem);
+            match Search::new(self.problem, &mut classes, cuts).run(&mut meter()) {
+                Outcome::Order(order) => self.order(name, &order),
+                _ if name == "narrow" => {}
+                Outcome::Exhausted { .. } => self.says(name, Some(false)),
+                Outcome::Spent { .. } => panic!("{name}: so few operations: {}", self.told_of),
+            }
         }
     }
-    let relaxed = |init, _| Scope {
-        events: 0..events,
-        states: vec![init],
-        is_relaxed: true,
-    };
-    let is_refuted = matches!(frontier(&problem, relaxed), Fate::Refuted(_));
-    assert!(
-        !(is_refuted && is_valid),
-        "seed {seed}: relaxed: {history:?}"
-    );
-    for start in 0..events {
-        let end = (start + 1 + usize::try_from(seed % 9).unwrap()).min(events);
-        let window = |_, states| Scope {
-            events: start..end,
-            states,
-            is_relaxed: true,
-        };
-        let is_refuted = matches!(frontier(&problem, window), Fate::Refuted(_));
-        assert!(
-            !(is_refuted && is_valid),
-            "seed {seed}: window {start}..{end}: {history:?}"
-        );
+
+    fn frontier(&self, scope: impl Fn(u32, &[u32]) -> Option<Scope>) -> Option<Fate> {
+        let mut classes = Classes::new(self.problem);
+        let states = reachable(self.problem, &mut classes).unwrap_or_default();
+        let init = classes.intern(self.problem.model.init());
+        let scope = scope(init, &states)?;
+        Some(Frontier::new(self.problem, &mut classes, scope).run(&mut meter()))
     }
-    is_valid
+
+    fn frontiers(&mut self) {
+        let all = 0..self.problem.events.len();
+        for (name, is_relaxed) in [("frontier", false), ("relaxed frontier", true)] {
+            // Where there is no end of states, there is none of using an open operation again.
+            let scope = |init, states: &[u32]| {
+                let scope = Scope {
+                    events: all.clone(),
+                    states: vec![init],
+                    is_relaxed,
+                };
+                (!is_relaxed || !states.is_empty()).then_some(scope)
+            };
+            match self.frontier(scope) {
+                Some(Fate::Survived(survivors)) if !is_relaxed => {
+                    for rank in 0..survivors.states().count() {
+                        self.order(name, &survivors.order(rank));
+                    }
+                }
+                Some(Fate::Refuted(_)) => self.says(name, Some(false)),
+                _ => assert!(is_relaxed, "{name}: so few operations: {}", self.told_of),
+            }
+        }
+        for start in all.clone() {
+            let end = (start + 1 + self.told_of.len() % 9).min(all.end);
+            let window = |_, states: &[u32]| {
+                let scope = Scope {
+                    events: start..end,
+                    states: states.to_vec(),
+                    is_relaxed: true,
+                };
+                (!states.is_empty()).then_some(scope)
+            };
+            if let Some(Fate::Refuted(_)) = self.frontier(window) {
+                self.says("windows", Some(false));
+            }
+        }
+    }
+
+    fn pieces(&mut self) {
+        for piece_min in 1..4 {
+            match cut::decide(self.problem, piece_min, &mut meter(), 5_000) {
+                Pieces::Order(order) => self.order("pieces", &order),
+                Pieces::Refuted(_) => self.says("pieces", Some(false)),
+                Pieces::Undecided => {}
+            }
+        }
+    }
+
+    fn impossible(&mut self) {
+        let mut classes = Classes::new(self.problem);
+        let states = reachable(self.problem, &mut classes);
+        let place = states.and_then(|states| impossible(&mut classes, &states));
+        if let Some(place) = place {
+            self.core("impossible results", &[place]);
+        }
+    }
+
+    fn all(&mut self) {
+        self.searches();
+        self.frontiers();
+        self.pieces();
+        self.impossible();
+        match portfolio::decide(self.problem, meter()).0 {
+            Answer::Order(order) => self.order("portfolio", &order),
+            Answer::None { .. } => self.says("portfolio", Some(false)),
+            Answer::Spent { .. } => panic!("so few operations: {}", self.told_of),
+        }
+    }
 }
 
+impl Visit for Tally {
+    fn visit<M: Model + Default>(&mut self, play: &Play<M>)
+    where
+        M::Op: Clone,
+        M::Ret: Clone,
+    {
+        for seed in seeds("ORDEAL_ALGORITHM_SEEDS", 0..500) {
+            let history = random_history(play, seed);
+            let mut keys: BTreeMap<M::Key, Vec<_>> = BTreeMap::new();
+            for operation in history.operations() {
+                if counts(&play.model, operation) {
+                    let key = play.model.key(operation.op());
+                    keys.entry(key).or_default().push(operation);
+                }
+            }
+            for (key, operations) in keys {
+                judge(play, &history, &key, &operations, self, seed);
+            }
+        }
+    }
+}
+
+fn judge<M: Model>(
+    play: &Play<M>,
+    history: &History<M::Op, M::Ret>,
+    key: &M::Key,
+    operations: &[&Operation<M::Op, M::Ret>],
+    tally: &mut Tally,
+    seed: u64,
+) where
+    M::Op: Clone,
+    M::Ret: Clone,
+{
+    let told_of = format!("seed {seed}: {operations:?}");
+    let problem = Problem::new(&play.model, operations);
+    let mut case = Case {
+        problem: &problem,
+        is_valid: exhaustive_on(&play.model, history, key),
+        told_of: &told_of,
+        tally,
+    };
+    case.monitors();
+    case.all();
+    match tightened(&problem) {
+        Err(core) => case.core("tightening", &core),
+        Ok(None) => {}
+        Ok(Some(tight)) => {
+            let told_of = format!("tight, {told_of}");
+            let is_valid = case.is_valid;
+            let mut case = Case {
+                problem: &tight,
+                is_valid,
+                told_of: &told_of,
+                tally,
+            };
+            case.says("tight", Some(is_valid));
+            case.all();
+        }
+    }
+}
+
+/// Who must have said something of a model: valid and invalid at least so often.
+const EXPECTED: [(&str, &str, [u64; 2]); 12] = [
+    ("registers_of_distinct_values", "zones", [50, 20]),
+    ("queues_of_distinct_values", "queue", [50, 20]),
+    ("sets_of_distinct_elements", "set", [50, 20]),
+    ("registers_with_cas", "pieces", [50, 10]),
+    ("stacks", "pieces", [50, 10]),
+    ("registers_with_cas", "windows", [0, 10]),
+    ("registers_with_cas", "relaxed frontier", [0, 10]),
+    ("locks", "relaxed frontier", [0, 10]),
+    ("registers_of_distinct_values", "tight", [10, 1]),
+    ("stacks", "tight", [10, 1]),
+    ("sets", "tight", [10, 1]),
+    ("transactions_on_registers", "tight", [10, 1]),
+];
+
+/// With `ORDEAL_ALGORITHM_SEEDS=0..100000` on as many as that for each model (in release).
 #[test]
-fn every_algorithm_agrees_with_every_other() {
-    let valid = (0..60_000).filter(|seed| agree(*seed)).count();
-    assert!(
-        (30_000..58_000).contains(&valid),
-        "both kinds are there: {valid} valid"
-    );
+fn every_algorithm_alone_agrees_with_exhaustive_search() {
+    let mut silent = Vec::new();
+    for name in NAMES {
+        let mut tally = Tally::new();
+        visit(name, &mut tally);
+        println!("{name}: {tally:?}");
+        let [valid, invalid] = tally["portfolio"];
+        let all = valid + invalid;
+        for complete in ["depth-first", "frontier", "portfolio"] {
+            let [valid, invalid] = tally[complete];
+            assert!(valid * 50 > all && invalid * 50 > all, "{name}: {tally:?}");
+        }
+        for (_, algorithm, least) in EXPECTED.iter().filter(|(of, ..)| *of == name) {
+            let said = tally.get(algorithm).copied().unwrap_or_default();
+            if (0..2).any(|at| said[at] < least[at]) {
+                silent.push(format!("{name}: {algorithm} said {said:?} of {all}"));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
 }

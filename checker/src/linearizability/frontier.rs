@@ -22,22 +22,42 @@
 //! open operations may be used any number of times; and a search may begin in the middle, at any
 //! state that could ever be reached, where the operations that were live may be done or not.
 
-use rustc_hash::FxHashMap;
+mod configuration;
+
 use smallvec::SmallVec;
 
 use super::class::Classes;
 use super::meter::Meter;
 use super::problem::{OPEN, Problem};
 use crate::model::Model;
+use configuration::{Antichains, Bits, Configuration, NOWHERE, Used, clear, count_up, has, set};
 
 /// How a frontier search ended.
 pub(crate) enum Fate {
-    /// Every return was explained; an order that does it, and every state that it can end in.
-    Survived(Vec<u32>, Vec<u32>),
+    /// Every return was explained.
+    Survived(Survivors),
     /// No way leads past a return. The longest of them.
     Refuted(Vec<u32>),
     /// The budget ran out.
     Spent,
+}
+
+/// Every state that the operations can end in, each with an order that leads there.
+pub(crate) struct Survivors {
+    nodes: Vec<(u32, u32)>,
+    /// State and last node.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Survivors {
+    pub(crate) fn states(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ends.iter().map(|(state, _)| *state)
+    }
+
+    /// An order that leads to the state of that rank.
+    pub(crate) fn order(&self, rank: usize) -> Vec<u32> {
+        order(&self.nodes, self.ends[rank].1)
+    }
 }
 
 /// What to search.
@@ -49,78 +69,6 @@ pub(crate) struct Scope {
     pub(crate) states: Vec<u32>,
     /// Open operations can be used again.
     pub(crate) is_relaxed: bool,
-}
-
-type Bits = SmallVec<[u64; 2]>;
-/// Per class, by number: how many open operations of it were used.
-type Used = SmallVec<[(u32, u32); 2]>;
-type Key = (u32, u32, Bits);
-
-const NOWHERE: u32 = u32::MAX;
-
-#[derive(Clone)]
-struct Configuration {
-    state: u32,
-    /// Directly after an open operation: the state before it. What follows must differ.
-    before: u32,
-    done: Bits,
-    used: Used,
-    /// How it came about.
-    node: u32,
-}
-
-/// Configurations, none of which dominates another.
-#[derive(Default)]
-struct Antichains {
-    of: FxHashMap<Key, SmallVec<[(Used, u32); 1]>>,
-}
-
-impl Antichains {
-    /// False where one that is at least as good is there already.
-    fn insert(&mut self, configuration: &Configuration) -> bool {
-        let key = (
-            configuration.state,
-            configuration.before,
-            configuration.done.clone(),
-        );
-        let chain = self.of.entry(key).or_default();
-        if chain
-            .iter()
-            .any(|(used, _)| is_within(used, &configuration.used))
-        {
-            return false;
-        }
-        chain.retain(|(used, _)| !is_within(&configuration.used, used));
-        chain.push((configuration.used.clone(), configuration.node));
-        true
-    }
-
-    /// In an order that depends on nothing but what they are.
-    fn into_configurations(self) -> Vec<Configuration> {
-        let mut all: Vec<Configuration> = Vec::new();
-        for ((state, before, done), chain) in self.of {
-            for (used, node) in chain {
-                all.push(Configuration {
-                    state,
-                    before,
-                    done: done.clone(),
-                    used,
-                    node,
-                });
-            }
-        }
-        all.sort_unstable_by_key(|configuration| configuration.node);
-        all
-    }
-}
-
-/// True where no class was used more often in `one`.
-fn is_within(one: &Used, other: &Used) -> bool {
-    one.iter().all(|(class, count)| {
-        other
-            .iter()
-            .any(|(there, as_often)| there == class && count <= as_often)
-    })
 }
 
 pub(crate) struct Frontier<'c, 'p, 'a, M: Model> {
@@ -193,14 +141,22 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
                 return Fate::Spent;
             };
             if next.is_empty() {
-                return Fate::Refuted(self.order(deepest.unwrap_or(NOWHERE)));
+                return Fate::Refuted(order(&self.nodes, deepest.unwrap_or(NOWHERE)));
             }
             self.live.retain(|live| *live != place);
             frontier = next;
         }
-        let ends: std::collections::BTreeSet<u32> = frontier.iter().map(|end| end.state).collect();
-        let order = self.order(frontier.first().map_or(NOWHERE, |first| first.node));
-        Fate::Survived(order, ends.into_iter().collect())
+        let mut ends: Vec<(u32, u32)> = Vec::new();
+        let mut is_known = rustc_hash::FxHashSet::default();
+        for end in frontier {
+            if is_known.insert(end.state) {
+                ends.push((end.state, end.node));
+            }
+        }
+        Fate::Survived(Survivors {
+            nodes: self.nodes,
+            ends,
+        })
     }
 
     fn call(&mut self, place: u32) {
@@ -234,6 +190,9 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
             }
         }
         while let Some(configuration) = left.pop() {
+            if !meter.tick(self.bytes(&here, &next)) {
+                return None;
+            }
             let is_done = has(&configuration.done, self.slots[place as usize]);
             if is_done || is_optional {
                 let mut past = configuration.clone();
@@ -249,14 +208,20 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
                 if !here.insert(&successor) {
                     continue;
                 }
-                let bytes = (here.of.len() + next.of.len()) * 2 * size_of::<(Key, (Used, u32))>();
-                if !meter.visit(bytes + self.nodes.len() * size_of::<(u32, u32)>()) {
+                if !meter.visit(self.bytes(&here, &next)) {
                     return None;
                 }
                 left.push(successor);
             }
         }
         Some(next.into_configurations())
+    }
+
+    fn bytes(&self, here: &Antichains, next: &Antichains) -> usize {
+        self.classes.bytes()
+            + here.bytes()
+            + next.bytes()
+            + self.nodes.len() * size_of::<(u32, u32)>()
     }
 
     /// Puts in every operation that fits and changes no state.
@@ -345,16 +310,17 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
         }
         successors
     }
+}
 
-    fn order(&self, mut node: u32) -> Vec<u32> {
-        let mut order = Vec::new();
-        while let Some((parent, place)) = self.nodes.get(node as usize) {
-            order.push(*place);
-            node = *parent;
-        }
-        order.reverse();
-        order
+/// The operations up to that node.
+fn order(nodes: &[(u32, u32)], mut node: u32) -> Vec<u32> {
+    let mut order = Vec::new();
+    while let Some((parent, place)) = nodes.get(node as usize) {
+        order.push(*place);
+        node = *parent;
     }
+    order.reverse();
+    order
 }
 
 /// The state after `place`, if it is possible and, after an open one, shows that it was needed.
@@ -366,34 +332,4 @@ fn fits<M: Model>(
     let after = classes.step(from.state, place)?;
     let matters = from.before == NOWHERE || classes.step(from.before, place) != Some(after);
     matters.then_some(after)
-}
-
-fn count_up(used: &mut Used, class: u32) {
-    match used.iter_mut().find(|(of, _)| *of == class) {
-        Some((_, count)) => *count += 1,
-        None => used.push((class, 1)),
-    }
-}
-
-fn has(bits: &Bits, slot: u32) -> bool {
-    bits.get(slot as usize / 64)
-        .is_some_and(|word| word >> (slot % 64) & 1 == 1)
-}
-
-fn set(bits: &mut Bits, slot: u32) {
-    let word = slot as usize / 64;
-    if bits.len() <= word {
-        bits.resize(word + 1, 0);
-    }
-    bits[word] |= 1 << (slot % 64);
-}
-
-/// Equal sets must be equal bits, so trailing zeros go.
-fn clear(bits: &mut Bits, slot: u32) {
-    if let Some(word) = bits.get_mut(slot as usize / 64) {
-        *word &= !(1 << (slot % 64));
-    }
-    while bits.last() == Some(&0) {
-        bits.pop();
-    }
 }

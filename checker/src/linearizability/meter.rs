@@ -4,13 +4,27 @@ use std::time::Instant;
 
 use crate::budget::Budget;
 
+/// So many configurations are visited between two looks at the clock and the bytes in use.
+const VISITS: u64 = 256;
+/// So many cheap steps likewise.
+const TICKS: u64 = 4096;
+
 /// Counts configurations and bytes against a [`Budget`].
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     budget: Budget,
     started: Instant,
     states: u64,
-    is_spent: bool,
+    ticks: u64,
+    spent: Option<Limit>,
+}
+
+/// What ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    States,
+    Bytes,
+    Wall,
 }
 
 impl Meter {
@@ -20,7 +34,8 @@ impl Meter {
             budget,
             started,
             states: 0,
-            is_spent: false,
+            ticks: 0,
+            spent: None,
         }
     }
 
@@ -29,18 +44,13 @@ impl Meter {
     pub(crate) fn slice(&self, states_max: u64) -> Meter {
         let mut budget = self.budget;
         budget.states_max = states_max.min(budget.states_max.saturating_sub(self.states));
-        Meter {
-            budget,
-            started: self.started,
-            states: 0,
-            is_spent: false,
-        }
+        Meter::new(budget, self.started)
     }
 
     /// Adds what an attempt spent.
     pub(crate) fn add(&mut self, attempt: &Meter) {
         self.states += attempt.states;
-        self.is_spent = self.is_over(0);
+        self.spent = self.spent.or_else(|| self.limit(0));
     }
 
     pub(crate) fn states(&self) -> u64 {
@@ -48,24 +58,43 @@ impl Meter {
     }
 
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_spent
+        self.spent.is_some()
+    }
+
+    /// What ran out, if anything did.
+    pub(crate) fn spent(&self) -> Option<Limit> {
+        self.spent
     }
 
     /// Counts one configuration, with so many bytes in use; false when the budget is spent.
     pub(crate) fn visit(&mut self, bytes: usize) -> bool {
         self.states += 1;
-        if self.states.is_multiple_of(256) || self.states >= self.budget.states_max {
-            self.is_spent = self.is_over(bytes);
+        if self.states.is_multiple_of(VISITS) || self.states >= self.budget.states_max {
+            self.spent = self.spent.or_else(|| self.limit(bytes));
         }
-        !self.is_spent
+        !self.is_spent()
     }
 
-    fn is_over(&self, bytes: usize) -> bool {
-        self.states >= self.budget.states_max
-            || bytes as u64 >= self.budget.bytes_max
-            || self
-                .budget
-                .wall_max
-                .is_some_and(|wall| self.started.elapsed() >= wall)
+    /// Counts a step that visits no configuration, and of which there are only so many as the
+    /// history is long; false when the budget is spent.
+    pub(crate) fn tick(&mut self, bytes: usize) -> bool {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TICKS) {
+            self.spent = self.spent.or_else(|| self.limit(bytes));
+        }
+        !self.is_spent()
+    }
+
+    fn limit(&self, bytes: usize) -> Option<Limit> {
+        let wall = self.budget.wall_max;
+        if self.states >= self.budget.states_max {
+            Some(Limit::States)
+        } else if bytes as u64 >= self.budget.bytes_max {
+            Some(Limit::Bytes)
+        } else if wall.is_some_and(|wall| self.started.elapsed() >= wall) {
+            Some(Limit::Wall)
+        } else {
+            None
+        }
     }
 }

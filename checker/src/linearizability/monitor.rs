@@ -43,8 +43,6 @@ use crate::verdict::Validity;
 /// So many operations after a cut point are judged at every return; of more, whenever there are a
 /// part more that is the inverse of this.
 const STRIDE: usize = 32;
-/// With more end states than that, a cut point is none.
-const STATES_MAX: usize = 64;
 /// Configurations for each look at what is new.
 const VISITS_MAX: u64 = 50_000;
 
@@ -292,7 +290,7 @@ impl<M: Model> Monitor<M> {
         }
         if let Some(watched) = self.keys.get_mut(key) {
             match ends {
-                Some(ends) if ends.len() <= STATES_MAX => {
+                Some(ends) if ends.len() <= cut::STATES_MAX => {
                     watched.from = watched.places.len();
                     watched.starts = Some(ends);
                     watched.fresh = 0;

@@ -2,23 +2,32 @@
 //!
 //! ```text
 //!   zones, queue or set
-//!     └─▶ impossible results ────▶ ┌ depth-first, narrow and restless   (valid)   ┐
-//!                                  │ frontier in windows, relaxed       (invalid) │ ×8 each round
-//!                                  │ frontier, relaxed                  (invalid) │
-//!                                  │ depth-first                        (valid)   │
-//!                                  └ frontier, exact                    (both)    ┘
+//!     └─▶ what was seen is known
+//!           └─▶ impossible results ─▶ ┌ piece by piece, if it is long      (both)    ┐
+//!                                     │ depth-first, narrow and restless   (valid)   │
+//!                                     │ frontier in windows, relaxed       (invalid) │ ×8 each
+//!                                     │ frontier, relaxed                  (invalid) │  round
+//!                                     │ piece by piece, if it is not       (both)    │
+//!                                     │ depth-first                        (valid)   │
+//!                                     └ frontier, exact                    (both)    ┘
 //! ```
+//!
+//! Every one of them counts against the budget inside its loops: configurations, bytes, time. What
+//! a slice is too small for gets a larger one in the next round; when no attempt of a round ended
+//! for want of configurations, a further round would end the same way, and there is none.
 //!
 //! Each is sound for the verdicts beside it, and an order is replayed before it is believed, so
 //! that nothing here has to be trusted to be clever.
 
 use super::class::Classes;
+use super::cut::{self, Pieces};
 use super::frontier::{Fate, Frontier, Scope};
-use super::meter::Meter;
+use super::meter::{Limit, Meter};
 use super::problem::Problem;
 use super::queue;
 use super::search::{Cuts, Outcome, Search};
 use super::set;
+use super::tighten::tightened;
 use super::zone::{self, Zones};
 use crate::model::Model;
 
@@ -38,6 +47,8 @@ pub(crate) enum Answer {
 /// Configurations in the first slice of each algorithm, and the factor from round to round.
 const FIRST_SLICE: u64 = 4_000;
 const GROWTH: u64 = 8;
+/// A history of more operations than that is long.
+const LONG: u32 = 5_000;
 /// How often the first restless search goes back at one place.
 const FIRST_JUMPS: u32 = 24;
 /// A model with more states than that is not searched from the middle.
@@ -45,86 +56,137 @@ const STATES_MAX: usize = 64;
 /// Windows before the point where a search got stuck, in events.
 const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: Meter) -> (Answer, u64) {
-    let told = match zone::decide(problem) {
-        Zones::Undecided => match queue::decide(problem) {
-            Zones::Undecided => set::decide(problem),
-            told => told,
-        },
-        told => told,
-    };
-    match told {
-        Zones::Order(order) => return (Answer::Order(order), 0),
-        Zones::Contradiction(core) => {
-            return (
-                Answer::None {
-                    core: Some(core),
-                    deepest: Vec::new(),
-                },
-                0,
-            );
+/// The answer, and how many configurations it took.
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, mut meter: Meter) -> (Answer, u64) {
+    let answer = monitored(problem, &mut meter).unwrap_or_else(|| match tightened(problem) {
+        Err(core) => Answer::refuted_by(core),
+        Ok(None) => searched(problem, &mut meter),
+        Ok(Some(tight)) => searched(&tight, &mut meter),
+    });
+    (answer, meter.states())
+}
+
+/// By the order of values in time, where the object has such a monitor.
+fn monitored<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Option<Answer> {
+    for monitor in [zone::decide, queue::decide, set::decide] {
+        match monitor(problem, meter) {
+            Zones::Order(order) => return Some(Answer::Order(order)),
+            Zones::Contradiction(core) => return Some(Answer::refuted_by(core)),
+            Zones::Undecided if meter.is_spent() => return Some(Answer::spent()),
+            Zones::Undecided => {}
         }
-        Zones::Undecided => {}
     }
+    None
+}
+
+fn searched<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Answer {
     let mut classes = Classes::new(problem);
     let states = reachable(problem, &mut classes);
     if let Some(place) = states
         .as_ref()
         .and_then(|states| impossible(&mut classes, states))
     {
-        return (
-            Answer::None {
-                core: Some(vec![place]),
-                deepest: Vec::new(),
-            },
-            0,
-        );
+        return Answer::refuted_by(vec![place]);
     }
-    let mut portfolio = Portfolio {
+    let portfolio = Portfolio {
         problem,
         meter,
         slice: FIRST_SLICE,
         states,
         deepest: Vec::new(),
+        is_short: false,
     };
-    let answer = portfolio.run(classes);
-    (answer, portfolio.meter.states())
+    portfolio.run(classes)
 }
 
-struct Portfolio<'p, 'a, M: Model> {
+impl Answer {
+    fn refuted_by(core: Vec<u32>) -> Self {
+        Answer::None {
+            core: Some(core),
+            deepest: Vec::new(),
+        }
+    }
+
+    fn spent() -> Self {
+        Answer::Spent {
+            deepest: Vec::new(),
+        }
+    }
+}
+
+struct Portfolio<'s, 'p, 'a, M: Model> {
     problem: &'p Problem<'a, M>,
-    meter: Meter,
+    meter: &'s mut Meter,
     slice: u64,
     states: Option<Vec<u32>>,
     deepest: Vec<u32>,
+    /// An attempt of this round would have got further with more configurations.
+    is_short: bool,
 }
 
-impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
-    fn run(&mut self, mut classes: Classes<'p, 'a, M>) -> Answer {
+impl<'p, 'a, M: Model> Portfolio<'_, 'p, 'a, M> {
+    fn run(mut self, mut classes: Classes<'p, 'a, M>) -> Answer {
         let mut jumps_max = FIRST_JUMPS;
         loop {
+            self.is_short = false;
+            let narrow = Cuts {
+                is_narrow: true,
+                jumps_max,
+            };
             let decided = self
-                .search(
-                    &mut classes,
-                    Cuts {
-                        is_narrow: true,
-                        jumps_max,
-                    },
-                )
+                .pieces(true)
+                .or_else(|| self.search(&mut classes, narrow))
                 .or_else(|| self.windows(&mut classes))
                 .or_else(|| self.frontier(&mut classes, true))
+                .or_else(|| self.pieces(false))
                 .or_else(|| self.search(&mut classes, Cuts::default()))
                 .or_else(|| self.frontier(&mut classes, false));
             if let Some(answer) = decided {
                 return answer;
             }
-            if self.meter.is_spent() {
+            if self.meter.is_spent() || !self.is_short {
                 return Answer::Spent {
-                    deepest: std::mem::take(&mut self.deepest),
+                    deepest: self.deepest,
                 };
             }
             self.slice = self.slice.saturating_mul(GROWTH);
             jumps_max = jumps_max.saturating_mul(4);
+        }
+    }
+
+    /// A meter for an attempt with so many configurations more than the slice.
+    fn attempt(&self, more: u64) -> Meter {
+        self.meter.slice(self.slice.saturating_add(more))
+    }
+
+    fn spend(&mut self, attempt: &Meter) {
+        self.meter.add(attempt);
+        self.is_short |= attempt.spent() == Some(Limit::States);
+    }
+
+    /// At first or later: a search through a long history meets many hard places, and most short
+    /// histories have none.
+    fn pieces(&mut self, is_first: bool) -> Option<Answer> {
+        if self.meter.is_spent() || is_first != (self.problem.len() > LONG) {
+            return None;
+        }
+        let through = 4 * u64::from(self.problem.len());
+        let mut attempt = self.attempt(through);
+        let told = cut::decide(self.problem, cut::PIECE_MIN, &mut attempt, self.slice);
+        self.spend(&attempt);
+        match told {
+            Pieces::Order(order) => {
+                assert!(
+                    self.problem.replays(&order),
+                    "the frontier only takes possible steps, and a piece begins where one ended"
+                );
+                Some(Answer::Order(order))
+            }
+            Pieces::Refuted(deepest) => {
+                self.deepest = deepest;
+                Some(self.refuted())
+            }
+            Pieces::Undecided => None,
         }
     }
 
@@ -141,9 +203,12 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
         }
         // To get through at all it takes one configuration for each operation.
         let through = 2 * u64::from(self.problem.len()) * u64::from(1 + cuts.jumps_max);
-        let mut attempt = self.meter.slice(self.slice.saturating_add(through));
+        let mut attempt = self.attempt(through);
         let outcome = Search::new(self.problem, classes, cuts).run(&mut attempt);
-        self.meter.add(&attempt);
+        self.spend(&attempt);
+        // It went back as often as it may, which is more often in the next round.
+        let is_tired = matches!(outcome, Outcome::Spent { .. }) && !attempt.is_spent();
+        self.is_short |= is_tired;
         match outcome {
             Outcome::Order(order) => {
                 assert!(
@@ -180,21 +245,29 @@ impl<'p, 'a, M: Model> Portfolio<'p, 'a, M> {
             },
         );
         match fate {
-            Fate::Survived(order, _) if self.problem.replays(&order) => Some(Answer::Order(order)),
+            Fate::Survived(survivors) => {
+                let order = survivors.order(0);
+                let fits = self.problem.replays(&order);
+                assert!(
+                    fits || is_relaxed,
+                    "the exact frontier only takes possible steps"
+                );
+                fits.then_some(Answer::Order(order))
+            }
             Fate::Refuted(deepest) => {
                 if !is_relaxed && deepest.len() > self.deepest.len() {
                     self.deepest = deepest;
                 }
                 Some(self.refuted())
             }
-            Fate::Survived(..) | Fate::Spent => None,
+            Fate::Spent => None,
         }
     }
 
     fn scope(&mut self, classes: &mut Classes<'p, 'a, M>, scope: Scope) -> Fate {
-        let mut attempt = self.meter.slice(self.slice);
+        let mut attempt = self.attempt(0);
         let fate = Frontier::new(self.problem, classes, scope).run(&mut attempt);
-        self.meter.add(&attempt);
+        self.spend(&attempt);
         fate
     }
 

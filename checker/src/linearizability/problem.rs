@@ -56,6 +56,11 @@ impl Event {
     pub(crate) fn is_return(self) -> bool {
         self.0 & 1 == 1
     }
+
+    /// The same, where operations are counted from that place on.
+    fn moved(self, first: u32) -> Self {
+        Event(self.0 - (first << 1))
+    }
 }
 
 impl<'a, M: Model> Problem<'a, M> {
@@ -88,6 +93,38 @@ impl<'a, M: Model> Problem<'a, M> {
         }
         for (_, place) in returned {
             problem.push(Event::ret(place));
+        }
+        problem
+    }
+
+    /// The same operations with other events, in that order.
+    pub(crate) fn with_events(&self, events: impl Iterator<Item = Event>) -> Self {
+        let count = self.operations.len();
+        let mut problem = Problem {
+            model: self.model,
+            operations: self.operations,
+            events: Vec::with_capacity(self.events.len()),
+            calls: vec![0; count],
+            returns: vec![OPEN; count],
+        };
+        events.for_each(|event| problem.push(event));
+        problem
+    }
+
+    /// A part of it, which begins and ends where nothing is in flight.
+    pub(crate) fn part(&self, events: std::ops::Range<usize>) -> Self {
+        let calls = events.clone().filter(|at| !self.events[*at].is_return());
+        let count = calls.count();
+        let first = self.events[events.start].place();
+        let mut problem = Problem {
+            model: self.model,
+            operations: &self.operations[first as usize..][..count],
+            events: Vec::with_capacity(events.len()),
+            calls: vec![0; count],
+            returns: vec![OPEN; count],
+        };
+        for event in &self.events[events] {
+            problem.push(event.moved(first));
         }
         problem
     }

@@ -34,6 +34,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use rustc_hash::FxHashMap;
 
+use super::meter::Meter;
 use super::problem::Problem;
 use super::zone::Zones;
 use crate::model::{Model, QueueStep};
@@ -61,8 +62,11 @@ struct Queue<'p> {
     empties: Vec<u32>,
 }
 
+/// What a value takes in all tables, about.
+const BYTES: usize = 200;
+
 /// Decides, if the model is a queue whose values are all distinct and no take is open.
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Zones {
     let operations = problem.operations.iter();
     let steps: Option<Vec<QueueStep>> = operations
         .map(|operation| {
@@ -79,14 +83,14 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
         items: Vec::new(),
         empties: Vec::new(),
     };
-    let told = queue.fill(&steps).and_then(|()| {
-        let order = order_of(&queue.items).map_err(|pair| queue.contradiction(pair))?;
+    let told = queue.fill(&steps, meter).and_then(|()| {
+        let order = order_of(&queue.items, meter)?.map_err(|pair| queue.contradiction(pair))?;
         if queue.empties.is_empty() {
             return Ok(queue.write_down(&order, Vec::new()));
         }
         let moments = queue.moments(problem.events.len())?;
         queue.split(&moments);
-        match order_of(&queue.items) {
+        match order_of(&queue.items, meter)? {
             Ok(order) => Ok(queue.write_down(&order, moments)),
             Err(_) => Err(Zones::Undecided),
         }
@@ -100,9 +104,12 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
 
 impl Queue<'_> {
     /// Puts every value with its take.
-    fn fill(&mut self, steps: &[QueueStep]) -> Result<(), Zones> {
+    fn fill(&mut self, steps: &[QueueStep], meter: &mut Meter) -> Result<(), Zones> {
         let mut values: FxHashMap<i64, (u32, Option<u32>)> = FxHashMap::default();
         for (place, step) in (0..).zip(steps) {
+            if !meter.tick(BYTES * values.len()) {
+                return Err(Zones::Undecided);
+            }
             if let QueueStep::Put(value) = step
                 && values.insert(*value, (place, None)).is_some()
             {
@@ -272,7 +279,10 @@ impl Item {
 }
 
 /// An order of the values, or two that contradict each other.
-fn order_of(items: &[Item]) -> Result<Vec<usize>, [usize; 2]> {
+///
+/// # Errors
+/// Undecided, if the budget is spent.
+fn order_of(items: &[Item], meter: &mut Meter) -> Result<Result<Vec<usize>, [usize; 2]>, Zones> {
     let sorted = |key: fn(&Item) -> u64| {
         let mut values: Vec<usize> = (0..items.len()).collect();
         values.sort_by_key(|value| key(&items[*value]));
@@ -289,6 +299,9 @@ fn order_of(items: &[Item]) -> Result<Vec<usize>, [usize; 2]> {
     // May be put next; the first that may be taken on top.
     let mut ready = BinaryHeap::new();
     while order.len() < items.len() {
+        if !meter.tick(BYTES * items.len()) {
+            return Err(Zones::Undecided);
+        }
         while is_done[by_put[put]] {
             put += 1;
         }
@@ -307,10 +320,10 @@ fn order_of(items: &[Item]) -> Result<Vec<usize>, [usize; 2]> {
                 is_done[value] = true;
                 order.push(value);
             }
-            _ => return Err([by_put[put], by_take[take]]),
+            _ => return Ok(Err([by_put[put], by_take[take]])),
         }
     }
-    Ok(order)
+    Ok(Ok(order))
 }
 
 /// As [`Problem::replays`], on one queue in place of a copy for each step.
@@ -419,7 +432,8 @@ mod tests {
             .filter(|operation| counts(&FifoQueue, operation))
             .collect();
         let problem = Problem::new(&FifoQueue, &operations);
-        let told = decide(&problem);
+        let mut meter = Meter::new(Budget::default(), Instant::now());
+        let told = decide(&problem, &mut meter);
         then(&problem, &told);
         told
     }

@@ -368,7 +368,9 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
     }
 
     fn bytes(&self) -> usize {
-        self.dead_ends.len() * 2 * size_of::<u128>() + self.stack.len() * size_of::<Frame>()
+        self.classes.bytes()
+            + self.dead_ends.len() * 2 * size_of::<u128>()
+            + self.stack.len() * size_of::<Frame>()
     }
 
     fn order(&self) -> Vec<u32> {

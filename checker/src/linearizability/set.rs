@@ -42,12 +42,15 @@ mod tests;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::meter::Meter;
 use super::problem::{OPEN, Problem};
 use super::zone::Zones;
 use crate::model::{Model, SetStep};
 use precedence::{Precedence, Windows};
 
 const NONE: u32 = u32::MAX;
+/// What an operation takes in all tables, about.
+const BYTES: usize = 150;
 
 /// What is known of one element.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +107,7 @@ enum Kind {
 }
 
 /// Decides, if the model is a set in which no element is added or removed twice.
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Zones {
     let operations = problem.operations.iter();
     let steps: Option<Vec<SetStep<'_>>> = operations
         .map(|operation| {
@@ -115,10 +118,10 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
     let Some(steps) = steps else {
         return Zones::Undecided;
     };
-    let told = Set::new(problem, &steps).and_then(|mut set| {
+    let told = Set::new(problem, &steps, meter).and_then(|mut set| {
         set.find_fates();
-        match set.order() {
-            Err(Zones::Undecided) if set.doubt() => match set.order() {
+        match set.order(meter) {
+            Err(Zones::Undecided) if set.doubt() => match set.order(meter) {
                 Ok(order) => Ok(order),
                 Err(_) => Err(Zones::Undecided),
             },
@@ -133,7 +136,11 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
 }
 
 impl<'p> Set<'p> {
-    fn new<M: Model>(problem: &'p Problem<'_, M>, steps: &[SetStep<'_>]) -> Result<Self, Zones> {
+    fn new<M: Model>(
+        problem: &'p Problem<'_, M>,
+        steps: &[SetStep<'_>],
+        meter: &mut Meter,
+    ) -> Result<Self, Zones> {
         let mut set = Set {
             calls: &problem.calls,
             returns: &problem.returns,
@@ -158,7 +165,17 @@ impl<'p> Set<'p> {
                 return Err(Zones::Undecided);
             }
         }
+        let mut bytes = BYTES * steps.len();
         for (place, step) in (0..).zip(steps) {
+            let seen = match step {
+                SetStep::Read(seen) => seen.len(),
+                _ => 0,
+            };
+            bytes += seen * size_of::<u32>();
+            // A read is as many steps as it has elements.
+            if (0..=seen).any(|_| !meter.tick(bytes)) {
+                return Err(Zones::Undecided);
+            }
             set.note(&mut numbers, place, *step)?;
         }
         Ok(set)
@@ -281,14 +298,14 @@ impl<'p> Set<'p> {
         is_any
     }
 
-    fn order(&mut self) -> Result<Vec<u32>, Zones> {
+    fn order(&mut self, meter: &mut Meter) -> Result<Vec<u32>, Zones> {
         let mut precedence = Precedence::new(self.calls, self.returns);
         self.grow(&mut precedence)?;
         self.pair(&mut precedence);
         let windows = precedence
             .windows()
             .map_err(|way| self.contradiction(&[way]))?;
-        let windows = absence::settle(self, &mut precedence, windows)?;
+        let windows = absence::settle(self, &mut precedence, windows, meter)?;
         Ok(self.write_down(&windows))
     }
 

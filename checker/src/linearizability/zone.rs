@@ -31,6 +31,7 @@ mod sequence;
 
 use rustc_hash::FxHashMap;
 
+use super::meter::Meter;
 use super::problem::{OPEN, Problem};
 use crate::model::{Model, RegisterStep};
 use block::Blocks;
@@ -46,6 +47,8 @@ pub(crate) enum Zones {
 }
 
 const NONE: u32 = u32::MAX;
+/// What a value and its operations take in all tables, about.
+const BYTES: usize = 160;
 /// The initial value.
 const NIL: u32 = 0;
 
@@ -82,8 +85,8 @@ struct Bound {
 }
 
 /// Decides, if the model is a register whose written values are all distinct.
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
-    let Some(mut register) = Register::new(problem) else {
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Zones {
+    let Some(mut register) = Register::new(problem, meter) else {
         return Zones::Undecided;
     };
     let steps = [Register::find_present, Register::bound, Register::tighten];
@@ -96,7 +99,7 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>) -> Zones {
         Ok(blocks) => blocks,
         Err(contradiction) => return Zones::Contradiction(register.close(contradiction)),
     };
-    match sequence::write_down(&register, &blocks) {
+    match sequence::write_down(&register, &blocks, meter) {
         Some(order) if problem.replays(&order) => Zones::Order(order),
         _ => Zones::Undecided,
     }
@@ -111,11 +114,13 @@ struct Register<'p> {
     events: &'p [super::problem::Event],
     steps: Vec<Step>,
     values: Vec<Value>,
+    /// Per value that was certainly there: who shows that.
+    witnesses: Vec<u32>,
 }
 
 impl<'p> Register<'p> {
-    /// `None` where it is no register or a value has two possible writers.
-    fn new<M: Model>(problem: &'p Problem<'_, M>) -> Option<Self> {
+    /// `None` where it is no register, a value has two possible writers, or the budget is spent.
+    fn new<M: Model>(problem: &'p Problem<'_, M>, meter: &mut Meter) -> Option<Self> {
         let nowhere = Bound {
             rank: i64::MAX,
             place: NONE,
@@ -140,6 +145,9 @@ impl<'p> Register<'p> {
         }];
         let mut steps = Vec::with_capacity(problem.operations.len());
         for (place, operation) in (0..).zip(problem.operations) {
+            if !meter.tick(BYTES * values.len()) {
+                return None;
+            }
             let step = problem
                 .model
                 .as_register(operation.op(), operation.outcome().ok())?;
@@ -178,11 +186,13 @@ impl<'p> Register<'p> {
             returns: &problem.returns,
             events: &problem.events,
             steps,
+            witnesses: vec![NONE; values.len()],
             values,
         })
     }
 
-    /// With the writers of all that they saw, for without them they would not even be possible.
+    /// With the writers of all that they saw, for without them they would not even be possible;
+    /// and with those who show that what is of unknown result happened.
     fn close(&self, mut places: Contradiction) -> Contradiction {
         // Nil has no writer, so that some of the places may be none.
         places.retain(|place| *place != NONE);
@@ -194,6 +204,13 @@ impl<'p> Register<'p> {
                 let writer = self.values[value as usize].writer;
                 if writer != NONE && !places.contains(&writer) {
                     places.push(writer);
+                }
+            }
+            if let Step::Write(value) | Step::Swap(_, value) = self.steps[places[at] as usize] {
+                let witness = self.witnesses[value as usize];
+                let is_shown = self.is_open(places[at]) && witness != NONE;
+                if is_shown && !places.contains(&witness) {
+                    places.push(witness);
                 }
             }
             at += 1;
@@ -247,6 +264,7 @@ impl<'p> Register<'p> {
                 continue;
             }
             let writer = known.writer;
+            self.witnesses[value as usize] = witness;
             if let Step::Swap(from, _) = self.steps[writer as usize] {
                 let consumer = &mut self.values[from as usize].consumer;
                 let other = std::mem::replace(consumer, writer);

@@ -58,6 +58,10 @@ impl Model for AppendString {
         }
     }
 
+    fn state_bytes(&self, state: &String) -> usize {
+        state.len()
+    }
+
     /// What begins no string that was seen never will again, whatever is appended to it.
     fn fold(&self, state: String, all: &[(&AppendOp, Option<&AppendRet>)]) -> String {
         let values = || {

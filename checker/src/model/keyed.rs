@@ -1,6 +1,6 @@
 //! Many independent objects of one kind, each under its key.
 
-use super::{Model, QueueStep, RegisterStep, SetStep};
+use super::{Mark, Model, QueueStep, RegisterStep, SetStep};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -80,6 +80,14 @@ where
 
     fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a M::Ret>) -> Option<SetStep<'a>> {
         self.object.as_set(&op.op, ret)
+    }
+
+    fn marks(&self, op: &Self::Op, ret: Option<&M::Ret>, say: &mut dyn FnMut(Mark)) {
+        self.object.marks(&op.op, ret, say);
+    }
+
+    fn state_bytes(&self, state: &M::State) -> usize {
+        self.object.state_bytes(state)
     }
 
     fn fold(&self, state: M::State, all: &[(&Self::Op, Option<&M::Ret>)]) -> M::State {

@@ -63,6 +63,10 @@ impl<N: Nondeterministic> Model for AnyOf<N> {
         self.0.key(op)
     }
 
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        2 * size_of::<N::State>() * state.len()
+    }
+
     fn describe(&self, op: &N::Op, ret: Option<&N::Ret>) -> String {
         self.0.describe(op, ret)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Mark, Model};
 
 /// A register, nil until first written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +115,27 @@ impl Model for CasRegister {
                 })
             }
             _ => None,
+        }
+    }
+
+    fn marks(&self, op: &RegisterOp, ret: Option<&RegisterRet>, say: &mut dyn FnMut(Mark)) {
+        match (*op, ret) {
+            (RegisterOp::Read, Some(RegisterRet::Value(Some(seen)))) => say(Mark::Seen(0, *seen)),
+            (RegisterOp::Read, _) | (_, Some(RegisterRet::Swapped(false))) => {}
+            (RegisterOp::Write(new), _) => say(Mark::Left(0, new)),
+            (RegisterOp::Cas { expect, new }, ret) => {
+                let is_known = ret.is_some();
+                if let Some(expect) = expect {
+                    say(match is_known {
+                        true => Mark::Seen(0, expect),
+                        false => Mark::Needed(0, expect),
+                    });
+                }
+                // Swapping a value for itself leaves nothing that was not there.
+                if expect != Some(new) {
+                    say(Mark::Left(0, new));
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Mark, Model};
 
 /// First in, first out; empty at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +59,15 @@ fn step(
         _ => return None,
     }
     Some(next)
+}
+
+/// What comes out went in before.
+fn marks(op: SequenceOp, ret: Option<&SequenceRet>, say: &mut dyn FnMut(Mark)) {
+    match (op, ret) {
+        (SequenceOp::Put(value), _) => say(Mark::Left(0, value)),
+        (SequenceOp::Take, Some(SequenceRet::Taken(Some(value)))) => say(Mark::Seen(0, *value)),
+        (SequenceOp::Take, _) => {}
+    }
 }
 
 fn in_words(op: SequenceOp, ret: Option<&SequenceRet>, [put, take]: [&str; 2]) -> String {
@@ -118,6 +127,14 @@ macro_rules! sequence {
 
             fn as_queue(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
                 $as_queue(*op, ret)
+            }
+
+            fn marks(&self, op: &SequenceOp, ret: Option<&SequenceRet>, say: &mut dyn FnMut(Mark)) {
+                marks(*op, ret, say);
+            }
+
+            fn state_bytes(&self, state: &VecDeque<i64>) -> usize {
+                size_of::<i64>() * state.len()
             }
 
             fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {

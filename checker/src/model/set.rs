@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Mark, Model};
 
 /// How many elements a description names.
 const SHOWN_MAX: usize = 12;
@@ -100,6 +100,22 @@ impl Model for Set {
             (SetOp::Read, Some(SetRet::Elements(seen))) => Some(SetStep::Read(seen)),
             _ => None,
         }
+    }
+
+    fn marks(&self, op: &SetOp, ret: Option<&SetRet>, say: &mut dyn FnMut(Mark)) {
+        match (op, ret) {
+            (SetOp::Add(element), _) => say(Mark::Left(0, *element)),
+            (SetOp::Contains(element), Some(SetRet::Is(true))) => say(Mark::Seen(0, *element)),
+            (SetOp::Read, Some(SetRet::Elements(seen))) => {
+                seen.iter().for_each(|element| say(Mark::Seen(0, *element)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Elements, and what the tree around them takes.
+    fn state_bytes(&self, state: &BTreeSet<i64>) -> usize {
+        2 * size_of::<i64>() * state.len()
     }
 
     /// Where nothing is ever taken out, what has more in it than any read saw never fits again.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Mark, Model};
 
 /// Registers by name, nil at first: strict serializability is linearizability of the whole.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +60,35 @@ impl Model for Registers {
 
     fn is_read(&self, op: &Vec<RegistersOp>, _: Option<&Vec<Option<i64>>>) -> bool {
         op.iter().all(|step| matches!(step, RegistersOp::Read(_)))
+    }
+
+    /// A transaction that reads what it wrote itself has seen nothing of another's.
+    fn marks(
+        &self,
+        op: &Vec<RegistersOp>,
+        ret: Option<&Vec<Option<i64>>>,
+        say: &mut dyn FnMut(Mark),
+    ) {
+        let mut seen = ret.into_iter().flatten();
+        for (at, step) in op.iter().enumerate() {
+            match *step {
+                RegistersOp::Write(register, value) => say(Mark::Left(register, value)),
+                RegistersOp::Read(register) => {
+                    let is_write = |step: &RegistersOp| match *step {
+                        RegistersOp::Write(to, _) => to == register,
+                        RegistersOp::Read(_) => false,
+                    };
+                    let value = seen.next().copied().flatten();
+                    if let Some(value) = value.filter(|_| !op[..at].iter().any(is_write)) {
+                        say(Mark::Seen(register, value));
+                    }
+                }
+            }
+        }
+    }
+
+    fn state_bytes(&self, state: &BTreeMap<i64, i64>) -> usize {
+        2 * size_of::<(i64, i64)>() * state.len()
     }
 
     fn describe(&self, op: &Vec<RegistersOp>, ret: Option<&Vec<Option<i64>>>) -> String {

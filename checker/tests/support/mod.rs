@@ -1,7 +1,9 @@
 //! What several test files share: drawings as histories, and exhaustive search.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub(crate) mod play;
+
+use std::collections::BTreeSet;
 
 use ordeal_checker::history::{
     History, HistoryBuilder, Operation, OperationId, Outcome, Process, Reason, Time,
@@ -79,8 +81,19 @@ pub(crate) fn register(words: &str, _: u64) -> (RegisterOp, RegisterRet) {
     }
 }
 
-/// Tries every order that real time allows, with nothing clever in it: slow and right.
+/// Tries every order that real time allows, key by key, with nothing clever in it: slow and right.
 pub(crate) fn exhaustive<M: Model>(model: &M, history: &History<M::Op, M::Ret>) -> bool {
+    let operations = history.operations().iter();
+    let keys: BTreeSet<M::Key> = operations.map(|op| model.key(op.op())).collect();
+    keys.iter().all(|key| exhaustive_on(model, history, key))
+}
+
+/// The same, on one key.
+pub(crate) fn exhaustive_on<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    key: &M::Key,
+) -> bool {
     fn extend<M: Model>(
         model: &M,
         history: &History<M::Op, M::Ret>,
@@ -107,7 +120,10 @@ pub(crate) fn exhaustive<M: Model>(model: &M, history: &History<M::Op, M::Ret>) 
                     .is_some_and(|next| extend(model, history, &next, done | 1 << place))
         })
     }
-    extend(model, history, &model.init(), 0)
+    let others = history.operations().iter();
+    let others = others.filter(|op| model.key(op.op()) != *key);
+    let others = others.fold(0, |others, op| others | 1 << op.id().0);
+    extend(model, history, &model.init(), others)
 }
 
 /// Replays a witness through the model: every result as it was seen, every known operation in it,
@@ -133,18 +149,22 @@ pub(crate) fn replays<M: Model>(
         }
         state = next;
     }
-    let known = history
-        .operations()
-        .iter()
-        .filter(|op| op.returned().is_some());
-    known.map(Operation::id).all(|id| {
-        let operation = history.get(id);
-        // Another key's operations are another witness's.
-        order.contains(&id)
-            || order.first().is_some_and(|first| {
-                model.key(history.get(*first).op()) != model.key(operation.op())
-            })
-    })
+    let key_of = |id: OperationId| model.key(history.get(id).op());
+    let is_whole = |key: &M::Key| {
+        let operations = history.operations().iter();
+        let known = operations.filter(|op| op.returned().is_some());
+        let mut known = known.map(Operation::id).filter(|id| key_of(*id) == *key);
+        known.all(|id| order.contains(&id))
+    };
+    // Another key's operations are another witness's. An empty witness is that of a key of which
+    // nothing is known.
+    match order.first() {
+        Some(first) => is_whole(&key_of(*first)),
+        None => history
+            .operations()
+            .iter()
+            .any(|op| is_whole(&key_of(op.id()))),
+    }
 }
 
 /// The history as it is told when only `needed` is known, and that only until then: everything

@@ -34,8 +34,7 @@ pub(crate) fn doctor() -> Exit {
     // A reader that has seen enough, like `head`, is no failure.
     drop(print(who, &settings, &rows));
     // What the kernel's network lacks the switch has: it keeps nobody from anything.
-    let is_spare = |row: &Row| row.backend == Some(Backend::Iptables);
-    if rows.iter().all(|row| row.is_available() || is_spare(row)) {
+    if rows.iter().all(|row| row.is_available() || row.is_spare()) {
         Exit::Valid
     } else {
         Exit::Undecided

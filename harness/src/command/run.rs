@@ -10,7 +10,8 @@ use crate::run::{self, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
-use ordeal_nemesis::doctor::choose;
+use ordeal_nemesis::disk::DiskBackend;
+use ordeal_nemesis::doctor::{choose, choose_disk};
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
@@ -92,7 +93,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     // Inside, nobody can be seen who is outside.
     let outer = Started::of(std::process::id());
     let sandbox = sandbox::enter()?;
-    let backend = choose_network(&mut plan, &sandbox)?;
+    let (backend, disks) = choose_means(&mut plan, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     if let Some(outer) = outer {
@@ -117,6 +118,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
         clock,
         sandbox,
         backend,
+        disks,
         interrupt,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,17 +152,23 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     Ok(verdict.exit())
 }
 
-/// Tries all that the plan needs, before anything is started, and says in the plan which network it
-/// gets, and why.
-fn choose_network(plan: &mut Plan, sandbox: &Sandbox) -> Result<Backend, Failure> {
-    let (choice, rows) = choose(sandbox, plan.network, &plan.faults());
+/// Tries all that the plan needs, before anything is started, and says in the plan which network
+/// and which disks it gets, and why.
+fn choose_means(
+    plan: &mut Plan,
+    sandbox: &Sandbox,
+) -> Result<(Backend, Option<DiskBackend>), Failure> {
+    let (network, mut rows) = choose(sandbox, plan.network, &plan.faults());
+    let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.faults());
+    rows.extend(of_disks);
     let missing = rows.iter().filter(|row| !row.is_available());
     let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
     if !missing.is_empty() {
         return Err(Failure::Unavailable(missing.join("\n")));
     }
-    plan.network_used = Some(choice.to_string());
-    Ok(choice.backend)
+    plan.network_used = Some(network.to_string());
+    plan.disk_used = disks.as_ref().map(ToString::to_string);
+    Ok((network.backend, disks.map(|choice| choice.backend)))
 }
 
 fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {

@@ -6,6 +6,7 @@ use ordeal_nemesis::planner::{Nemesis, atlas};
 use ordeal_nemesis::scenario::{Script, Step};
 use ordeal_nemesis::{PlannedFault, Schedule};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -21,6 +22,17 @@ pub(crate) struct Scenario {
     /// What is done, in order.
     #[serde(rename = "step")]
     pub(crate) script: Script,
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, summary, steps) = (&self.name, &self.summary, self.script.steps.len());
+        write!(
+            f,
+            "{name}: {summary}; {steps} steps, ends with {}",
+            self.exit
+        )
+    }
 }
 
 /// A scenario as it was read.

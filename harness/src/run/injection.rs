@@ -102,7 +102,7 @@ impl Injection {
         let levers = Levers {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
-            disks: rig.disks.clone().map(|disks| disks as _),
+            disks: rig.disks.clone(),
             admin: rig.admin.clone(),
         };
         let (nodes, schedule, stop) = (plan.nodes, plan.schedule.clone(), Stop::new());

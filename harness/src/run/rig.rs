@@ -8,17 +8,18 @@ use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::target::{ClientError, NodeSpec};
 use ordeal_checker::history::Time;
-use ordeal_nemesis::disk::{DiskError, FuseDisks};
+use ordeal_nemesis::Node;
+use ordeal_nemesis::disk::{DiskBackend, DiskError, Disks, FuseDisks, SeccompDisks};
 use ordeal_nemesis::lever::Admin;
 use ordeal_nemesis::network::{Network, NetworkError};
-use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, ProcessError, Processes};
-use ordeal_nemesis::{FaultClass, Node};
+use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, Prepare, ProcessError, Processes};
 use ordeal_workloads::seed;
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -112,7 +113,9 @@ pub(super) struct Rig {
     pub(super) network: Arc<dyn Network>,
     pub(super) processes: Arc<Processes>,
     /// Under the nodes' data, where the plan has faults that need them.
-    pub(super) disks: Option<Arc<FuseDisks>>,
+    pub(super) disks: Option<Arc<dyn Disks>>,
+    /// What they are.
+    means: Option<DiskBackend>,
     /// Where the target takes orders of an administrator.
     pub(super) admin: Option<Arc<dyn Admin>>,
     pub(super) deaths: Deaths,
@@ -133,7 +136,7 @@ impl Rig {
             .map(|node| network.address(node))
             .collect();
         let commands = commands(plan, setting, &addresses)?;
-        let disks = disks(plan, setting)?;
+        let (disks, prepare) = disks(plan, setting)?;
         let deaths = Deaths::default();
         let (clock, died) = (setting.clock, deaths.clone());
         let live = Arc::new(OnceLock::<Arc<Live>>::new());
@@ -146,7 +149,7 @@ impl Rig {
                 .expect("nobody panics with the deaths in hand")
                 .push((clock.now(), death));
         };
-        let processes = Arc::new(Processes::new(&*network, commands, on_death));
+        let processes = Arc::new(Processes::prepared(&*network, commands, on_death, prepare));
         for node in Node::first(plan.processes()) {
             processes.start(node)?;
         }
@@ -162,6 +165,7 @@ impl Rig {
             network,
             processes,
             disks,
+            means: setting.disks,
             admin,
             deaths,
             live,
@@ -176,8 +180,9 @@ impl Rig {
         } else {
             "not bounded by this kernel: old connections may need as long as a cut lasted"
         };
-        let disks = match &self.disks {
-            Some(_) => "in memory, served through FUSE",
+        let disks = match self.means {
+            Some(DiskBackend::Fuse) => "in memory, served through FUSE",
+            Some(DiskBackend::Seccomp) => "the machine's own, behind a seccomp filter",
             None => "the machine's own",
         };
         [
@@ -206,7 +211,6 @@ impl Rig {
 
     /// How many faults are installed now.
     pub(super) fn faults(&self) -> usize {
-        use ordeal_nemesis::disk::Disks as _;
         let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
         self.network.cuts().len() + of_disks.unwrap_or(0)
     }
@@ -230,17 +234,30 @@ impl Rig {
     }
 }
 
-/// A disk over every node's data directory, if the plan has a fault that needs one.
-fn disks(plan: &Plan, setting: &Setting) -> Result<Option<Arc<FuseDisks>>, RigError> {
-    if !plan.classes().into_keys().any(FaultClass::needs_disk) {
-        return Ok(None);
-    }
+/// What makes disks ill, and what has to be done to a node's command for it.
+type IllDisks = (Option<Arc<dyn Disks>>, Option<Prepare>);
+
+/// The disks under the nodes' data, if the plan has a fault that makes them ill.
+fn disks(plan: &Plan, setting: &Setting) -> Result<IllDisks, RigError> {
+    let Some(means) = setting.disks else {
+        return Ok((None, None));
+    };
     let mut paths = BTreeMap::new();
     for node in Node::first(plan.processes()) {
         paths.insert(node, setting.folder.node_data(&node.to_string())?);
     }
-    let disks = FuseDisks::mount(&setting.sandbox, paths, plan.directories)?;
-    Ok(Some(Arc::new(disks)))
+    Ok(match means {
+        DiskBackend::Fuse => {
+            let disks = FuseDisks::mount(&setting.sandbox, paths, plan.directories)?;
+            (Some(Arc::new(disks)), None)
+        }
+        DiskBackend::Seccomp => {
+            let disks = Arc::new(SeccompDisks::new(paths, &plan.faults().ailments())?);
+            let filter = disks.clone();
+            let prepare = move |node, command: &mut Command| filter.filter(node, command);
+            (Some(disks), Some(Arc::new(prepare)))
+        }
+    })
 }
 
 fn commands(

@@ -59,3 +59,36 @@ fn more_than_a_cluster_can_survive_has_to_be_asked_for() {
     );
     assert!(stderr(&output).contains("add --unsurvivable"));
 }
+
+#[test]
+fn ill_disks_need_no_fuse_and_what_does_is_refused_without_it() {
+    let _guard = one_cluster_at_a_time();
+    let results = Results::new();
+    let nemesis = [
+        "--nemesis",
+        "disk",
+        "--disk",
+        "seccomp",
+        "--workload",
+        "set",
+    ];
+    let output = results.run(&[&nemesis[..], &["--time", "15s", "--seed", "3"]].concat());
+    let said = format!("{}\n{}", stderr(&output), stdout(&output));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("seccomp: as asked for"), "{said}");
+    assert!(said.contains("requests met it"), "{said}");
+    assert_eq!(
+        verdict(&results)["durability"]["validity"],
+        "valid",
+        "{said}"
+    );
+
+    let output = results.run(&["--nemesis", "power-loss", "--disk", "seccomp"]);
+    assert_eq!(output.status.code(), Some(64));
+    let said = stderr(&output);
+    assert!(
+        said.contains("power-loss NO   calls that wait for an answer"),
+        "{said}"
+    );
+    assert!(said.contains("it takes FUSE"), "{said}");
+}

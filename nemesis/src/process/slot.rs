@@ -28,7 +28,7 @@ use rustix::{
     },
 };
 
-use super::{Death, NodeCommand, ProcessError, State, log, slow::Duty};
+use super::{Death, NodeCommand, Prepare, ProcessError, State, log, slow::Duty};
 use crate::{network::Namespace, node::Node, proof::Killed};
 
 /// How long the kernel is given to carry a signal out. It takes microseconds; only a process stuck
@@ -40,6 +40,7 @@ pub(super) struct Slot {
     command: NodeCommand,
     namespace: Namespace,
     on_death: Arc<dyn Fn(Death) + Send + Sync>,
+    pub(super) prepare: Option<Prepare>,
     life: Mutex<Life>,
     /// Notified when `life` changes.
     changed: Condvar,
@@ -88,6 +89,7 @@ impl Slot {
             command,
             namespace,
             on_death,
+            prepare: None,
             life,
             changed,
             duty,
@@ -169,6 +171,10 @@ impl Slot {
         // A group of its own, so that its children are killed and paused with it.
         command.process_group(0);
         self.namespace.contain(&mut command);
+        if let Some(prepare) = &self.prepare {
+            prepare(self.node, &mut command)
+                .map_err(|source| failed("its preparation".to_owned(), source))?;
+        }
         // What cannot be executed may be the program or the working directory; name both.
         let child = command.spawn().map_err(|source| {
             failed(

@@ -26,6 +26,7 @@ mod power;
 mod probe;
 mod process;
 mod rig;
+mod seccomp;
 mod signal;
 mod table;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     ));
     cases.push(("probe", Body::Program(probe::probe)));
     cases.push(("lives", Body::Program(process::lives)));
+    cases.push(("obeys", Body::Program(seccomp::obeys)));
     support::main(&cases)
 }
 
@@ -99,6 +101,7 @@ fn measured() -> Vec<Measured> {
         disk::rows(),
         signal::rows(),
         of_processes(),
+        of_filters(),
     ]
     .concat()
 }
@@ -135,6 +138,25 @@ fn of_processes() -> Vec<Measured> {
         "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
                              needs none lives on, with the limit of before",
             "`RLIMIT_DATA`": process::memory;
+    }
+}
+
+fn of_filters() -> Vec<Measured> {
+    measured_here! {
+        "`disk n1: read-error`, filtered": "EIO for read and pread, beside the data none",
+            "seccomp": seccomp::read_error;
+        "`disk n1: write-error`, filtered": "EIO for write, pwrite and append; what was there \
+                                             stays",
+            "seccomp": seccomp::write_error;
+        "`disk n1: fsync-error`, filtered": "EIO for fsync and fdatasync; what was written stays",
+            "seccomp": seccomp::fsync_error;
+        "`disk n1: full`, filtered": "ENOSPC for writes beyond the end; bytes in place can \
+                                      be written",
+            "seccomp": seccomp::full;
+        "`disk n1: slow-fsync 80ms`, filtered": "80 ms at least; healed, at once, also what waits",
+            "seccomp": seccomp::slow_fsync;
+        "`disk n1: lying-fsync`, filtered": "says that it did, counted; power loss, damage refused",
+            "seccomp": seccomp::lying_fsync;
     }
 }
 

@@ -21,11 +21,13 @@ use std::{
 };
 
 use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
     sys::socket::{
         ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
         sockopt::{RcvBufForce, ReceiveTimestampns},
     },
     time::ClockId,
+    unistd::Pid,
 };
 use ordeal_nemesis::{
     Edge, Node, PacketEffect,
@@ -129,6 +131,11 @@ impl Line {
                 counter.fetch_add(1, Relaxed);
             }
         });
+        // The kernel lets packets of one flow overtake each other on their way over two processors.
+        let processors = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let mut one = CpuSet::new();
+        one.set(sched_getcpu().unwrap()).unwrap();
+        sched_setaffinity(Pid::from_raw(0), &one).unwrap();
         let mut datagram = vec![0; send.bytes];
         for number in 0..send.count {
             let due = epoch + send.every * number;
@@ -138,6 +145,7 @@ impl Line {
             datagram[4..12].copy_from_slice(&sent.to_le_bytes());
             n1.send_to(&datagram, to).unwrap();
         }
+        sched_setaffinity(Pid::from_raw(0), &processors).unwrap();
         eventually("all arrive", || count.load(Relaxed) >= awaited);
         end();
         datagram[..4].copy_from_slice(&FENCE.to_le_bytes());

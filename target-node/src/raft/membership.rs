@@ -111,6 +111,17 @@ impl Membership {
         before.map_or(&self.base, |(_, members)| members)
     }
 
+    /// Whether a node may have to lead: it votes in the configuration in effect, or that is not
+    /// committed as far as is known, and it votes in one that it would replace.
+    fn may_need(&self, id: NodeId, commit: Index) -> bool {
+        let (in_effect, members) = self.current();
+        let logged = self.logged.iter();
+        let mut replaced = logged.filter(|&&(index, _)| commit < index && index < in_effect);
+        members.is_voter(id)
+            || in_effect > commit
+                && (self.at(commit).is_voter(id) || replaced.any(|(_, older)| older.is_voter(id)))
+    }
+
     /// Everyone in any configuration that is still remembered.
     fn remembered(&self) -> BTreeSet<NodeId> {
         let logged = self.logged.iter().map(|(_, members)| members);
@@ -305,6 +316,10 @@ impl Raft {
     }
 
     /// Whether this node may campaign at all.
+    ///
+    /// Also one that is out by a configuration that may not be committed: it may be the only one
+    /// that has the entry, and then nobody else can be elected. It does not count its own vote, and
+    /// steps down as soon as the entry is committed (Raft thesis section 4.2.2).
     pub(super) fn is_promotable(&self) -> bool {
         let has_unapplied =
             |&(index, _): &(Index, Members)| self.applied < index && index <= self.commit;
@@ -313,6 +328,7 @@ impl Raft {
             && !self.config.defects.has(Defect::ConfCampaignUnapplied);
         // A snapshot that is not applied yet is not durable either.
         let is_whole = self.applied >= self.log.base().index;
-        self.members().is_voter(self.config.id) && is_whole && !is_behind
+        let is_needed = self.membership.may_need(self.config.id, self.commit);
+        is_needed && is_whole && !is_behind
     }
 }

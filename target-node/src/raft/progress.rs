@@ -45,6 +45,9 @@ enum Pace {
         snapshot: Snapshot,
         /// How many bytes the follower has.
         offset: u64,
+        /// How many it said last that it has: fewer where it has begun anew, or where the answer
+        /// is an old one.
+        told: u64,
         /// A chunk is under way.
         is_waiting: bool,
     },
@@ -163,11 +166,11 @@ impl Progress {
 
     /// From now on a snapshot is sent.
     pub(super) fn begin_snapshot(&mut self, snapshot: Snapshot) {
-        let (offset, is_waiting) = (0, false);
         self.pace = Pace::Snapshot {
             snapshot,
-            offset,
-            is_waiting,
+            offset: 0,
+            told: 0,
+            is_waiting: false,
         };
     }
 
@@ -177,6 +180,7 @@ impl Progress {
             snapshot,
             offset,
             is_waiting,
+            ..
         } = &mut self.pace
         else {
             return None;
@@ -198,17 +202,25 @@ impl Progress {
 
     /// The follower has so much of a snapshot. One that has all of it answers once more, when it
     /// is durable.
+    ///
+    /// Only news is answered with the next chunk. If every answer were, each chunk that is sent
+    /// again, and each message that comes twice, would add one more to those under way for the rest
+    /// of the transfer (the sorcerer's apprentice of TFTP, RFC 1123 section 4.2.3.1).
     pub(super) fn received(&mut self, last: LogId, received: u64) {
         if let Pace::Snapshot {
             snapshot,
             offset,
+            told,
             is_waiting,
         } = &mut self.pace
             && snapshot.last == last
             && received <= snapshot.state.as_bytes().len() as u64
         {
-            *offset = received;
-            *is_waiting = false;
+            *told = received;
+            if received > *offset {
+                *offset = received;
+                *is_waiting = false;
+            }
         }
     }
 
@@ -224,7 +236,16 @@ impl Progress {
             return;
         }
         match &mut self.pace {
-            Pace::Probe { is_waiting } | Pace::Snapshot { is_waiting, .. } => *is_waiting = false,
+            Pace::Probe { is_waiting } => *is_waiting = false,
+            Pace::Snapshot {
+                offset,
+                told,
+                is_waiting,
+                ..
+            } => {
+                *offset = *told;
+                *is_waiting = false;
+            }
             Pace::Replicate { in_flight } => {
                 if self.matched < last {
                     self.is_owed = true;
@@ -252,6 +273,34 @@ mod tests {
         progress.accepted(7);
         assert!(progress.is_due(9, 0, 2));
         assert_eq!((progress.matched(), progress.next()), (7, 9));
+    }
+
+    #[test]
+    fn only_news_of_a_snapshot_is_answered_with_another_chunk() {
+        let snapshot = Snapshot {
+            last: LogId::new(1, 9),
+            members: super::super::members::Members::default(),
+            state: Opaque::from(&b"abcdef"[..]),
+        };
+        let mut progress = Progress::new(9);
+        progress.begin_snapshot(snapshot);
+        let send = |progress: &mut Progress| match progress.take_chunk(2) {
+            Some(Body::Snapshot { offset, .. }) => offset,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(send(&mut progress), 0);
+        progress.received(LogId::new(1, 9), 2);
+        assert!(progress.is_due(9, 0, 2));
+        assert_eq!(send(&mut progress), 2);
+        progress.received(LogId::new(1, 9), 2);
+        progress.received(LogId::new(1, 9), 0);
+        assert!(!progress.is_due(9, 0, 2), "old answers are no news");
+        // The follower has begun anew, for all that is known: that is tried once an interval.
+        progress.begin_interval();
+        progress.answered_heartbeat(9);
+        assert_eq!(send(&mut progress), 0);
+        progress.received(LogId::new(1, 9), 4);
+        assert_eq!(send(&mut progress), 4, "it has not");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the clients of a simulation ask for.
+//! What the clients of a simulation ask for, and what they are told.
 //!
 //! Most of them ask once. One has a session, and sends what it got no answer to again and again,
 //! to whichever node leads: each of its requests must be applied once all the same.
@@ -9,12 +9,14 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use serde_json::Value;
 
-use super::world::{Happening, TICK, World};
+use super::healing::holds;
+use super::summary::Count;
+use super::world::{Happening, TICK, World, place};
 use super::{Broken, Invariant};
 use crate::defect::Defect;
 use crate::machine::{Applied, Command, Expect, Outcome, Proposal, SessionId, Turn};
 use crate::protocol::MicroOp;
-use crate::raft::{Entry, LogId, NodeId, Payload, ReadMode};
+use crate::raft::{Entry, Index, LogId, NodeId, Opaque, Payload, Raft, ReadMode};
 
 /// How many keys there are: few, so that commands meet.
 const KEYS: u64 = 4;
@@ -22,159 +24,257 @@ const KEYS: u64 = 4;
 /// The list that the client with the session appends to.
 const ONCE: &str = "once";
 
-/// The client with the session.
-#[derive(Debug, Default)]
-pub(super) struct Repeater {
-    session: Option<SessionId>,
-    seq: u64,
-    /// What it has no answer to.
-    open: BTreeMap<u64, Command>,
-    /// What it was told, by number: a repeat must be told the same.
-    told: BTreeMap<u64, Applied>,
+/// What was asked of a node, under the name that it got.
+#[derive(Debug)]
+pub(super) struct Asked {
+    id: LogId,
+    command: Opaque,
+    turn: Option<Turn>,
 }
 
-impl World {
-    /// A client asks some node something.
-    pub(super) fn client(&mut self) -> Result<(), Broken> {
-        if self.is_quiet {
+/// What all clients know.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    /// They ask nothing more.
+    pub(super) are_quiet: bool,
+    /// All values are different.
+    next_value: u64,
+    acknowledged: Vec<LogId>,
+    acknowledged_index: Index,
+    repeater: Repeater,
+}
+
+/// The client with the session.
+#[derive(Debug, Default)]
+struct Repeater {
+    session: Option<SessionId>,
+    seq: u64,
+    /// What it has no answer to: the elements, by number.
+    open: BTreeMap<u64, u64>,
+    /// What it was told, by number: a repeat must be told the same.
+    told: BTreeMap<u64, Applied>,
+    /// The entries in which its elements stand, for as long as logs may have them.
+    sent: BTreeMap<LogId, u64>,
+}
+
+fn broken(invariant: Invariant, detail: String) -> Result<(), Broken> {
+    Err(Broken { invariant, detail })
+}
+
+impl Clients {
+    fn acknowledge(&mut self, id: LogId) {
+        self.acknowledged.push(id);
+        self.acknowledged_index = self.acknowledged_index.max(id.index);
+    }
+
+    /// The highest index that some client was told about.
+    pub(super) fn acknowledged_index(&self) -> Index {
+        self.acknowledged_index
+    }
+
+    pub(super) fn read(&self, node: NodeId, at: Index, floor: Index) -> Result<(), Broken> {
+        if at >= floor {
             return Ok(());
         }
-        let pause = self.rng.random_range(1..=self.weather.client_pause);
-        self.schedule(pause, Happening::Client);
-        let id = self.any_node();
-        if self.nodes[&id].paused_until > self.now {
-            return Ok(());
-        }
-        self.observe(id);
-        let floor = self.invariants.acknowledged_index();
-        if self.rng.random_bool(0.5) {
-            let mode = match self.rng.random_range(0..4) {
-                _ if self.plan.clocks_drift => ReadMode::Lease,
-                0 => ReadMode::Log,
-                1 => ReadMode::Lease,
-                _ => ReadMode::Index,
-            };
-            let node = self.node(id);
-            if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
-                node.reads.insert(read, floor);
+        let detail = format!("node {node} read at {at}; {floor} was acknowledged before it began");
+        broken(Invariant::FreshReads, detail)
+    }
+
+    /// Everything acknowledged is in every log.
+    pub(super) fn check_durability(&self, rafts: &[&Raft]) -> Result<(), Broken> {
+        for &id in &self.acknowledged {
+            if let Some(raft) = rafts.iter().find(|raft| !holds(raft, id)) {
+                let detail = format!("{id} was acknowledged; node {} lost it", raft.id());
+                return broken(Invariant::Durability, detail);
             }
-        } else {
-            self.propose(id);
         }
-        self.carry_out(id)
+        Ok(())
     }
 
-    pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
+    /// What some client asks for, and the element where that is one of the session's.
+    fn proposal(
+        &mut self,
+        (tick, has_sessions): (u64, bool),
+        rng: &mut ChaCha8Rng,
+    ) -> (Proposal, Option<u64>) {
         self.next_value += 1;
-        let command = self.proposal(self.next_value).encode();
-        let is_early = self.plan.defects.has(Defect::AckOnAppend);
-        let node = self.node(id);
-        let proposed = node.raft.as_mut()?.propose(command).ok()?;
-        if is_early {
-            self.acknowledge(proposed);
-        } else {
-            node.waiting.insert(proposed.index, proposed);
+        let number = self.next_value;
+        if rng.random_bool(0.7) {
+            return (command(number, rng).into(), None);
         }
-        Some(proposed)
-    }
-
-    /// What some client asks for; `number` is new with each.
-    pub(super) fn proposal(&mut self, number: u64) -> Proposal {
-        if self.rng.random_bool(0.7) {
-            return command(number, &mut self.rng).into();
-        }
-        let at = Some(1 + self.now / TICK);
-        let Some(session) = self.repeater.session else {
+        let at = Some(1 + tick);
+        let repeater = &mut self.repeater;
+        let Some(session) = repeater.session else {
             let open = Command::OpenSession { ttl_ms: 1 << 40 };
-            return Proposal {
+            let open = Proposal {
                 at,
                 ..Proposal::from(open)
             };
+            return (open, None);
         };
-        let repeater = &mut self.repeater;
-        let count = repeater.open.len();
-        let seq = if count > 0 && self.rng.random_bool(0.7) {
-            let place = self.rng.random_range(0..count);
-            *repeater.open.keys().nth(place).expect("there are as many")
-        } else {
-            repeater.seq += 1;
-            let append = Command::Append {
-                key: ONCE.to_owned(),
-                element: Value::from(number),
-                list: false,
-            };
-            repeater.open.insert(repeater.seq, append);
-            repeater.seq
-        };
+        let (seq, number) = repeater.turn(number, rng);
         let acked_below = repeater.open.keys().next().copied().unwrap_or(seq);
         let turn = Turn {
             session,
             seq,
             acked_below,
         };
-        self.summary.repeats += u64::from(seq < repeater.seq);
-        Proposal {
-            command: repeater.open[&seq].clone(),
-            turn: self.plan.sessions.then_some(turn),
+        let append = Command::Append {
+            key: ONCE.to_owned(),
+            element: Value::from(number),
+            list: false,
+        };
+        let proposal = Proposal {
+            command: append,
+            turn: has_sessions.then_some(turn),
             at,
+        };
+        (proposal, Some(number))
+    }
+}
+
+impl Repeater {
+    /// A number of a request, and its element: an old one that has no answer, or a new one.
+    fn turn(&mut self, new: u64, rng: &mut ChaCha8Rng) -> (u64, u64) {
+        let count = self.open.len();
+        if count > 0 && rng.random_bool(0.7) {
+            let nth = self.open.iter().nth(rng.random_range(0..count));
+            let (&seq, &element) = nth.expect("there are as many");
+            return (seq, element);
         }
+        self.seq += 1;
+        self.open.insert(self.seq, new);
+        (self.seq, new)
+    }
+}
+
+impl World {
+    /// A client asks some node something.
+    pub(super) fn client(&mut self) -> Result<(), Broken> {
+        if self.clients.are_quiet {
+            return Ok(());
+        }
+        let pause = self.rng.random_range(1..=self.weather.client_pause);
+        self.agenda.schedule(pause, Happening::Client);
+        let is_informed = self.rng.random_bool(0.4);
+        let leader = self.leader().filter(|_| is_informed).map(Raft::id);
+        let id = leader.unwrap_or_else(|| self.any_node());
+        if self.nodes[place(id)].is_stopped(self.now()) {
+            return Ok(());
+        }
+        self.observe(id);
+        if self.rng.random_bool(0.5) {
+            self.read(id);
+        } else {
+            self.propose(id);
+        }
+        self.carry_out(id)
+    }
+
+    fn read(&mut self, id: NodeId) {
+        let floor = self.clients.acknowledged_index;
+        let mode = match self.rng.random_range(0..4) {
+            _ if self.plan.clocks_drift => ReadMode::Lease,
+            0 => ReadMode::Log,
+            1 => ReadMode::Lease,
+            _ => ReadMode::Index,
+        };
+        let node = self.node(id);
+        if let Some(read) = node.raft.as_mut().and_then(|raft| raft.read(mode).ok()) {
+            node.reads.insert(read, floor);
+        }
+    }
+
+    /// A client asks for something new, or once more for something old.
+    pub(super) fn propose(&mut self, id: NodeId) -> Option<LogId> {
+        let raft = self.nodes[place(id)].raft.as_mut()?;
+        let when = (self.agenda.now() / TICK, self.plan.sessions);
+        let asked_before = self.clients.repeater.seq;
+        let (proposal, element) = self.clients.proposal(when, &mut self.rng);
+        let command = proposal.encode();
+        let proposed = raft.propose(command.clone()).ok()?;
+        if let Some(element) = element {
+            let repeater = &mut self.clients.repeater;
+            let is_new = repeater.seq > asked_before;
+            repeater.sent.insert(proposed, element);
+            self.summary.add(Count::Repeats, u64::from(!is_new));
+        }
+        if self.plan.defects.has(Defect::AckOnAppend) {
+            self.clients.acknowledge(proposed);
+            self.summary.add(Count::Writes, 1);
+        } else {
+            let asked = Asked {
+                id: proposed,
+                command,
+                turn: proposal.turn,
+            };
+            self.node(id).waiting.insert(proposed.index, asked);
+        }
+        Some(proposed)
     }
 
     /// No element that was sent in a session is in its list twice.
-    pub(super) fn check_once(&self, id: NodeId, entry: &Entry) -> Result<(), Broken> {
-        let Some(Command::Append { key, element, .. }) = proposal_in(entry).map(|one| one.command)
-        else {
+    pub(super) fn check_once(&self, id: NodeId, entry: LogId) -> Result<(), Broken> {
+        let Some(&element) = self.clients.repeater.sent.get(&entry) else {
             return Ok(());
         };
-        let list = self.nodes[&id].machine.get(&key).map(|found| &found.value);
-        let Some(Value::Array(list)) = list.filter(|_| key == ONCE) else {
+        let list = self.nodes[place(id)].machine.get(ONCE);
+        let Some(Value::Array(list)) = list.map(|found| &found.value) else {
             return Ok(());
         };
-        let count = list.iter().filter(|&one| *one == element).count();
+        let is_it = |one: &&Value| one.as_u64() == Some(element);
+        let count = list.iter().filter(is_it).count();
         if count <= 1 {
             return Ok(());
         }
-        let detail = format!("after {}, node {id} has {element} {count} times", entry.id);
-        Err(Broken {
-            invariant: Invariant::ExactlyOnce,
-            detail,
-        })
+        let detail = format!("after {entry}, node {id} has {element} {count} times");
+        broken(Invariant::ExactlyOnce, detail)
     }
 
-    /// A client gets its answer.
-    pub(super) fn answered(&mut self, entry: &Entry, applied: &Applied) -> Result<(), Broken> {
-        let repeater = &mut self.repeater;
-        if let Outcome::Session { id } = applied.outcome {
-            repeater.session.get_or_insert(id);
-        }
-        let Some(turn) = proposal_in(entry).and_then(|proposal| proposal.turn) else {
+    /// Whoever waits for the entry at this node gets an answer.
+    pub(super) fn answer(
+        &mut self,
+        id: NodeId,
+        entry: &Entry,
+        applied: Option<Applied>,
+    ) -> Result<(), Broken> {
+        let asked = self.node(id).waiting.remove(&entry.id.index);
+        let Some(asked) = asked.filter(|asked| asked.id == entry.id) else {
             return Ok(());
         };
-        let is_forgotten = matches!(applied.outcome, Outcome::SeqTooOld { .. });
-        if is_forgotten || Some(turn.session) != repeater.session {
-            return Ok(());
+        if entry.payload != Payload::Command(asked.command) {
+            let detail = format!("node {id} acknowledges {entry}, which is not what was asked");
+            return broken(Invariant::OwnEntry, detail);
         }
-        repeater.open.remove(&turn.seq);
-        let first = repeater.told.entry(turn.seq);
-        let first = first.or_insert_with(|| applied.clone());
-        if (first.id, &first.outcome) == (applied.id, &applied.outcome) {
-            return Ok(());
-        }
-        let detail = format!("number {} was answered {first:?} and {applied:?}", turn.seq);
-        Err(Broken {
-            invariant: Invariant::ExactlyOnce,
-            detail,
+        self.clients.acknowledge(entry.id);
+        self.summary.add(Count::Writes, 1);
+        applied.map_or(Ok(()), |applied| {
+            self.clients.repeater.answered(asked.turn, applied)
         })
     }
 }
 
-fn proposal_in(entry: &Entry) -> Option<Proposal> {
-    let Payload::Command(bytes) = &entry.payload else {
-        return None;
-    };
-    let mentions = bytes.as_bytes().windows(ONCE.len());
-    let mut mentions = mentions.filter(|&bytes| bytes == ONCE.as_bytes());
-    mentions.next().and_then(|_| Proposal::decode(bytes))
+impl Repeater {
+    fn answered(&mut self, turn: Option<Turn>, applied: Applied) -> Result<(), Broken> {
+        if let Outcome::Session { id } = applied.outcome {
+            self.session.get_or_insert(id);
+        }
+        let Some(turn) = turn else {
+            return Ok(());
+        };
+        let is_forgotten = matches!(applied.outcome, Outcome::SeqTooOld { .. });
+        if is_forgotten || Some(turn.session) != self.session {
+            return Ok(());
+        }
+        self.open.remove(&turn.seq);
+        let again = applied.clone();
+        let first = self.told.entry(turn.seq).or_insert(applied);
+        if (first.id, &first.outcome) == (again.id, &again.outcome) {
+            return Ok(());
+        }
+        let detail = format!("number {} was answered {first:?} and {again:?}", turn.seq);
+        broken(Invariant::ExactlyOnce, detail)
+    }
 }
 
 /// Some command; `number` is new with each.

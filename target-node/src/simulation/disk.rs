@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::summary::Count;
 use crate::raft::{Batch, BatchId, Recovered};
 use crate::storage::SimulatedStorage;
 
@@ -31,39 +32,55 @@ impl Disk {
 
     /// Everything up to this batch is durable.
     pub(super) fn sync(&mut self, upto: BatchId) -> Result<(), String> {
-        let count = self.pending.iter().take_while(|batch| batch.id <= upto);
-        let group: Vec<Batch> = self.pending.drain(..count.count()).collect();
-        if let Some(files) = self.files.as_mut().filter(|_| !group.is_empty()) {
-            files.write(&group).map_err(|error| error.to_string())?;
+        if self.files.is_some() {
+            let due = self.pending.iter().take_while(|batch| batch.id <= upto);
+            let group: Vec<Batch> = due.cloned().collect();
+            if let Some(files) = self.files.as_mut().filter(|_| !group.is_empty()) {
+                files.write(&group).map_err(|error| error.to_string())?;
+            }
         }
-        for batch in group {
+        while let Some(batch) = self.pending.pop_front_if(|batch| batch.id <= upto) {
             take(&mut self.synced, batch, usize::MAX);
         }
         Ok(())
     }
 
     /// The power fails. Of what was not synced some prefix of the records may have made it all
-    /// the same, cut anywhere.
-    pub(super) fn crash(&mut self, kept: u8) -> Result<(), String> {
+    /// the same, cut anywhere. Tells what became of that, if there was any.
+    pub(super) fn crash(&mut self, luck: u8) -> Result<Vec<Count>, String> {
         let group: Vec<Batch> = self.pending.drain(..).collect();
-        if let Some(files) = &mut self.files {
-            let found = files.crash(&group, u64::from(kept % 16));
-            let found = found.map_err(|error| error.to_string())?;
-            let records = 0..=group.iter().map(size).sum();
-            let is_allowed = records
-                .into_iter()
-                .any(|records| is_same(&found, &self.kept(&group, records)));
-            if !is_allowed {
+        let count: usize = group.iter().map(size).sum();
+        let mut told = Vec::new();
+        let kept = if let Some(files) = &mut self.files {
+            let found = files.crash(&group, u64::from(luck % 16));
+            let (found, is_torn) = found.map_err(|error| error.to_string())?;
+            let is_so = |&records: &usize| is_same(&found, &self.kept(&group, records));
+            let Some(records) = (0..=count).find(is_so) else {
                 return Err(format!(
                     "found {found:?} after {:?} and {group:?}",
                     self.synced
                 ));
-            }
+            };
             self.synced = found;
+            told.extend(is_torn.then_some(Count::TornTails));
+            records
         } else {
-            self.synced = self.kept(&group, usize::from(kept % 8));
+            let records = usize::from(luck) % (count + 1);
+            self.synced = self.kept(&group, records);
+            records
+        };
+        if count > 0 {
+            let mut ends = group.iter().scan(0, |end, batch| {
+                *end += size(batch);
+                Some(*end)
+            });
+            told.extend(match kept {
+                0 => Some(Count::UnsyncedLost),
+                _ if kept == count => Some(Count::UnsyncedKept),
+                _ => (!ends.any(|end| end == kept)).then_some(Count::UnsyncedTorn),
+            });
         }
-        Ok(())
+        Ok(told)
     }
 
     /// What the disk says when of these batches so many records have reached it.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::recover::Repair;
 use super::vfs::Files;
 use super::vfs::memory::{Fault, Memory};
 use super::wal::Wal;
@@ -24,7 +25,7 @@ impl SimulatedStorage {
     /// An empty disk with a log just begun; the seed decides what crashes leave.
     pub(crate) fn new(seed: u64) -> Result<Self, StorageError> {
         let disk = Memory::new(seed);
-        let (wal, _) = open(&disk)?;
+        let (wal, ..) = open(&disk)?;
         Ok(Self { disk, wal })
     }
 
@@ -34,25 +35,25 @@ impl SimulatedStorage {
     }
 
     /// The power goes after so many operations, while these batches are being written. What the
-    /// next start finds.
+    /// next start finds, and whether the log ended in a torn record.
     pub(crate) fn crash(
         &mut self,
         batches: &[Batch],
         operations: u64,
-    ) -> Result<Recovered, StorageError> {
+    ) -> Result<(Recovered, bool), StorageError> {
         self.disk.fail_after(operations, Fault::PowerLoss);
         if !batches.is_empty() {
             // Whether it got as far as that or not, nobody is told any more.
             let _ = self.wal.write(batches);
         }
         self.disk.crash();
-        let (wal, recovered) = open(&self.disk)?;
+        let (wal, recovered, repair) = open(&self.disk)?;
         self.wal = wal;
-        Ok(recovered)
+        Ok((recovered, repair.torn_bytes > 0))
     }
 }
 
-fn open(disk: &Memory) -> Result<(Wal, Recovered), StorageError> {
+fn open(disk: &Memory) -> Result<(Wal, Recovered, Repair), StorageError> {
     let files: Files = Arc::new(disk.clone());
     let dir = PathBuf::from("/data");
     let identity = Identity {
@@ -60,6 +61,5 @@ fn open(disk: &Memory) -> Result<(Wal, Recovered), StorageError> {
         node: 1,
     };
     make_dir(&*files, &dir)?;
-    let (wal, recovered, _) = load(&files, &dir, &identity, CAPACITY)?;
-    Ok((wal, recovered))
+    load(&files, &dir, &identity, CAPACITY)
 }

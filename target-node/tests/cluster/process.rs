@@ -26,6 +26,12 @@ pub(crate) struct Cluster {
 pub(crate) struct Node {
     pub(crate) id: usize,
     pub(crate) client: SocketAddr,
+    /// Where its peers reach it.
+    #[allow(
+        dead_code,
+        reason = "only some of the tests that share this file speak as a peer"
+    )]
+    pub(crate) peer: SocketAddr,
     admin: PathBuf,
     flags: Vec<String>,
     child: Option<Child>,
@@ -81,6 +87,7 @@ impl Cluster {
             let mut node = Node {
                 id,
                 client: clients[id - 1],
+                peer: peers[id - 1],
                 admin,
                 flags,
                 child: None,
@@ -226,13 +233,17 @@ impl Node {
 
     /// A request to the port for administrators; a body of null is none.
     pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
-        let stream = UnixStream::connect(&self.admin).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
         };
-        converse(stream, method, path, body.as_bytes()).unwrap()
+        self.admin_bytes(method, path, body.as_bytes())
+    }
+
+    pub(crate) fn admin_bytes(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let stream = UnixStream::connect(&self.admin).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        converse(stream, method, path, body).unwrap()
     }
 
     pub(crate) fn order(&self, path: &str, body: &Value) -> Answer {

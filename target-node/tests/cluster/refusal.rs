@@ -317,6 +317,124 @@ fn mangled() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// A request that is taken, for each kind of body.
+const BODIES: &[(&str, &str)] = &[
+    ("/v1/kv/get", r#"{"key":"k","consistency":"lease"}"#),
+    (
+        "/v1/kv/put",
+        r#"{"key":"k","value":{"a":[1,2.5,"x"]},"prev":true}"#,
+    ),
+    ("/v1/kv/delete", r#"{"key":"k","prev":true}"#),
+    (
+        "/v1/kv/cas",
+        r#"{"key":"k","expect_version":1,"value":[true]}"#,
+    ),
+    ("/v1/kv/append", r#"{"key":"l","element":1,"list":true}"#),
+    ("/v1/kv/add", r#"{"key":"n","delta":-3}"#),
+    (
+        "/v1/txn",
+        r#"{"guards":[{"key":"a","value":1},{"key":"b","version":0}],
+            "then":[["add","n",1]],"else":[["r","k",null]]}"#,
+    ),
+    ("/v1/dump", r#"{"prefix":"k"}"#),
+    ("/v1/session/open", r#"{"ttl_ms":1000}"#),
+    ("/v1/session/keepalive", r#"{"session":3}"#),
+    ("/v1/session/close", r#"{"session":3}"#),
+    (
+        "/v1/kv/put",
+        r#"{"key":"k","value":1,"session":{"id":3,"seq":2,"acked_below":1,"retry":true}}"#,
+    ),
+];
+
+/// The same for orders, none of which ends a node whatever is changed in it.
+const ORDERS: &[(&str, &str)] = &[
+    ("/v1/cluster/transfer", r#"{"to":2}"#),
+    ("/v1/cluster/add-learner", r#"{"id":2}"#),
+    ("/v1/cluster/promote", r#"{"id":2}"#),
+    ("/v1/cluster/change", r#"{"voters":[1],"learners":[]}"#),
+    ("/v1/admin/campaign", r#"{"pre":true}"#),
+    ("/v1/admin/compact", r#"{"keep":5}"#),
+    ("/v1/admin/clock", r#"{"rate":1.5}"#),
+    (
+        "/v1/admin/net-rules",
+        r#"{"action":"drop","on":"receive","from":[2],"types":["vote"],"term_min":1,"limit":2}"#,
+    ),
+    (
+        "/v1/admin/failpoints",
+        r#"{"site":"before_apply","action":{"sleep":{"ms":0}},"skip":1,"limit":1}"#,
+    ),
+    ("/v1/admin/promote-primary", r#"{"epoch":2}"#),
+];
+
+/// Where it goes, and a body with some of its bytes changed, cut, or put in twice.
+fn mutated(templates: &'static [(&str, &str)]) -> impl Strategy<Value = (String, Vec<u8>)> {
+    let place = any::<prop::sample::Index>;
+    let edits = proptest::collection::vec((place(), any::<u8>(), 0..3_u8), 0..5);
+    (0..templates.len(), edits).prop_map(|(template, edits)| {
+        let (path, body) = templates[template];
+        let mut body = body.as_bytes().to_vec();
+        for (place, byte, kind) in edits {
+            let place = place.index(body.len().max(1));
+            match kind {
+                0 if place < body.len() => body[place] = byte,
+                1 => body.truncate(place.max(1)),
+                _ => body.insert(place.min(body.len()), byte),
+            }
+        }
+        (path.to_owned(), body)
+    })
+}
+
+#[test]
+fn no_body_makes_a_port_panic_or_answer_without_a_code() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let node = cluster.node(1);
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(300)
+    };
+    proptest!(config, |((path, body) in mutated(BODIES), (order, bytes) in mutated(ORDERS))| {
+        let answer = exchange(node.client, "POST", &path, &body, PATIENCE).unwrap();
+        let is_told = answer.status == 200 || answer.body["error"]["code"].is_string();
+        prop_assert!(is_told, "{path}: {} {}", answer.status, answer.text);
+        let answer = node.admin_bytes("POST", &order, &bytes);
+        let is_told = answer.status == 200 || answer.body["error"]["code"].is_string();
+        prop_assert!(is_told, "{order}: {} {}", answer.status, answer.text);
+    });
+    let rules = node.admin("DELETE", "/v1/admin/net-rules", &serde_json::Value::Null);
+    assert_eq!(rules.ok(), json!([]));
+    cluster.leader();
+    node.put("after", &json!(1)).ok();
+    assert!(!cluster.log(1).contains("panicked"), "{}", cluster.log(1));
+}
+
+/// What comes to the port for peers and is no word of a peer ends its connection, and nothing else;
+/// who says nothing at all is not waited for by anybody.
+#[test]
+fn garbage_and_silence_on_the_port_for_peers_disturb_nobody() {
+    let cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    let peer = cluster.node(leader).peer;
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(100)
+    };
+    let silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(peer).unwrap()).collect();
+    proptest!(config, |(bytes in proptest::collection::vec(any::<u8>(), 1..200))| {
+        let mut stream = TcpStream::connect(peer).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        prop_assert!(answer.is_empty(), "a listener never speaks");
+    });
+    cluster.node(leader).put("x", &json!(1)).ok();
+    drop(silent);
+    assert!(!cluster.log(leader).contains("panicked"));
+}
+
 #[test]
 fn no_bytes_make_the_server_panic_or_stop_answering() {
     let cluster = Cluster::start(1, &[]);

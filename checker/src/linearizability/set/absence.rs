@@ -11,6 +11,7 @@
 //! Only pairs whose windows overlap matter, and there are few of them where few operations are in
 //! flight at a time. Where there are more than [`PAIRS_PER_OPERATION`], nothing is said.
 
+use super::super::meter::Meter;
 use super::super::zone::Zones;
 use super::precedence::{Precedence, Windows};
 use super::{Fate, Kind, Set};
@@ -33,8 +34,9 @@ pub(super) fn settle(
     set: &Set<'_>,
     precedence: &mut Precedence,
     mut windows: Windows,
+    meter: &mut Meter,
 ) -> Result<Windows, Zones> {
-    let mut absences = absences(set, &windows)?;
+    let mut absences = absences(set, &windows, meter)?;
     let everything = || match set.elements.iter().all(|element| element.is_sure) {
         true => Zones::Contradiction((0..).take(set.kinds.len()).collect()),
         false => Zones::Undecided,
@@ -42,6 +44,9 @@ pub(super) fn settle(
     for round in 0..ROUNDS {
         let mut left = Vec::with_capacity(absences.len());
         for absence in &absences {
+            if !meter.tick(size_of::<Absence>() * absences.len()) {
+                return Err(Zones::Undecided);
+            }
             match absence.possible(&windows) {
                 (true, true) => left.push(*absence),
                 (true, false) => precedence.put(absence.place, absence.add),
@@ -92,7 +97,7 @@ impl Absence {
     }
 }
 
-fn absences(set: &Set<'_>, windows: &Windows) -> Result<Vec<Absence>, Zones> {
+fn absences(set: &Set<'_>, windows: &Windows, meter: &mut Meter) -> Result<Vec<Absence>, Zones> {
     let mut absences: Vec<Absence> = (0..)
         .zip(set.kinds.iter().zip(&set.about))
         .filter(|(_, (kind, _))| **kind == Kind::Missed)
@@ -142,7 +147,7 @@ fn absences(set: &Set<'_>, windows: &Windows) -> Result<Vec<Absence>, Zones> {
                 });
             }
         }
-        if absences.len() > pairs_max {
+        if absences.len() > pairs_max || !meter.tick(size_of::<Absence>() * absences.len()) {
             return Err(Zones::Undecided);
         }
     }

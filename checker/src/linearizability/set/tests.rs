@@ -148,7 +148,8 @@ fn told(history: &Operations, then: impl Fn(&Problem<'_, Set>, &Zones)) -> Zones
         .filter(|operation| counts(&Set, operation))
         .collect();
     let problem = Problem::new(&Set, &operations);
-    let told = decide(&problem);
+    let mut meter = Meter::new(Budget::default(), Instant::now());
+    let told = decide(&problem, &mut meter);
     then(&problem, &told);
     told
 }

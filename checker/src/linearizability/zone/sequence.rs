@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::super::meter::Meter;
 use super::super::waiting::Waiting;
 use super::block::Blocks;
 use super::{NIL, Register, Step};
@@ -21,12 +22,19 @@ const DEPTH_MAX: usize = 64;
 /// How many are tried in all, beyond one for each.
 const TRIES_MAX: usize = 200_000;
 
-pub(super) fn write_down(register: &Register<'_>, blocks: &Blocks) -> Option<Vec<u32>> {
+/// `None` where no order is found, or the budget is spent: each block that is tried again is a
+/// configuration.
+pub(super) fn write_down(
+    register: &Register<'_>,
+    blocks: &Blocks,
+    meter: &mut Meter,
+) -> Option<Vec<u32>> {
     let mut sequence = Sequence::new(register, blocks);
     sequence.advance();
     sequence.try_block(0)?;
     let mut undo: VecDeque<(Mark, Vec<usize>)> = VecDeque::new();
     let (mut choices, mut tries) = (sequence.choices(), 0);
+    let bytes = super::BYTES * blocks.len();
     loop {
         if sequence.placed == blocks.len() && sequence.finish() {
             return Some(sequence.order);
@@ -35,6 +43,14 @@ pub(super) fn write_down(register: &Register<'_>, blocks: &Blocks) -> Option<Vec
         while placed.is_none() && !choices.is_empty() {
             placed = sequence.try_or_fill(choices.remove(0));
             tries += 1;
+            let is_again = tries > blocks.len();
+            let may_go_on = match is_again {
+                true => meter.visit(bytes),
+                false => meter.tick(bytes),
+            };
+            if !may_go_on {
+                return None;
+            }
         }
         if let Some(mark) = placed {
             undo.push_back((mark, std::mem::replace(&mut choices, sequence.choices())));

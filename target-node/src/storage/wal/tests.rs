@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod enumeration;
 mod purge;
 
 use std::fs;

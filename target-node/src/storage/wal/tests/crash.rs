@@ -65,7 +65,11 @@ fn write(disk: &Memory, history: &[Vec<Batch>]) -> (usize, Option<StorageError>)
 }
 
 /// What may be found: the state after the acknowledged groups, or any beginning of the next one.
-fn allowed(start: &Recovered, history: &[Vec<Batch>], acknowledged: usize) -> Vec<Recovered> {
+pub(super) fn allowed(
+    start: &Recovered,
+    history: &[Vec<Batch>],
+    acknowledged: usize,
+) -> Vec<Recovered> {
     let mut node = start.clone();
     for batch in history[..acknowledged].iter().flatten() {
         take(&mut node, batch);
@@ -104,7 +108,7 @@ fn beginnings(batch: &Batch) -> Vec<Batch> {
 }
 
 /// True where the log that was found is this one, but for files that may be gone.
-fn is_same(found: &Recovered, state: &Recovered) -> bool {
+pub(super) fn is_same(found: &Recovered, state: &Recovered) -> bool {
     let kept = state
         .entries
         .iter()

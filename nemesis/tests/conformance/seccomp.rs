@@ -1,0 +1,251 @@
+//! Ill disks by a filter of calls, as a program that writes, syncs and reads meets them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ordeal_nemesis::{
+    Ailment, Damage, Keep, Node,
+    disk::{Disks, SeccompDisks},
+    network::{Switch, SwitchOptions},
+    process::{Lifecycle, NodeCommand, Processes, State},
+    sandbox::Sandbox,
+};
+use tempfile::TempDir;
+
+use crate::support::{case, eventually};
+
+const N1: Node = Node(1);
+
+// ---------------------------------------------------------------- the program
+
+/// Does what it is told through a pipe, `ORDER FILE`, and says in another one how it went: `0`, or
+/// the number of the error, and how many milliseconds it took.
+pub(crate) fn obeys(_: &[String]) {
+    let mut orders = String::new();
+    loop {
+        orders.clear();
+        // A file that is opened once more each time: the test writes one order into it.
+        let mut pipe = File::open("orders").unwrap();
+        pipe.read_to_string(&mut orders).unwrap();
+        // The next order must find no reader that is about to go.
+        drop(pipe);
+        let (order, path) = orders.trim().split_once(' ').unwrap();
+        let began = Instant::now();
+        let number = match obey(order, Path::new(path)) {
+            Ok(()) => 0,
+            Err(error) => error.raw_os_error().unwrap(),
+        };
+        let answer = format!("{number} {}", began.elapsed().as_millis());
+        let mut pipe = OpenOptions::new().write(true).open("answers").unwrap();
+        pipe.write_all(answer.as_bytes()).unwrap();
+    }
+}
+
+fn obey(order: &str, path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    match order {
+        "read" => file.read_exact(&mut [0; 4]),
+        "pread" => file.read_exact_at(&mut [0; 4], 0),
+        "write" => file.write_all(b"over"),
+        "pwrite" => file.write_all_at(b"over", 0),
+        "grow" => file.write_all_at(b"more", 1 << 16),
+        "append" => OpenOptions::new()
+            .append(true)
+            .open(path)?
+            .write_all(b"more"),
+        "fsync" => file.sync_all(),
+        "fdatasync" => file.sync_data(),
+        other => panic!("{other}"),
+    }
+}
+
+struct Rig {
+    _switch: Switch,
+    processes: Processes,
+    disks: Arc<SeccompDisks>,
+    folder: TempDir,
+}
+
+impl Rig {
+    fn start(sandbox: &Sandbox, ailments: &[Ailment]) -> Self {
+        let switch = Switch::create(sandbox, 1, &SwitchOptions::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for pipe in ["orders", "answers"] {
+            let path = folder.path().join(pipe);
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        fs::create_dir(folder.path().join("data")).unwrap();
+        for file in ["data/file", "beside"] {
+            fs::write(folder.path().join(file), "file").unwrap();
+        }
+        let program = case("obeys");
+        let command = NodeCommand {
+            program: program.get_program().into(),
+            args: program.get_args().map(ToOwned::to_owned).collect(),
+            env: Vec::new(),
+            cwd: folder.path().to_owned(),
+            log: folder.path().join("log"),
+        };
+        let paths = BTreeMap::from([(N1, folder.path().join("data"))]);
+        let ailments: BTreeSet<Ailment> = ailments.iter().copied().collect();
+        let disks = Arc::new(SeccompDisks::new(paths, &ailments).unwrap());
+        let filter = Arc::clone(&disks);
+        let processes = Processes::prepared(
+            &switch,
+            BTreeMap::from([(N1, command)]),
+            |_| {},
+            Some(Arc::new(move |node, command| filter.filter(node, command))),
+        );
+        processes.start(N1).unwrap();
+        Self {
+            _switch: switch,
+            processes,
+            disks,
+            folder,
+        }
+    }
+
+    /// How an order went: the number of its error, and how many milliseconds it took.
+    fn order(&self, order: &str, file: &str) -> (i32, u64) {
+        let path = |name: &str| self.folder.path().join(name);
+        fs::write(path("orders"), format!("{order} {file}")).unwrap();
+        let answer = fs::read_to_string(path("answers")).unwrap();
+        let (number, ms) = answer.split_once(' ').unwrap();
+        (number.parse().unwrap(), ms.parse().unwrap())
+    }
+
+    /// While the disk is ill these fail so, each counted, and the others do not; afterwards none.
+    fn fails(&self, ailment: Ailment, number: i32, fail: &[&str], others: &[&str]) {
+        let id = self.disks.install(N1, ailment).unwrap();
+        for order in fail {
+            assert_eq!(self.order(order, "data/file").0, number, "{order}");
+            assert_eq!(self.order(order, "beside").0, 0, "{order} beside the data");
+        }
+        for order in others {
+            assert_eq!(self.order(order, "data/file").0, 0, "{order}");
+        }
+        assert_eq!(self.disks.met(id).unwrap(), fail.len() as u64);
+        assert_eq!(self.disks.heal(id).unwrap(), fail.len() as u64);
+        assert_eq!(self.disks.ailments(), []);
+        for order in fail.iter().chain(others) {
+            assert_eq!(
+                self.order(order, "data/file").0,
+                0,
+                "{order} after the heal"
+            );
+        }
+    }
+}
+
+const IO: [&str; 4] = ["read", "pread", "write", "pwrite"];
+const SYNC: [&str; 2] = ["fsync", "fdatasync"];
+
+pub(crate) fn read_error(sandbox: &Sandbox) {
+    let rig = Rig::start(sandbox, &[Ailment::ReadError]);
+    rig.fails(Ailment::ReadError, libc::EIO, &IO[..2], &["write", "fsync"]);
+}
+
+pub(crate) fn write_error(sandbox: &Sandbox) {
+    let rig = Rig::start(sandbox, &[Ailment::WriteError]);
+    let fail = ["write", "pwrite", "append"];
+    rig.fails(Ailment::WriteError, libc::EIO, &fail, &["read", "fsync"]);
+    let data = fs::read_to_string(rig.folder.path().join("data/file")).unwrap();
+    assert!(data.starts_with("over"), "{data}");
+}
+
+pub(crate) fn fsync_error(sandbox: &Sandbox) {
+    let rig = Rig::start(sandbox, &[Ailment::FsyncError]);
+    rig.fails(Ailment::FsyncError, libc::EIO, &SYNC, &IO);
+}
+
+pub(crate) fn full(sandbox: &Sandbox) {
+    let rig = Rig::start(sandbox, &[Ailment::Full]);
+    let id = rig.disks.install(N1, Ailment::Full).unwrap();
+    for (order, number) in [
+        ("append", libc::ENOSPC),
+        ("grow", libc::ENOSPC),
+        ("write", 0),
+        ("pwrite", 0),
+        ("fsync", 0),
+    ] {
+        assert_eq!(rig.order(order, "data/file").0, number, "{order}");
+    }
+    assert_eq!(rig.order("append", "beside").0, 0);
+    let length = fs::metadata(rig.folder.path().join("data/file"))
+        .unwrap()
+        .len();
+    assert_eq!(length, 4, "bytes in place only");
+    assert_eq!(rig.disks.heal(id).unwrap(), 2);
+    assert_eq!(rig.order("grow", "data/file").0, 0);
+}
+
+pub(crate) fn slow_fsync(sandbox: &Sandbox) {
+    let slow = Ailment::SlowFsync(Duration::from_millis(80));
+    let rig = Rig::start(sandbox, &[slow]);
+    let id = rig.disks.install(N1, slow).unwrap();
+    for order in SYNC {
+        let (number, ms) = rig.order(order, "data/file");
+        assert!(number == 0 && ms >= 80, "{order}: {number} after {ms} ms");
+    }
+    assert_eq!(rig.disks.heal(id).unwrap(), 2);
+    // What still waits goes on at once when it is healed.
+    let slowest = Ailment::SlowFsync(Duration::from_millis(2000));
+    let id = rig.disks.install(N1, slowest).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| rig.order("fsync", "data/file"));
+        eventually("it waits", || rig.disks.met(id).unwrap() == 1);
+        rig.disks.heal(id).unwrap();
+        let (number, ms) = waits.join().unwrap();
+        assert!(number == 0 && ms < 1500, "{number} after {ms} ms");
+    });
+    // Who waits can be paused and killed.
+    let id = rig.disks.install(N1, slowest).unwrap();
+    fs::write(rig.folder.path().join("orders"), "fsync data/file").unwrap();
+    eventually("it waits", || rig.disks.met(id).unwrap() == 1);
+    let _ = rig.processes.kill(N1).unwrap();
+    assert!(matches!(rig.processes.state(N1), State::Ended { .. }));
+    rig.disks.heal(id).unwrap();
+}
+
+pub(crate) fn lying_fsync(sandbox: &Sandbox) {
+    let both = [Ailment::LyingFsync, Ailment::FsyncError];
+    let rig = Rig::start(sandbox, &both);
+    let id = rig.disks.install(N1, Ailment::LyingFsync).unwrap();
+    for order in SYNC {
+        assert_eq!(rig.order(order, "data/file").0, 0);
+    }
+    assert_eq!(rig.disks.heal(id).unwrap(), 2);
+    // What it cannot do is refused, with what can.
+    let power = rig
+        .disks
+        .lose_power(N1, Keep::Nothing, 0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        power.contains("a power loss cannot be done here") && power.contains("FUSE"),
+        "{power}"
+    );
+    let damage = rig
+        .disks
+        .damage(N1, Damage::Wipe, 0)
+        .unwrap_err()
+        .to_string();
+    assert!(damage.contains("wipe cannot be done here"), "{damage}");
+    let other = rig
+        .disks
+        .install(N1, Ailment::ReadError)
+        .unwrap_err()
+        .to_string();
+    assert!(other.contains("a filter that is not about it"), "{other}");
+    // A process that takes the place of another has the filter too.
+    let _ = rig.processes.kill(N1).unwrap();
+    rig.processes.start(N1).unwrap();
+    rig.fails(Ailment::FsyncError, libc::EIO, &SYNC, &IO);
+}
