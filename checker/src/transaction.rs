@@ -119,6 +119,8 @@ pub struct Violation {
 /// The verdict on a history of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serializability {
+    /// What the transactions worked on.
+    pub kind: Kind,
     /// Every violation, one cycle of each kind in each component.
     pub violations: Vec<Violation>,
     /// How many transactions were looked at.
@@ -134,6 +136,7 @@ pub fn check(kind: Kind, history: &History<Vec<Step>, Vec<Step>>) -> Serializabi
     let mut violations = dependencies.violations;
     violations.extend(cycles);
     Serializability {
+        kind,
         violations,
         transactions: history.len(),
         dependencies: dependencies.graph.edge_count(),
@@ -158,7 +161,16 @@ impl Serializability {
         let (validity, summary) = match self.violations.first() {
             _ if transactions == 0 => (Validity::Unknown, "no transaction to judge".to_owned()),
             None => {
-                let summary = format!("{transactions} transactions are strictly serializable");
+                let summary = match self.kind {
+                    Kind::ListAppend => {
+                        format!("{transactions} transactions are strictly serializable")
+                    }
+                    // Which of two writes was first is often nowhere to be seen.
+                    Kind::RwRegister => format!(
+                        "no anomaly among {transactions} transactions, as far as reads of \
+                         registers tell"
+                    ),
+                };
                 (Validity::Valid, summary)
             }
             Some(first) => {

@@ -89,6 +89,8 @@ struct Judged<'a> {
     /// The attempts at each element.
     attempts: BTreeMap<i64, Vec<&'a Add>>,
     lost: Vec<Anomaly>,
+    /// The lost elements by who acknowledged them, and in which term.
+    lost_by: BTreeMap<Acknowledger, Vec<i64>>,
     stale: Vec<Anomaly>,
     unexpected: Vec<Anomaly>,
     duplicates: BTreeSet<i64>,
@@ -96,6 +98,9 @@ struct Judged<'a> {
     /// Acknowledged before a complete final read began, so that their loss would show.
     tested: u64,
 }
+
+/// The node and the term of an acknowledgement, where they are known.
+type Acknowledger = (Option<String>, Option<u64>);
 
 /// A complete read.
 struct Seen<'a> {
@@ -141,6 +146,7 @@ impl<'a> Judged<'a> {
             reads: complete,
             attempts,
             lost: Vec::new(),
+            lost_by: BTreeMap::new(),
             stale: Vec::new(),
             unexpected: Vec::new(),
             duplicates,
@@ -185,6 +191,13 @@ impl<'a> Judged<'a> {
             events: witnesses.collect(),
             lines: Vec::new(),
         };
+        if is_lost {
+            let by = match &add.outcome {
+                AddOutcome::Acknowledged { node, term, .. } => (node.clone(), *term),
+                AddOutcome::Unknown | AddOutcome::Failed => (None, None),
+            };
+            self.lost_by.entry(by).or_default().push(add.element);
+        }
         if is_lost {
             &mut self.lost
         } else {
@@ -294,14 +307,15 @@ impl<'a> Judged<'a> {
         ];
         let (lost, stale, odd) = (self.lost.len(), self.stale.len(), self.unexpected.len());
         let duplicates = duplicates(&self.duplicates, &self.reads);
+        let groups = groups(&self.lost_by);
         let mut anomalies = self.lost;
         anomalies.extend(self.stale);
         anomalies.extend(self.unexpected);
         anomalies.extend(duplicates);
         let (validity, summary) = if !anomalies.is_empty() {
             let summary = format!(
-                "of {acknowledged} acknowledged elements {lost} lost and {stale} missing from some \
-                 read; {odd} elements read that cannot be there"
+                "of {acknowledged} acknowledged elements {lost} lost{groups} and {stale} missing \
+                 from some read; {odd} elements read that cannot be there"
             );
             (Validity::Invalid, summary)
         } else if acknowledged == 0 {
@@ -330,6 +344,46 @@ impl<'a> Judged<'a> {
                 .map(|(name, value)| (name.to_owned(), json!(value)))
                 .collect(),
         }
+    }
+}
+
+/// How many groups of lost elements a summary names: the largest.
+const GROUPS_MAX: usize = 3;
+
+/// ` (985 acknowledged by n2 in term 4: 17 to 1002; …)`; nothing where nobody is known.
+fn groups(lost: &BTreeMap<Acknowledger, Vec<i64>>) -> String {
+    let mut groups: Vec<_> = lost.iter().collect();
+    groups.sort_by_key(|(_, elements)| std::cmp::Reverse(elements.len()));
+    let named = groups
+        .iter()
+        .take(GROUPS_MAX)
+        .map(|((node, term), elements)| {
+            let by = node
+                .as_ref()
+                .map_or(String::new(), |node| format!(" by {node}"));
+            let term = term.map_or(String::new(), |term| format!(" in term {term}"));
+            let (low, high) = (elements.iter().min(), elements.iter().max());
+            let range = match (low, high) {
+                (Some(low), Some(high)) if low < high => format!("{low} to {high}"),
+                (low, _) => low.map_or(String::new(), i64::to_string),
+            };
+            let how = match (node, term.is_empty()) {
+                (None, true) => "of an unknown node".to_owned(),
+                _ => format!("acknowledged{by}{term}"),
+            };
+            format!("{} {how}: {range}", elements.len())
+        });
+    let mut words: Vec<String> = named.collect();
+    let rest = groups.iter().skip(GROUPS_MAX);
+    let (count, elements) = rest.fold((0, 0), |(count, sum), group| {
+        (count + 1, sum + group.1.len())
+    });
+    if count > 0 {
+        words.push(format!("{elements} by {count} others"));
+    }
+    match words.as_slice() {
+        [] => String::new(),
+        words => format!(" ({})", words.join("; ")),
     }
 }
 
@@ -410,6 +464,18 @@ mod tests {
              60.000000 s does not have it, nor do 1 more"
         );
         assert_eq!(finding.anomalies[0].events, [4, 100, 100]);
+    }
+
+    #[test]
+    fn many_lost_elements_are_told_by_who_acknowledged_them() {
+        let adds: Vec<Add> = (1..=9).map(acknowledged).collect();
+        let finding = check(&adds, &[final_read("n1", Some(&[5]))]);
+        assert_eq!(finding.anomalies.len(), 8, "the data has each");
+        assert_eq!(
+            finding.summary,
+            "of 9 acknowledged elements 8 lost (8 acknowledged by n2 in term 4: 1 to 9) and 0 \
+             missing from some read; 0 elements read that cannot be there"
+        );
     }
 
     #[test]
