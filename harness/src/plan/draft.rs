@@ -359,13 +359,20 @@ impl Draft {
         } else {
             plan.schedule = schedule(&plan, self.fault)?;
         }
-        let taken = target.orders(&plan.node_flags);
-        let needed = plan.faults().orders().into_iter();
-        if let Some(kind) = needed.filter(|kind| !taken.contains(kind)).min() {
-            let target = plan.target;
-            return Err(PlanError::Disobeyed { target, kind });
-        }
-        Ok(plan)
+        obeyed(plan, target)
+    }
+}
+
+/// The plan, if its target takes all orders that its faults give.
+fn obeyed(plan: Plan, target: &dyn Target) -> Result<Plan, PlanError> {
+    let taken = target.orders(&plan.node_flags);
+    let needed = plan.faults().orders().into_iter();
+    match needed.filter(|kind| !taken.contains(kind)).min() {
+        None => Ok(plan),
+        Some(kind) => Err(PlanError::Disobeyed {
+            target: plan.target,
+            kind,
+        }),
     }
 }
 
