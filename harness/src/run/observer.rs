@@ -18,7 +18,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often a node is looked at.
@@ -44,6 +44,8 @@ pub(crate) struct Observation {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     views: Mutex<Vec<Option<View>>>,
+    /// When the look at each node began from which its view is.
+    begun: Mutex<Vec<Option<Instant>>>,
 }
 
 impl Cluster {
@@ -51,6 +53,7 @@ impl Cluster {
     pub(crate) fn new(nodes: u16) -> Self {
         Cluster {
             views: Mutex::new(vec![None; usize::from(nodes)]),
+            begun: Mutex::new(vec![None; usize::from(nodes)]),
         }
     }
 
@@ -86,6 +89,23 @@ impl Cluster {
     /// What that node said of itself last.
     pub(super) fn view(&self, node: Node) -> Option<View> {
         self.views().get(usize::from(node.0) - 1).cloned().flatten()
+    }
+
+    /// Whether every view is from a look that began after that moment.
+    pub(super) fn is_from_after(&self, moment: Instant) -> bool {
+        let is_fresh = |begun: &Option<Instant>| begun.is_some_and(|begun| begun > moment);
+        self.begun().iter().all(is_fresh)
+    }
+
+    fn take(&self, place: usize, begun: Instant, view: Option<View>) {
+        self.views()[place] = view;
+        self.begun()[place] = Some(begun);
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
+        self.begun
+            .lock()
+            .expect("no observer panics with the times in hand")
     }
 
     fn views(&self) -> MutexGuard<'_, Vec<Option<View>>> {
@@ -258,6 +278,7 @@ async fn observe(
     let mut last = None;
     while !stop.is_cancelled() {
         entrance.keep_inside();
+        let begun = Instant::now();
         let view = probe.look().await;
         let seen = view.as_ref().map(|view| (view.role.clone(), view.term));
         if last.as_ref() != Some(&seen) {
@@ -271,7 +292,7 @@ async fn observe(
             });
             last = Some(seen);
         }
-        cluster.views()[node] = view;
+        cluster.take(node, begun, view);
         if let Some(after) = watched.promote_after
             && cluster.is_successor(node, after)
         {
@@ -317,6 +338,19 @@ mod tests {
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
         assert_eq!(cluster.leader(), Some((2, 4)));
         assert_eq!(Observer::leaders(&cluster), [Node(3), Node(1)]);
+    }
+
+    #[test]
+    fn views_are_fresh_when_the_last_of_them_is() {
+        let cluster = Cluster::new(2);
+        let moment = Instant::now();
+        let later = moment + Duration::from_millis(1);
+        assert!(!cluster.is_from_after(moment), "nobody has looked");
+        cluster.take(0, later, None);
+        cluster.take(1, moment, None);
+        assert!(!cluster.is_from_after(moment), "n2 was looked at before");
+        cluster.take(1, later, None);
+        assert!(cluster.is_from_after(moment));
     }
 
     #[test]

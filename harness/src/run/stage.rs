@@ -9,7 +9,7 @@ use super::recorder::{Counters, FaultLine, Recorder};
 use ordeal_nemesis::injector::{FaultRecord, Injector, Stop};
 use ordeal_nemesis::lever::Observer as _;
 use ordeal_nemesis::process::State;
-use ordeal_nemesis::scenario::{Act, FaultState, Play, Script, Seen, Sight, StepEvent};
+use ordeal_nemesis::scenario::{Act, FaultState, Play, Script, Seen, Sight, StepEvent, StepWhat};
 use ordeal_nemesis::{Effect, Fault, Node, PlannedFault};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -91,13 +91,24 @@ impl Stage {
         let mut play = Play::new(&self.script, injector.nodes, injector.seed);
         std::thread::scope(|scope| {
             let mut running = Vec::new();
+            // What was seen before the last step ended says nothing of the next.
+            let mut changed = None;
             loop {
+                let is_fresh = changed.is_none_or(|moment| self.cluster.is_from_after(moment));
+                if !is_fresh && !injector.stop.is_requested() {
+                    injector.stop.wait_for(LOOK_EVERY);
+                    continue;
+                }
                 let now_ns = (injector.clock)();
                 let turn = if injector.stop.is_requested() {
                     play.give_up(now_ns, "the run ended before it was done")
                 } else {
                     play.look(&self.see(injector, start), now_ns)
                 };
+                let moves = turn.told.iter().any(|event| event.what != StepWhat::Begun);
+                if moves || !turn.acts.is_empty() {
+                    changed = Some(Instant::now());
+                }
                 for event in turn.told {
                     (self.announce)(&event);
                     self.lines.record(FaultLine::Step(event));

@@ -162,7 +162,8 @@ impl<'a> Play<'a> {
             }
             self.place += 1;
             // What an act has changed is seen at the next look only.
-            if !turn.acts.is_empty() && self.place < script.steps.len() {
+            let has_acted = current.acted || !turn.acts.is_empty();
+            if has_acted && self.place < script.steps.len() {
                 return turn;
             }
         }
@@ -451,7 +452,7 @@ mod tests {
                 "0 1 Met let $old be $leader: $old is n1",
                 "0 Inject { id: 1, fault: Kill(Nodes({Node(1)})), lasts: None }",
                 "20 2 Met inject kill $old as crash: fault 1 is in force",
-                "30 3 Met wait until leader is not $old within 2s: after 10 ms: n2 leads",
+                "30 3 Met wait until leader is not $old within 2s: after 0 ms: n2 leads",
                 "30 Heal([1])",
                 "50 4 Met heal crash: fault 1",
                 "50 Done",
@@ -492,14 +493,15 @@ mod tests {
         let script = script(&["inject = 'kill n1'", "heal = 'all'"]);
         for (states, end) in [
             ([over(false, true), over(false, true)], "10 Missed(1)"),
-            ([FaultState::Installed, over(true, false)], "20 Missed(2)"),
-            ([FaultState::Installed, over(true, true)], "20 Done"),
+            ([FaultState::Installed, over(true, false)], "30 Missed(2)"),
+            ([FaultState::Installed, over(true, true)], "30 Done"),
         ] {
             let [first, second] = states;
             let sights = vec![
                 sight(0),
                 with(sight(10), 1, first),
-                with(sight(20), 1, second),
+                with(sight(20), 1, second.clone()),
+                with(sight(30), 1, second),
             ];
             assert_eq!(conversation(&script, sights).last().unwrap(), end);
         }
@@ -540,15 +542,15 @@ mod tests {
             under_way: 3,
             ..sight(now_ms)
         };
-        let lines = conversation(&steps, vec![busy(0), busy(10), sight(20)]);
+        let lines = conversation(&steps, vec![busy(0), busy(10), sight(20), sight(30)]);
         assert_eq!(
             lines,
             [
                 "0 Hold",
                 "20 1 Met hold the workload: no operation is under way",
-                "20 2 Met resume the workload: ",
-                "20 Resume",
-                "20 Done",
+                "30 2 Met resume the workload: ",
+                "30 Resume",
+                "30 Done",
             ]
         );
     }
