@@ -499,8 +499,8 @@ mod tests {
             let [first, second] = states;
             let sights = vec![
                 sight(0),
-                with(sight(10), 1, first),
-                with(sight(20), 1, second.clone()),
+                with(sight(10), 1, first.clone()),
+                with(sight(20), 1, first),
                 with(sight(30), 1, second),
             ];
             assert_eq!(conversation(&script, sights).last().unwrap(), end);
