@@ -33,7 +33,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One run: start a cluster, let clients work, inject faults, judge
     Run(Box<RunArgs>),
-    /// A scripted run: one of `ordeal list`, or a file with a [scenario]
+    /// A scripted run: one of `ordeal list`, or a file with a table `scenario`
     Scenario(Box<ScenarioArgs>),
     /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
     Check(CheckArgs),
