@@ -261,6 +261,7 @@ impl QuorumDriver {
                 index: counter,
                 applied: self.core.last(),
                 leader: None,
+                read_index: None,
                 session_dup: false,
             },
         }
@@ -294,6 +295,7 @@ impl QuorumDriver {
             voters: membership.addresses.keys().copied().collect(),
             members_index: 0,
             is_alone: false,
+            lease_ms: None,
             silent_ms: None,
             outgoing: Vec::new(),
             learners: Vec::new(),

@@ -98,6 +98,7 @@ impl<C: ReplicatedLog> Driver<C> {
             pid: std::process::id(),
             role: told(view.role),
             is_alone: view.is_alone,
+            lease_ms: view.lease.map(|left| left * self.parts.tick_ms() / 1000),
             silent_ms: view.silent_ticks.map(|ticks| ticks * self.parts.tick_ms()),
             term: core.term(),
             vote: view.vote,

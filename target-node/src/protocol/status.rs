@@ -97,6 +97,9 @@ pub struct Status {
     /// it; 0 for the first one.
     #[serde(default)]
     pub members_index: u64,
+    /// For how long yet its lease as a leader runs, in milliseconds; absent where it holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
     #[serde(default)]
     pub is_alone: bool,

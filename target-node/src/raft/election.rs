@@ -19,7 +19,7 @@ use rand::RngExt;
 use super::Raft;
 use super::config::{Config, Jitter};
 use super::entry::{LogId, NodeId, Payload, Term};
-use super::message::Body;
+use super::message::{Body, Message};
 use super::output::{BatchId, Event};
 use super::quorum::Tally;
 use super::replication::Leader;
@@ -235,20 +235,34 @@ impl Raft {
     /// the lower term, it would ask for ever and never be told (etcd issue 8501).
     pub(super) fn handle_pre_vote(&mut self, asker: NodeId, campaign: Term, last: LogId) {
         let granted = campaign > self.term() && !self.hears_leader() && self.is_up_to_date(last);
-        self.say(asker, Body::PreVoteResponse { campaign, granted });
+        let committed = self.committed();
+        let answer = Body::PreVoteResponse {
+            campaign,
+            granted,
+            committed,
+        };
+        self.say(asker, answer);
     }
 
-    pub(super) fn handle_pre_vote_response(
-        &mut self,
-        voter: NodeId,
-        campaign: Term,
-        granted: bool,
-    ) {
-        let is_about_this = campaign == self.term() + 1;
+    /// The answer was that the term is over. The question was about the wrong one, so it is asked
+    /// about the right one at once: with a new timeout before that, a node that raises its term
+    /// again and again without being able to win, and asks others only, would always be one term
+    /// ahead of the one that could (it takes pre-vote on some nodes only).
+    pub(super) fn ask_again(&mut self) {
+        if !self.hears_leader() && self.is_promotable() {
+            self.begin(Campaign::PreElection);
+        }
+    }
+
+    pub(super) fn handle_pre_vote_response(&mut self, message: &Message) {
+        let next = self.term() + 1;
         if let State::PreCandidate(candidate) = &mut self.state
-            && is_about_this
+            && let Body::PreVoteResponse {
+                campaign, granted, ..
+            } = message.body
+            && campaign == next
         {
-            candidate.votes.insert(voter, granted);
+            candidate.votes.insert(message.from, granted);
             self.count_pre_votes();
         }
     }
@@ -283,7 +297,12 @@ impl Raft {
             self.hard_state.vote = Some(candidate);
             self.quiet_timer();
         }
-        self.say(candidate, Body::VoteResponse { granted });
+        self.answer_vote(candidate, granted);
+    }
+
+    pub(super) fn answer_vote(&mut self, candidate: NodeId, granted: bool) {
+        let committed = self.committed();
+        self.say(candidate, Body::VoteResponse { granted, committed });
     }
 
     pub(super) fn handle_vote_response(&mut self, voter: NodeId, granted: bool) {
