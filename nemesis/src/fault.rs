@@ -42,7 +42,10 @@ pub use self::process::{CrashLoop, MemoryLimit, SlowCpu, StartKill};
 pub use self::shape::Shape;
 use self::shaping::ShapingTextError;
 pub use self::shaping::{PacketEffect, Shaping};
-use crate::node::{NameError, Node};
+use crate::{
+    node::{NameError, Node},
+    text::stored_as_text,
+};
 
 /// Something to do to the cluster, and by implication to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,19 +333,7 @@ fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
     }
 }
 
-impl From<Fault> for String {
-    fn from(fault: Fault) -> String {
-        fault.to_string()
-    }
-}
-
-impl TryFrom<String> for Fault {
-    type Error = FaultTextError;
-
-    fn try_from(text: String) -> Result<Self, FaultTextError> {
-        text.parse()
-    }
-}
+stored_as_text!(Fault);
 
 #[cfg(test)]
 mod tests {

@@ -89,6 +89,10 @@ pub(super) struct Free {
     pub(super) expendable: BTreeSet<Node>,
     /// Whether the members are the first ones, and have been for a while.
     pub(super) members_are_first: bool,
+    /// Whether every node can have had what the others have for a while.
+    pub(super) is_level: bool,
+    /// Whether some node has forgotten what it had, and must not be left with others who never did.
+    pub(super) is_forgetting: bool,
 }
 
 impl Free {
@@ -109,7 +113,7 @@ impl Card {
         Self::Clients,
     ];
 
-    pub(super) const MIXED: [Card; 10] = [
+    pub(super) const MIXED: [Card; 16] = [
         Self::Kill,
         Self::KillLeader,
         Self::Pause,
@@ -120,6 +124,12 @@ impl Card {
         Self::Ring,
         Self::OneWay,
         Self::Clients,
+        Self::PowerLoss,
+        Self::PowerLossLeader,
+        Self::WriteError,
+        Self::FsyncError,
+        Self::Full,
+        Self::SlowFsync,
     ];
 
     /// All but refusals, which only those who dial notice, and altered payloads: TCP promises that
@@ -171,10 +181,26 @@ impl Card {
 
     pub(super) const TRANSFERS: [Card; 2] = [Self::Transfer, Self::TransferAlone];
 
-    /// What swarms are drawn from: all of which a cluster must survive any choice.
+    /// What an administrator orders, but members.
+    pub(super) const ORDERS: [Card; 6] = [
+        Self::Transfer,
+        Self::TransferAlone,
+        Self::Campaign,
+        Self::StepDown,
+        Self::Snapshot,
+        Self::Compact,
+    ];
+
+    /// What swarms are drawn from: all of which a cluster must survive any choice. Reads from a disk
+    /// that fail are not among them: few nodes read once they have started.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
-        [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat()
+        let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
+        cards.push(Self::PowerLossAll);
+        cards.extend(Self::DAMAGES);
+        cards.extend(Self::MEMBERSHIPS);
+        cards.extend(Self::ORDERS);
+        cards
     }
 
     pub(super) fn class(self) -> FaultClass {
@@ -253,7 +279,18 @@ impl Card {
         }
     }
 
+    /// Whether it leaves alone who has which copy, and who leads.
+    pub(super) fn is_beside(self) -> bool {
+        matches!(
+            self,
+            Self::Clients | Self::Snapshot | Self::Compact | Self::LyingFsync
+        )
+    }
+
     pub(super) fn is_playable(self, free: &Free) -> bool {
+        if free.is_forgetting && !self.is_beside() {
+            return false;
+        }
         match self {
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
@@ -261,7 +298,7 @@ impl Card {
             Self::RestartAll => free.nobody_is_hit,
             Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
-                free.budget > 0 && free.damageable().next().is_some()
+                free.is_level && free.budget > 0 && free.damageable().next().is_some()
             }
             Self::Grow | Self::ShrinkAlone => free.members_are_first,
             Self::ShrinkLeader | Self::ReplaceLeader => {

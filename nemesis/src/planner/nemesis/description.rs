@@ -68,7 +68,9 @@ impl Nemesis {
             Self::Truncate => "the end of a file is gone",
             Self::Restore => "a disk is as it was when faults began",
             Self::Wipe => "a disk is empty",
-            Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
+            Self::Mixed => {
+                "kills, pauses, cuts of every shape, power losses and ill disks, overlapping"
+            }
             Self::Swarm => "a random choice of all that can be survived, at a random pace",
             Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",
             _ => self.of_an_administrator(),
