@@ -149,7 +149,7 @@ fn shapings(sandbox: &Sandbox) {
 
 fn every_edge(nodes: u16) -> BTreeSet<Edge> {
     let all = Scope::Around(Targets::All);
-    all.edges(nodes, None).expect("no leader is meant")
+    all.edges(nodes, None, 0)
 }
 
 fn processes(sandbox: &Sandbox) {

@@ -44,7 +44,7 @@ fn checked(plan: &Plan, schedule: Schedule) -> Result<Schedule, PlanError> {
     if plan.unsurvivable {
         return Ok(schedule);
     }
-    let destroyed = atlas::destroyed(&schedule, plan.nodes).len();
+    let destroyed = atlas::destroyed_most(&schedule, plan.nodes);
     let most = atlas::expendable_most(plan.nodes);
     if destroyed > most {
         return Err(PlanError::Unsurvivable {

@@ -182,7 +182,10 @@ fn around(record: &FaultRecord, packets: &Packets) -> Vec<Node> {
             at_every_edge(record, &shaped.edges.keys().collect::<Vec<_>>())
         }
         (Scope::Around(Targets::Leader), _) => Vec::new(),
-        (Scope::Around(Targets::All), _) => record.nodes.clone(),
+        // Whoever is meant by a word of another kind is not to be seen from the edges.
+        (Scope::Around(targets), _) if !matches!(targets, Targets::Nodes(_)) => {
+            record.nodes.clone()
+        }
         (scope, _) => scope.named().into_iter().collect(),
     }
 }

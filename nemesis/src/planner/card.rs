@@ -113,7 +113,9 @@ impl Card {
         Self::Clients,
     ];
 
-    pub(super) const MIXED: [Card; 16] = [
+    /// Of disks only what every node that writes meets at once: room that was taken beforehand lasts
+    /// for a while, and few nodes read once they have started.
+    pub(super) const MIXED: [Card; 15] = [
         Self::Kill,
         Self::KillLeader,
         Self::Pause,
@@ -128,7 +130,6 @@ impl Card {
         Self::PowerLossLeader,
         Self::WriteError,
         Self::FsyncError,
-        Self::Full,
         Self::SlowFsync,
     ];
 
@@ -191,8 +192,7 @@ impl Card {
         Self::Compact,
     ];
 
-    /// What swarms are drawn from: all of which a cluster must survive any choice. Reads from a disk
-    /// that fail are not among them: few nodes read once they have started.
+    /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
         let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
@@ -388,6 +388,20 @@ fn some(free: &Free, rng: &mut ChaCha8Rng) -> Targets {
     let most = free.budget.min(nodes.len());
     nodes.truncate(rng.random_range(1..=most));
     Targets::Nodes(nodes.into_iter().collect())
+}
+
+/// One node, a minority, a majority, the leader, its followers or all, where any may be meant.
+fn anybody(count: u16, rng: &mut ChaCha8Rng) -> Targets {
+    let minority = usize::from((count.saturating_sub(1) / 2).max(1));
+    let some = |size: usize, rng: &mut _| Targets::Nodes(split(count, size, rng).0);
+    match rng.random_range(0..6) {
+        0 => some(1, rng),
+        1 => some(minority, rng),
+        2 => some(usize::from(count).min(minority + 1), rng),
+        3 => Targets::Leader,
+        4 if count > 1 => Targets::Followers,
+        _ => Targets::All,
+    }
 }
 
 fn shuffled(count: u16, rng: &mut ChaCha8Rng) -> Vec<Node> {

@@ -91,7 +91,7 @@ impl Script {
         let possible = self.check(count).unwrap_or_default();
         let nodes = |fault: &Fault| {
             let targets = fault.targets();
-            targets.map_or(0, |targets| targets.possible(count).len())
+            targets.map_or(0, |targets| targets.most(count))
         };
         let faults = || possible.faults.iter().map(|planned| &planned.fault);
         let is_dark = faults().any(|fault| matches!(fault, Fault::PowerLoss(_)));

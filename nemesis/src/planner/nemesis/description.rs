@@ -21,7 +21,7 @@ impl Nemesis {
             Self::CrashLoop => "SIGKILL as often as they come up, 3 to 10 times",
             Self::KillStarting => "SIGKILL within 2 to 50 ms after their start, before they listen",
             Self::SlowCpu => "they run 5 to 50 % of the time, by SIGSTOP and SIGCONT",
-            Self::Memory => "they get at most 0 to 4 MiB more memory than they have",
+            Self::Memory => "they get no more memory than they have, or 1 MiB",
             Self::Partition => "cuts of every shape below, in turn",
             Self::Halves => "the cluster in two random sides",
             Self::Isolate => "one random node cut off from all others",
