@@ -20,9 +20,9 @@
 //! | `grow n6`, `shrink leader`, `replace n2 -> n6` | see [`admin`]; the first members again |
 //! | `transfer n3`, `campaign any`, `step-down`, `snapshot n1`, `compact all` | see [`admin`] |
 //!
-//! In the place of nodes may stand `leader` or `followers`: who that is, is asked when the fault is
-//! injected; `one`, `minority` or `majority`: drawn then, from the plan's seed and the fault's id; or
-//! `all`. Where it is nobody then, the fault is skipped.
+//! In the place of nodes may stand `leader` or `followers`: who that is, is asked when the fault
+//! is injected; `one`, `minority` or `majority`: drawn then, from the plan's seed and the fault's
+//! id; or `all`. Where it is nobody then, the fault is skipped.
 
 pub mod admin;
 mod class;
@@ -329,6 +329,8 @@ mod tests {
             "disk n2: fsync-error",
             "disk leader: slow-fsync 20ms",
             "disk all: lying-fsync",
+            "disk n1: lying-write",
+            "disk n1: read-flip",
             "damage n1: bit-flip 3",
             "damage n1 n2: wipe",
             "grow n6 n7",

@@ -1,5 +1,4 @@
 //! The planner: nemesis × nodes × time × seed → schedule. Pure: same input, same bytes.
-
 //!
 //! How a schedule comes about: each nemesis is a deck of cards, one a kind of fault. Cards are
 //! drawn without putting back, so every kind has its turn before any has a second one; `mixed`
@@ -24,7 +23,9 @@
 
 pub mod atlas;
 mod card;
+mod deck;
 mod nemesis;
+mod pace;
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -32,7 +33,11 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 
 pub use self::nemesis::{Nemesis, NemesisNameError};
 
-use self::card::{Card, Free};
+use self::{
+    card::{Card, Free},
+    deck::{one_of_each_class_first, slow_disk_first},
+    pace::Pace,
+};
 use crate::{
     fault::{Fault, FaultClass},
     network::NODES_MAX,
@@ -191,53 +196,6 @@ fn rest_ms(class: FaultClass) -> u64 {
         FaultClass::Disk | FaultClass::Damage => REST_OF_DISK_MS,
         FaultClass::Membership => REST_OF_MEMBERS_MS,
         _ => REST_MS,
-    }
-}
-
-/// From one injection to the next, and how long a fault lasts.
-struct Pace {
-    /// The latest that the first fault comes.
-    first_ms: u64,
-    interval_ms: RangeInclusive<u64>,
-    duration_ms: RangeInclusive<u64>,
-}
-
-impl Pace {
-    fn draw(spec: &PlanSpec, rng: &mut ChaCha8Rng) -> Self {
-        let mut within = |range: &RangeInclusive<u64>, most: u64| {
-            let most = most.max(*range.start());
-            let ends =
-                [0; 2].map(|_: u8| rng.random_range(*range.start()..=most.min(*range.end())));
-            ends[0].min(ends[1])..=ends[0].max(ends[1])
-        };
-        let (interval_ms, duration_ms) = (&spec.interval_ms, &spec.duration_ms);
-        // At least one fault has to fit into the time, whatever is drawn.
-        let room = spec.time_ms - CALM_MS;
-        match spec.nemesis {
-            Nemesis::Swarm => {
-                let interval_ms = within(interval_ms, room - duration_ms.start());
-                let duration_ms = within(duration_ms, room - interval_ms.start());
-                Self {
-                    first_ms: *interval_ms.start(),
-                    interval_ms,
-                    duration_ms,
-                }
-            }
-            Nemesis::FlipFlop => {
-                let drawn = within(duration_ms, room - interval_ms.start());
-                let length_ms = *drawn.end();
-                Self {
-                    first_ms: *interval_ms.start(),
-                    interval_ms: length_ms.saturating_mul(2)..=length_ms.saturating_mul(2),
-                    duration_ms: length_ms..=length_ms,
-                }
-            }
-            _ => Self {
-                first_ms: *interval_ms.start(),
-                interval_ms: interval_ms.clone(),
-                duration_ms: duration_ms.clone(),
-            },
-        }
     }
 }
 
@@ -416,32 +374,4 @@ impl<'a> Draw<'a> {
             is_forgetting: self.forgetting_until_ms > at_ms,
         }
     }
-}
-
-/// The first fault of a disk is one that hits no process: it waits for nobody, so that every class
-/// has its turn in time also where few may be down at once.
-fn slow_disk_first(deck: &mut [Card]) {
-    let first = deck
-        .iter()
-        .position(|card| card.class() == FaultClass::Disk);
-    let slow = deck.iter().position(|card| *card == Card::SlowFsync);
-    if let (Some(first), Some(slow)) = (first, slow) {
-        deck.swap(first, slow);
-    }
-}
-
-/// Moves the first card of each class to the front, in the order in which they lie.
-fn one_of_each_class_first(deck: Vec<Card>) -> Vec<Card> {
-    let mut seen = Vec::new();
-    let (mut front, mut rest) = (Vec::new(), Vec::new());
-    for card in deck {
-        if seen.contains(&card.class()) {
-            rest.push(card);
-        } else {
-            seen.push(card.class());
-            front.push(card);
-        }
-    }
-    front.append(&mut rest);
-    front
 }

@@ -153,7 +153,8 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
 }
 
 /// Tries all that the plan needs, before anything is started, and says in the plan which network
-/// and which disks it gets, and why. A choice of many faults is drawn again without what is missing.
+/// and which disks it gets, and why. A choice of many faults is drawn again without what is
+/// missing.
 fn choose_means(
     plan: &mut Plan,
     is_drawn: bool,

@@ -176,9 +176,9 @@ pub(crate) enum PlanError {
     },
     /// A node would forget what others may never have had.
     #[error(
-        "fault {forgets} makes a node forget what it acknowledged, and fault {other} may keep others \
-         from having it: nothing that stops, slows or separates nodes may be in force from {} s \
-         before until {} s after; move them apart, or add --unsurvivable (in a plan: \
+        "fault {forgets} makes a node forget what it acknowledged, and fault {other} may keep \
+         others from having it: nothing that stops, slows or separates nodes may be in force from \
+         {} s before until {} s after; move them apart, or add --unsurvivable (in a plan: \
          `unsurvivable = true`)",
         CATCH_UP_MS / 1000,
         CATCH_UP_MS / 1000
@@ -377,13 +377,8 @@ impl Draft {
         if let Some(scenario) = self.scenario {
             plan.scenario = Some(scenario.check(&plan, self.fault.as_deref())?);
         } else {
-            match self.fault {
-                Some(faults) => {
-                    plan.left_out = self.left_out.unwrap_or_default();
-                    plan.schedule = drawing::given(&plan, faults)?;
-                }
-                None => (plan.schedule, plan.left_out) = drawing::drawn(&plan, target)?,
-            }
+            let given = self.fault.map(|faults| (faults, self.left_out));
+            (plan.schedule, plan.left_out) = drawing::schedule(&plan, target, given)?;
         }
         obeyed(plan, target)
     }

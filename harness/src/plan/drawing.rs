@@ -1,8 +1,8 @@
 //! The schedule of a plan: the one in the file, or one drawn from what can be injected.
 //!
-//! A nemesis that is a choice of many (`mixed`, `swarm`, `flip-flop`) does without what this machine
-//! cannot do and what the target does not offer; the plan says what was left out, and why. What was
-//! asked for by its name is refused instead.
+//! A nemesis that is a choice of many (`mixed`, `swarm`, `flip-flop`) does without what this
+//! machine cannot do and what the target does not offer; the plan says what was left out, and why.
+//! What was asked for by its name is refused instead.
 
 use super::{Plan, PlanError};
 use crate::target::Target;
@@ -16,13 +16,16 @@ use std::collections::BTreeMap;
 /// Classes that are not drawn, each with the reason.
 pub(crate) type LeftOut = BTreeMap<FaultClass, String>;
 
-/// The schedule as it stands in a file, if it can be run.
-pub(super) fn given(plan: &Plan, faults: Vec<PlannedFault>) -> Result<Schedule, PlanError> {
-    checked(plan, Schedule { faults })
-}
-
-/// A schedule drawn from the seed.
-pub(super) fn drawn(plan: &Plan, target: &dyn Target) -> Result<(Schedule, LeftOut), PlanError> {
+/// The schedule of a plan: as it stands in a file, with what it says was left out, or drawn.
+pub(super) fn schedule(
+    plan: &Plan,
+    target: &dyn Target,
+    given: Option<(Vec<PlannedFault>, Option<LeftOut>)>,
+) -> Result<(Schedule, LeftOut), PlanError> {
+    if let Some((faults, left_out)) = given {
+        let schedule = checked(plan, Schedule { faults })?;
+        return Ok((schedule, left_out.unwrap_or_default()));
+    }
     let left_out = match plan.nemesis {
         Nemesis::Swarm | Nemesis::FlipFlop => not_offered(plan, target),
         _ => LeftOut::new(),

@@ -268,6 +268,7 @@ mod tests {
             window_ns: Some((1, 2)),
             effect: Effect::Installed(Proof::Cut(Dropped {
                 packets: edges.collect(),
+                resumed_after_ms: None,
             })),
             healed: true,
         };

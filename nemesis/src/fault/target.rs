@@ -70,8 +70,8 @@ impl Targets {
         }
     }
 
-    /// The nodes meant, in a cluster of `count`; what is drawn is drawn from `seed`. Nobody where the
-    /// leader has to be known and is not, and where the cluster has no such nodes.
+    /// The nodes meant, in a cluster of `count`; what is drawn is drawn from `seed`. Nobody where
+    /// the leader has to be known and is not, and where the cluster has no such nodes.
     pub fn resolve(&self, count: u16, leader: Option<Node>, seed: u64) -> BTreeSet<Node> {
         let all = || Node::first(count);
         match self {

@@ -1,12 +1,13 @@
 //! The atlas: whose disks may be destroyed, and when, so that a cluster can be expected to survive.
 //!
 //! A node whose disk was damaged may have forgotten what it had acknowledged and whom it had voted
-//! for, and may be out for good once it finds out. Three things destroy:
+//! for, and may be out for good once it finds out. These destroy:
 //!
 //! - damage of any kind: bits flipped, a file cut, an older copy restored, a disk wiped; the one
-//!   flipped bit that no checksum finds is as bad as an empty disk, and a log that is cut short after
-//!   a broken record is a log that has forgotten its end;
-//! - a lying fsync, where the same run takes the power from that node;
+//!   flipped bit that no checksum finds is as bad as an empty disk, and a log that is cut short
+//!   after a broken record is a log that has forgotten its end;
+//! - reads that return what is not on the disk: who starts from them may cut its log short;
+//! - a lying fsync or write, where the same run takes the power from that node;
 //! - an fsync that fails is none of them: it says so.
 //!
 //! Two rules. **Over a whole run at most a minority** of the nodes may meet with it, however far
@@ -19,10 +20,10 @@
 //! are q. So a damaged node counts as a vote that is lost until it has caught up, and while it is,
 //! nothing may keep any other node from having all that was acknowledged:
 //!
-//! 1. It is killed, and stays away until the others have a leader (the injector sees to that). Those
-//!    who are left are a majority at least, and have the entry among them; whoever leads them has it
-//!    (Raft, 5.4.1, with a node that is merely down), and all of them are up and hear each other, so
-//!    all of them get it.
+//! 1. It is killed, and stays away until the others have a leader (the injector sees to that).
+//!    Those who are left are a majority at least, and have the entry among them; whoever leads them
+//!    has it (Raft, 5.4.1, with a node that is merely down), and all of them are up and hear each
+//!    other, so all of them get it.
 //! 2. Only then it comes back, with an empty memory. Any majority has one of those who were left in
 //!    it, and without the votes of those nobody without the entry is elected. No election is under
 //!    way in which it could vote a second time.
@@ -42,7 +43,7 @@ use std::collections::BTreeSet;
 use rand::{rngs::ChaCha8Rng, seq::SliceRandom};
 
 use crate::{
-    fault::{AdminFault, Ailment, DiskFault, Fault, Shape, Targets},
+    fault::{AdminFault, Ailment, Fault, Shape, Targets},
     node::Node,
     schedule::{PlannedFault, Schedule},
 };
@@ -77,10 +78,9 @@ pub fn destroyed(schedule: &Schedule, count: u16) -> BTreeSet<Node> {
         match &planned.fault {
             Fault::Damage(_) => destroyed.extend(nodes),
             Fault::PowerLoss(_) => dark.extend(nodes),
-            Fault::Disk(DiskFault {
-                ailment: Ailment::LyingFsync,
-                ..
-            }) => lied_to.extend(nodes),
+            Fault::Disk(fault) if fault.ailment.is_lie() => lied_to.extend(nodes),
+            // A node that starts may cut its log where it reads what cannot be.
+            Fault::Disk(fault) if fault.ailment == Ailment::ReadFlip => destroyed.extend(nodes),
             _ => {}
         }
     }
@@ -94,7 +94,7 @@ pub(super) fn is_beside(fault: &Fault) -> bool {
         Fault::Partition(Shape::ClientCut(_)) => true,
         Fault::Admin(AdminFault::Snapshot(_) | AdminFault::Compact(_)) => true,
         // What a lie does shows only where the power goes.
-        Fault::Disk(fault) => fault.ailment == Ailment::LyingFsync,
+        Fault::Disk(fault) => fault.ailment.is_lie(),
         _ => false,
     }
 }
@@ -106,13 +106,14 @@ pub fn too_close(schedule: &Schedule, count: u16) -> Option<(&PlannedFault, &Pla
         let Fault::Disk(fault) = &planned.fault else {
             return false;
         };
-        fault.ailment == Ailment::LyingFsync
+        fault.ailment.is_lie()
     });
     let lies: Vec<_> = lies
         .map(|lie| (lie.at_ms, possible(&lie.fault, count)))
         .collect();
     let forgets = |planned: &PlannedFault| match &planned.fault {
         Fault::Damage(_) => true,
+        Fault::Disk(fault) => fault.ailment == Ailment::ReadFlip,
         Fault::PowerLoss(_) => {
             let dark = possible(&planned.fault, count);
             let mut lies = lies.iter();

@@ -14,7 +14,7 @@ use super::{
     template::{Cast, Template, Unfilled},
 };
 use crate::{
-    fault::{Ailment, DiskFault, Fault},
+    fault::{Ailment, Fault},
     node::Node,
     schedule::{PlannedFault, Schedule},
 };
@@ -95,12 +95,10 @@ impl Script {
         };
         let faults = || possible.faults.iter().map(|planned| &planned.fault);
         let is_dark = faults().any(|fault| matches!(fault, Fault::PowerLoss(_)));
-        let destroyed = faults().map(|fault| match fault {
-            Fault::Damage(_) => nodes(fault),
-            Fault::Disk(DiskFault {
-                ailment: Ailment::LyingFsync,
-                ..
-            }) if is_dark => nodes(fault),
+        let destroyed = faults().map(|whole| match whole {
+            Fault::Damage(_) => nodes(whole),
+            Fault::Disk(fault) if fault.ailment == Ailment::ReadFlip => nodes(whole),
+            Fault::Disk(fault) if fault.ailment.is_lie() && is_dark => nodes(whole),
             _ => 0,
         });
         destroyed.sum::<usize>().min(usize::from(count))
