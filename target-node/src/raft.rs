@@ -60,6 +60,7 @@ pub use role::Role;
 pub use snapshot::{Recovered, Snapshot};
 pub use transfer::TransferError;
 
+use crate::defect::Defect;
 use durability::Durability;
 use election::ElectionTimer;
 use log::Log;
@@ -212,10 +213,7 @@ impl Raft {
         }
         // Whoever is a term behind may still tell that it would vote in the next one.
         if let Body::PreVoteResponse { committed, .. } = message.body {
-            match asked_late {
-                true => self.ask_again(),
-                false => self.handle_pre_vote_response(&message),
-            }
+            self.handle_pre_vote_response(&message, asked_late);
             return self.learn_committed(committed);
         }
         if message.term < self.term() {
@@ -290,6 +288,7 @@ impl Raft {
     fn answer_stale(&mut self, message: &Message) {
         match &message.body {
             Body::Vote { .. } => self.answer_vote(message.from, false),
+            _ if self.config.defects.has(Defect::NoStaleTermNudge) => {}
             Body::Append { prev, .. } => {
                 let refusal = AppendOutcome::Rejected {
                     at: prev.index,

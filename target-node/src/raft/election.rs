@@ -244,18 +244,22 @@ impl Raft {
         self.say(asker, answer);
     }
 
-    /// The answer was that the term is over. The question was about the wrong one, so it is asked
+    /// The question was about the wrong term, so it is asked
     /// about the right one at once: with a new timeout before that, a node that raises its term
     /// again and again without being able to win, and asks others only, would always be one term
     /// ahead of the one that could (it takes pre-vote on some nodes only).
-    pub(super) fn ask_again(&mut self) {
+    fn ask_again(&mut self) {
         if !self.hears_leader() && self.is_promotable() {
             self.begin(Campaign::PreElection);
         }
     }
 
-    pub(super) fn handle_pre_vote_response(&mut self, message: &Message) {
+    /// `was_late` where the answer told that the term is over.
+    pub(super) fn handle_pre_vote_response(&mut self, message: &Message, was_late: bool) {
         let next = self.term() + 1;
+        if was_late {
+            return self.ask_again();
+        }
         if let State::PreCandidate(candidate) = &mut self.state
             && let Body::PreVoteResponse {
                 campaign, granted, ..
