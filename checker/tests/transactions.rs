@@ -5,11 +5,13 @@
 #[path = "../benches/large/transactions.rs"]
 mod many;
 
+use std::io::Write;
 use std::time::Duration;
 
 use many::{Transactions, append, asked, large, read};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Time};
+use ordeal_checker::judge::{Options, Report, Subject, check_file};
 use ordeal_checker::transaction::{Kind, Name, Serializability, Step, check};
 use ordeal_checker::verdict::Validity;
 
@@ -178,6 +180,74 @@ fn many_readers_before_many_lost_appends_take_no_more_edges_than_there_are_of_bo
         verdict.dependencies < 5 * all.len(),
         "{}",
         verdict.dependencies
+    );
+}
+
+#[test]
+fn a_cycle_through_a_hundred_thousand_overflows_no_stack_and_is_told_in_part() {
+    let count = 100_000;
+    let mut all: Vec<_> = (0..count).map(|at| (1, 9, vec![append(1, at)])).collect();
+    all[0].2.push(append(2, 2));
+    all[usize::try_from(count).unwrap() - 1]
+        .2
+        .push(append(2, 1));
+    let order: Vec<i64> = (0..count).collect();
+    all.push((10, 11, vec![read(1, &order), read(2, &[1, 2])]));
+    let verdict = lists(&history(&all), &Budget::default());
+    let [violation] = &verdict.violations[..] else {
+        panic!("{:?}", verdict.finding().summary);
+    };
+    assert_eq!(violation.kind, "G0");
+    assert_eq!(violation.transactions.len(), 100_000);
+    let (words, last) = violation.message.rsplit_once(". ").unwrap();
+    assert!(
+        words.contains("There are 99988 more") && words.len() < 4_000,
+        "{words}"
+    );
+    assert_eq!(
+        last,
+        "T100000 must come before T1: T100000 appended 1 to 2, and T1 then 2: p100000 read it as \
+         [1, 2]"
+    );
+}
+
+/// What is said of a file with those lines.
+fn judged(model: Subject, lines: &str) -> Result<Report, String> {
+    let mut file = tempfile::Builder::new()
+        .suffix(".jsonl")
+        .tempfile()
+        .unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    let options = Options {
+        model: Some(model),
+        ..Options::default()
+    };
+    check_file(file.path(), &options).map_err(|error| error.to_string())
+}
+
+#[test]
+fn nil_in_an_answer_is_what_was_read() {
+    let lines = r#"{"index":0,"time":10,"process":1,"type":"invoke","f":"txn","value":[["w","x",1]]}
+{"index":1,"time":20,"process":1,"type":"ok","f":"txn","value":[["w","x",1]]}
+{"index":2,"time":30,"process":2,"type":"invoke","f":"txn","value":[["r","x",null]]}
+{"index":3,"time":40,"process":2,"type":"ok","f":"txn","value":[["r","x",null]]}
+"#;
+    let report = judged(Subject::RwRegister, lines).unwrap();
+    assert_eq!(report.finding.anomalies[0].kind, "G-single-realtime");
+    assert_eq!(report.finding.anomalies[0].lines, [3, 1]);
+    let lines = lines.replace("\"w\"", "\"append\"");
+    let report = judged(Subject::ListAppend, &lines).unwrap();
+    assert_eq!(report.finding.anomalies[0].kind, "G-single-realtime");
+}
+
+#[test]
+fn a_step_that_the_objects_do_not_have_is_an_error_with_its_line() {
+    let lines = r#"{"index":0,"time":10,"process":1,"type":"invoke","f":"txn","value":[["w","x",1]]}
+"#;
+    let error = judged(Subject::ListAppend, lines).unwrap_err();
+    assert!(
+        error.contains("1: p1 txn: lists have append and r, and no w"),
+        "{error}"
     );
 }
 

@@ -23,26 +23,24 @@ use super::graph::{Graph, NONE, View};
 use super::object::Objects;
 use super::reason::Reasons;
 use super::violations::Violations;
-use super::words::Words;
+use super::words::{TRANSACTIONS_MAX, Words};
 use super::{Kind, list, register};
 use crate::history::OperationId;
 
 /// Components that are told of.
 const COMPONENTS_MAX: usize = 16;
 /// Transactions that a search for shorter cycles may come across, in each component.
-const VISITS_MAX: u64 = 2_000_000;
+const VISITS_MAX: u64 = 1_000_000;
 
 /// Without and with the order of each process, and of time.
-const ORDERS: [Option<Reasons>; 3] = [
-    None,
-    Some(Reasons::PROCESS),
-    Some(Reasons::PROCESS.and(Reasons::TIME)),
+const ORDERS: [Reasons; 3] = [
+    DEPENDENCIES,
+    DEPENDENCIES.and(Reasons::PROCESS),
+    DEPENDENCIES.and(Reasons::PROCESS).and(Reasons::TIME),
 ];
-const DEPENDENCIES: [Reasons; 3] = [
-    Reasons::WW,
-    Reasons::WW.and(Reasons::WR),
-    Reasons::WW.and(Reasons::WR).and(Reasons::RW),
-];
+const DEPENDENCIES: Reasons = Reasons::WW.and(Reasons::WR).and(Reasons::RW);
+/// What is left out for G0, and for G1c.
+const WITHOUT: [Reasons; 2] = [Reasons::WR.and(Reasons::RW), Reasons::RW];
 
 /// Said of an edge that no object explains, which there should not be.
 const UNEXPLAINED: &str = "by what both did, though it is not clear to what";
@@ -70,26 +68,34 @@ pub(super) fn find(
     if components.is_empty() {
         return Some(0);
     }
-    let mut component = vec![NONE; graph.node_count()];
-    for (number, nodes) in (0..).zip(&components) {
-        nodes
-            .iter()
-            .for_each(|node| component[*node as usize] = number);
-    }
-    let nodes: Vec<u32> = components.iter().flatten().copied().collect();
     let mut search = Search::new(graph, objects, effort);
-    for order in ORDERS {
-        for dependencies in DEPENDENCIES {
-            let allowed = order.map_or(dependencies, |order| dependencies.and(order));
+    let inner = within(&components, graph);
+    for allowed in ORDERS {
+        let nodes: Vec<u32> = components.iter().flatten().copied().collect();
+        let view = View {
+            nodes: &nodes,
+            allowed,
+            component: &inner,
+            ..all
+        };
+        let Some(wholes) = view.components() else {
+            break;
+        };
+        let nodes: Vec<u32> = wholes.iter().flatten().copied().collect();
+        let inner = within(&wholes, graph);
+        for left_out in WITHOUT {
             let view = View {
                 nodes: &nodes,
-                allowed,
-                component: &component,
+                allowed: allowed.without(left_out),
+                component: &inner,
                 ..all
             };
             for part in view.components().into_iter().flatten() {
-                search.tell(&part, allowed, violations);
+                search.tell(&part, view.allowed, violations);
             }
+        }
+        for whole in &wholes {
+            search.tell(whole, allowed, violations);
         }
     }
     // What the effort did not suffice to name has a cycle nevertheless.
@@ -97,6 +103,20 @@ pub(super) fn find(
         search.tell(whole, Reasons::ANY, violations);
     }
     Some(search.untold)
+}
+
+/// The effort, before a search was over.
+struct Spent;
+
+/// The number of the component that each node is in.
+fn within(components: &[Vec<u32>], graph: &Graph) -> Vec<u32> {
+    let mut component = vec![NONE; graph.node_count()];
+    for (number, nodes) in (0..).zip(components) {
+        for node in nodes {
+            component[*node as usize] = number;
+        }
+    }
+    component
 }
 
 struct Search<'a, 'h> {
@@ -176,7 +196,7 @@ impl<'a, 'h> Search<'a, 'h> {
             return;
         }
         self.told += 1;
-        violations.push(&name(&cycle), &places, || words(self.objects, &cycle));
+        violations.push(&name(&cycle), || (places, words(self.objects, &cycle)));
     }
 
     /// The shortest cycle that there is effort to find, of the strongest kind.
@@ -202,6 +222,7 @@ impl<'a, 'h> Search<'a, 'h> {
             allowed
         };
         let visits_max = self.effort.states() + VISITS_MAX;
+        let mut is_over = false;
         let mut kinds = vec![(first, allowed)];
         if first == Reasons::RW {
             kinds.insert(0, (first, allowed.without(Reasons::RW)));
@@ -211,13 +232,13 @@ impl<'a, 'h> Search<'a, 'h> {
             for start in &starts {
                 // The first is owed: it is what the verdict rests on.
                 let is_owed = later == allowed && best.is_none();
-                if !is_owed && (self.effort.is_spent() || self.effort.states() >= visits_max) {
+                if !is_owed && (is_over || self.effort.states() >= visits_max) {
                     break;
                 }
                 let bound = best.as_ref().map_or(usize::MAX, Vec::len);
-                if let Some(cycle) = self.through(*start, (first, later), bound, is_owed) {
-                    best = Some(cycle);
-                }
+                let found = self.through(*start, (first, later), bound, is_owed);
+                is_over = found.is_err();
+                best = found.ok().flatten().or(best);
             }
             if let Some(best) = best {
                 return best;
@@ -227,14 +248,14 @@ impl<'a, 'h> Search<'a, 'h> {
     }
 
     /// The shortest cycle through `start` that has fewer transactions than `bound`, by such edges
-    /// first and such edges later.
+    /// first and such edges later. An error where the effort was spent before, unless it is owed.
     fn through(
         &mut self,
         start: u32,
         (first, later): (Reasons, Reasons),
         bound: usize,
         is_owed: bool,
-    ) -> Option<Cycle> {
+    ) -> Result<Option<Cycle>, Spent> {
         self.searches += 1;
         let bound = u32::try_from(bound).unwrap_or(u32::MAX);
         self.reach(start, NONE, Reasons::ANY, 1);
@@ -242,7 +263,7 @@ impl<'a, 'h> Search<'a, 'h> {
         let mut queue = VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
             if !self.effort.visit() && !is_owed {
-                return None;
+                return Err(Spent);
             }
             let length = self.reached[node as usize].length;
             let allowed = if node == start { first } else { later };
@@ -251,7 +272,7 @@ impl<'a, 'h> Search<'a, 'h> {
                     continue;
                 };
                 if to == start {
-                    return Some(self.cycle(node, why));
+                    return Ok(Some(self.cycle(node, why)));
                 }
                 let is_transaction = self.is_transaction(to);
                 let length = length + u32::from(is_transaction);
@@ -266,7 +287,7 @@ impl<'a, 'h> Search<'a, 'h> {
                 }
             }
         }
-        None
+        Ok(None)
     }
 
     fn reach(&mut self, node: u32, from: u32, why: Reasons, length: u32) {
@@ -319,6 +340,10 @@ fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
     };
     let mut parts = vec![words.introduce(&places)];
     for (at, (from, why)) in cycle.iter().enumerate() {
+        // Of a long one its beginning, and what closes it.
+        if at >= TRANSACTIONS_MAX && at + 1 < cycle.len() {
+            continue;
+        }
         let next = (at + 1) % cycle.len();
         let names = (format!("T{}", at + 1), format!("T{}", next + 1));
         let (t, u) = (names.0.as_str(), names.1.as_str());

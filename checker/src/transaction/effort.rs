@@ -1,7 +1,8 @@
 //! What the analysis may spend, and what it has spent.
 //!
-//! Everything but the search for *short* cycles is linear, and costs bytes and time; configurations
-//! are the transactions that this search comes across.
+//! Everything but the search for *short* cycles is linear, and costs bytes and time. States are the
+//! transactions that this search comes across: without any left, the cycles told are not the
+//! shortest, and the verdict is the same.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -55,13 +56,11 @@ impl Effort {
         !self.is_spent()
     }
 
-    /// Counts a transaction that a search comes across.
+    /// Counts a transaction that a search for shorter cycles comes across; false when there is to be
+    /// no more of that, which leaves everything else as it is.
     pub(super) fn visit(&self) -> bool {
         self.states.set(self.states.get() + 1);
-        if self.states.get() >= self.budget.states_max {
-            self.spend("states");
-        }
-        self.tick()
+        self.tick() && self.states.get() < self.budget.states_max
     }
 
     /// So many bytes more are in use.

@@ -16,13 +16,18 @@
 //! came; and an element of a transaction that happened, if it had been there when the longest read
 //! looked, would be in it.
 
+mod because;
+mod wrong;
+
+use super::Kind;
 use super::effort::Effort;
 use super::graph::{Edges, NONE};
 use super::object::{Fate, Object, Transactions, fate};
 use super::reason::Reasons;
 use super::violations::Violations;
 use super::words::Words;
-use super::{Elements, Kind};
+pub(super) use because::because;
+use wrong::{List, doubled};
 
 /// Finds the order of a list, and what is wrong with its reads by themselves; marks who happened.
 pub(super) fn agree(
@@ -63,17 +68,7 @@ pub(super) fn agree(
         },
         longest,
     };
-    list.disagreements(&odd, happened, violations);
-    list.elements(violations);
-    list.lost_updates(violations);
-}
-
-/// An element that is in it twice.
-fn doubled(elements: &Elements) -> Option<i64> {
-    let mut values: Vec<i64> = elements.iter().collect();
-    values.sort_unstable();
-    let twice = values.windows(2).find(|pair| pair[0] == pair[1]);
-    twice.map(|pair| pair[0])
+    list.tell(&odd, happened, violations);
 }
 
 /// The first of the longest reads.
@@ -81,190 +76,6 @@ fn longest(object: &Object<'_>) -> Option<usize> {
     let reads = object.reads.iter().enumerate();
     let longest = reads.max_by_key(|(at, read)| (read.seen.size(), std::cmp::Reverse(*at)));
     longest.map(|(at, _)| at)
-}
-
-struct List<'a, 'h> {
-    object: &'a Object<'h>,
-    words: Words<'a>,
-    longest: &'h Elements,
-}
-
-impl List<'_, '_> {
-    /// Reads that are no beginning of the longest.
-    fn disagreements(&self, odd: &[usize], happened: &mut [bool], violations: &mut Violations) {
-        let object = self.object;
-        let name = object.name;
-        for read in odd.iter().map(|at| &object.reads[*at]) {
-            let reader = self.reader(self.longest.len().saturating_sub(1));
-            let places = [reader.unwrap_or(read.reader), read.reader];
-            violations.push("incompatible-order", &places, || {
-                let (longest, seen) = (Words::list(self.longest), Words::list(read.seen));
-                let who = self.words.introduce(&places);
-                format!(
-                    "{who}. T1 read {name} as {longest} and T2 as {seen}: neither is the beginning \
-                     of the other"
-                )
-            });
-            for value in read.seen.iter() {
-                self.origin(value, read.reader, read.seen, violations);
-                if let Some(write) = object.writer(value) {
-                    happened[object.place(write) as usize] = true;
-                }
-            }
-            self.twice(read.seen, read.reader, violations);
-        }
-    }
-
-    /// The first reader who saw the element at that place of the order.
-    fn reader(&self, at: usize) -> Option<u32> {
-        let mut reads = self.object.reads.iter();
-        let saw = |length: u32, own: u32| length != NONE && (length + own) as usize > at;
-        let first = reads.find(|read| saw(read.length, read.own));
-        first.map(|read| read.reader)
-    }
-
-    /// What is wrong with the longest read, and with who saw how much of it.
-    fn elements(&self, violations: &mut Violations) {
-        let object = self.object;
-        for (at, write) in object.order.iter().enumerate() {
-            let is_fine =
-                *write != NONE && fate(self.words.history, object.place(*write)) != Fate::Fail;
-            if !is_fine {
-                let value = self
-                    .longest
-                    .iter()
-                    .nth(at)
-                    .expect("the order is of the longest read");
-                let reader = self.reader(at).expect("somebody read the longest");
-                let seen = object
-                    .read_of(reader)
-                    .map_or(self.longest, |read| read.seen);
-                self.origin(value, reader, seen, violations);
-            }
-        }
-        if let Some(reader) = self.reader(self.longest.len().saturating_sub(1)) {
-            self.twice(self.longest, reader, violations);
-        }
-        self.out_of_turn(violations);
-        for read in object.reads.iter().filter(|read| read.length != NONE) {
-            let last = (read.length as usize).checked_sub(1);
-            let last = last.map_or(NONE, |last| object.order[last]);
-            if last != NONE && !object.is_last(last) && object.place(last) != read.reader {
-                self.intermediate(read.reader, last, violations);
-            }
-        }
-    }
-
-    /// G1a, or what nobody wrote at all.
-    fn origin(&self, value: i64, reader: u32, seen: &Elements, violations: &mut Violations) {
-        let name = self.object.name;
-        let seen = || Words::list(seen);
-        let Some(write) = self.object.writer(value) else {
-            violations.push("garbage-read", &[reader], || {
-                let who = self.words.introduce(&[reader]);
-                let seen = seen();
-                format!("{who}. T1 read {name} as {seen}, and nobody appended {value} to it")
-            });
-            return;
-        };
-        let writer = self.object.place(write);
-        if fate(self.words.history, writer) == Fate::Fail {
-            violations.push("G1a", &[writer, reader], || {
-                let who = self.words.introduce(&[writer, reader]);
-                let seen = seen();
-                format!("{who}. T2 read {name} as {seen}, with the {value} of T1, which failed")
-            });
-        }
-    }
-
-    fn twice(&self, seen: &Elements, reader: u32, violations: &mut Violations) {
-        let Some(value) = doubled(seen) else {
-            return;
-        };
-        let name = self.object.name;
-        violations.push("duplicate-elements", &[reader], || {
-            let (who, seen) = (self.words.introduce(&[reader]), Words::list(seen));
-            format!(
-                "{who}. T1 read {name} as {seen}: {value} is in it twice, and was appended once"
-            )
-        });
-    }
-
-    /// Appends of one transaction in another order than it made them, and reads of what the
-    /// reader appended only later.
-    fn out_of_turn(&self, violations: &mut Violations) {
-        let (object, name) = (self.object, self.object.name);
-        let mut position = vec![NONE; object.writes.len()];
-        for (at, write) in (0..).zip(&object.order) {
-            if *write != NONE {
-                position[*write as usize] = at;
-            }
-        }
-        for (at, pair) in object.writes.windows(2).enumerate() {
-            let (first, second) = (position[at], position[at + 1]);
-            let is_turned = first != NONE && second != NONE && first > second;
-            if !is_turned || pair[0].place != pair[1].place {
-                continue;
-            }
-            let writer = pair[0].place;
-            let reader = self.reader(first as usize).unwrap_or(writer);
-            violations.push("incompatible-order", &[writer, reader], || {
-                let who = self.words.introduce(&[writer, reader]);
-                let (one, two) = (pair[0].value, pair[1].value);
-                format!(
-                    "{who}. T1 appended {one} to {name} before {two}, T2 read {two} before {one}"
-                )
-            });
-        }
-        for (write, at) in object.writes.iter().zip(position) {
-            let read = object.read_of(write.place);
-            let Some(read) = read.filter(|read| read.length != NONE) else {
-                continue;
-            };
-            if at < read.length {
-                violations.push("internal", &[write.place], || {
-                    let who = self.words.introduce(&[write.place]);
-                    let value = write.value;
-                    format!("{who}. T1 read {value} in {name} before it appended that itself")
-                });
-            }
-        }
-    }
-
-    fn intermediate(&self, reader: u32, last: u32, violations: &mut Violations) {
-        let (object, name) = (self.object, self.object.name);
-        let writer = object.place(last);
-        violations.push("G1b", &[writer, reader], || {
-            let who = self.words.introduce(&[writer, reader]);
-            let (value, next) = (
-                object.writes[last as usize].value,
-                object.writes[last as usize + 1].value,
-            );
-            format!("{who}. T2 saw T1's {value} in {name} without the {next} that T1 appended too")
-        });
-    }
-
-    /// Two that read the same and then both appended: one did not see the other's.
-    fn lost_updates(&self, violations: &mut Violations) {
-        let (object, name) = (self.object, self.object.name);
-        let reads = object.reads.iter().filter(|read| read.length != NONE);
-        let updates = reads.filter(|read| object.is_written_by(read.reader));
-        let mut updates: Vec<_> = updates.map(|read| (read.length, read.reader)).collect();
-        updates.sort_unstable();
-        for pair in updates.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let places = [pair[0].1, pair[1].1];
-            violations.push("lost-update", &places, || {
-                let who = self.words.introduce(&places);
-                let read = object.read_of(places[0]).expect("it is among the reads");
-                let seen = read.seen.iter().take(pair[0].0 as usize).collect();
-                let seen = Words::list(&seen);
-                format!(
-                    "{who}. Both appended to {name} when it was {seen}: neither saw what the other \
-                     did"
-                )
-            });
-        }
-    }
 }
 
 /// The edges of one list.
@@ -287,6 +98,11 @@ pub(super) fn edges(
     for pair in known.windows(2) {
         edges.connect(pair[0], pair[1], Reasons::WW);
     }
+    // The next that can be told of, from each place on.
+    let mut next = vec![None; order.len() + 1];
+    for (at, writer) in order.iter().enumerate().rev() {
+        next[at] = writer.or(next[at + 1]);
+    }
     let mut at_end: Vec<(u32, Reasons)> = known
         .last()
         .map(|last| (*last, Reasons::WW))
@@ -298,8 +114,8 @@ pub(super) fn edges(
         if let Some(last) = length.checked_sub(1).and_then(|last| order[last]) {
             edges.connect(last, read.reader, Reasons::WR);
         }
-        match order[length..].iter().flatten().next() {
-            Some(next) => edges.connect(read.reader, *next, Reasons::RW),
+        match next[length] {
+            Some(next) => edges.connect(read.reader, next, Reasons::RW),
             None => at_end.push((read.reader, Reasons::RW)),
         }
     }
@@ -313,83 +129,11 @@ pub(super) fn edges(
 }
 
 /// The transactions that certainly appended what no read shows, each once, in order.
-pub(super) fn unseen(object: &Object<'_>, history: &Transactions, happened: &[bool]) -> Vec<u32> {
-    let mut is_seen = vec![false; object.writes.len()];
-    for write in object.order.iter().filter(|write| **write != NONE) {
-        is_seen[*write as usize] = true;
-    }
-    let unseen = object.writes.iter().zip(is_seen);
-    let unseen = unseen.filter(|(_, is_seen)| !is_seen);
+fn unseen(object: &Object<'_>, history: &Transactions, happened: &[bool]) -> Vec<u32> {
+    let unseen = object.writes.iter().zip(object.positions());
+    let unseen = unseen.filter(|(_, at)| *at == NONE);
     let mut places: Vec<u32> = unseen.map(|(write, _)| write.place).collect();
     places.dedup();
     places.retain(|place| happened[*place as usize] && fate(history, *place) != Fate::Fail);
     places
-}
-
-/// Why the transaction `from` came before `to` by what they did to this list, in words.
-pub(super) fn because(
-    object: &Object<'_>,
-    words: Words<'_>,
-    (from, to): (u32, u32),
-    names: (&str, &str),
-    why: Reasons,
-) -> Option<String> {
-    let (t, u, name) = (names.0, names.1, object.name);
-    let value = |write: u32| object.writes[write as usize].value;
-    let position = |write: u32| object.order.iter().position(|other| *other == write);
-    let usable =
-        |write: &&u32| **write != NONE && fate(words.history, object.place(**write)) != Fate::Fail;
-    let next = |length: usize| object.order[length..].iter().find(usable).copied();
-    let is_unseen = |write: &u32| position(*write).is_none();
-    let mut theirs = object.writes_of(to);
-    if why == Reasons::WW {
-        return object.writes_of(from).find_map(|write| {
-            let one = value(write);
-            let after = position(write)? + 1;
-            let Some(second) = next(after) else {
-                let lost = value(object.writes_of(to).find(is_unseen)?);
-                return Some(format!(
-                    "{t} appended {one} to {name}, the last element that any read shows, and {u} \
-                     appended {lost}, which none shows"
-                ));
-            };
-            (object.place(second) == to).then(|| {
-                let (two, at) = (value(second), position(second).unwrap_or(after));
-                let mut reads = object.reads.iter();
-                let saw = reads.find(|read| read.length != NONE && read.seen.len() > at);
-                let saw = saw.map_or(String::new(), |read| {
-                    let who = super::words::who(words.history, read.reader);
-                    format!(": {who} read it as {}", Words::list(read.seen))
-                });
-                format!("{t} appended {one} to {name}, and {u} then {two}{saw}")
-            })
-        });
-    }
-    if why == Reasons::WR {
-        let read = object.read_of(to).filter(|read| read.length != NONE)?;
-        let last = *object.order.get((read.length as usize).checked_sub(1)?)?;
-        let is_theirs = last != NONE && object.place(last) == from;
-        return is_theirs.then(|| {
-            let (one, seen) = (value(last), Words::list(read.seen));
-            format!("{t} appended {one} to {name}, and {u} read it as {seen}")
-        });
-    }
-    let read = object.read_of(from).filter(|read| read.length != NONE)?;
-    let seen = Words::list(read.seen);
-    match next(read.length as usize) {
-        Some(next) if object.place(next) == to => {
-            let one = value(next);
-            Some(format!(
-                "{t} read {name} as {seen}, without the {one} that {u} appended"
-            ))
-        }
-        Some(_) => None,
-        None => theirs.find(is_unseen).map(|lost| {
-            let lost = value(lost);
-            format!(
-                "{t} read {name} as {seen}, without the {lost} that {u} appended and that no read \
-                 shows"
-            )
-        }),
-    }
 }

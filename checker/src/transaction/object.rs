@@ -172,9 +172,10 @@ impl<'h> Objects<'h> {
                 };
                 if let Err(did) = fits {
                     let words = Words { kind, history };
-                    violations.push("internal", &[place], || {
+                    violations.push("internal", || {
                         let (who, seen) = (words.introduce(&[place]), words.seen(seen));
-                        format!("{who}. T1 {did} {name}, and then read it as {seen}")
+                        let told = format!("{who}. T1 {did} {name}, and then read it as {seen}");
+                        (vec![place], told)
                     });
                 }
             }
@@ -310,6 +311,17 @@ impl<'h> Object<'h> {
     pub(super) fn is_last(&self, write: u32) -> bool {
         let next = self.writes.get(write as usize + 1);
         next.is_none_or(|next| next.place != self.place(write))
+    }
+
+    /// Where each write is in the order, or [`NONE`].
+    pub(super) fn positions(&self) -> Vec<u32> {
+        let mut positions = vec![NONE; self.writes.len()];
+        for (at, write) in (0..).zip(&self.order) {
+            if *write != NONE {
+                positions[*write as usize] = at;
+            }
+        }
+        positions
     }
 
     /// True where that transaction writes to this object.

@@ -57,22 +57,30 @@ pub(super) fn agree(
         };
         let writer = object.place(write);
         if fate(history, writer) == Fate::Fail {
-            violations.push("G1a", &[writer, reader], || {
-                let who = words.introduce(&[writer, reader]);
-                format!("{who}. T2 read the {value} from {name} that T1 wrote, which failed")
+            violations.push("G1a", || {
+                let places = vec![writer, reader];
+                let who = words.introduce(&places);
+                let told =
+                    format!("{who}. T2 read {value} from {name}, which T1 wrote, and T1 failed");
+                (places, told)
             });
             continue;
         }
         happened[writer as usize] = true;
         if writer == reader {
-            violations.push("internal", &[reader], || {
+            violations.push("internal", || {
                 let who = words.introduce(&[reader]);
-                format!("{who}. T1 read {value} from {name} before it wrote that itself")
+                let told =
+                    format!("{who}. T1 read {value} from {name} before it wrote that itself");
+                (vec![reader], told)
             });
         } else if !object.is_last(write) {
-            violations.push("G1b", &[writer, reader], || {
-                let who = words.introduce(&[writer, reader]);
-                format!("{who}. T2 read the {value} from {name} that T1 itself overwrote")
+            violations.push("G1b", || {
+                let places = vec![writer, reader];
+                let who = words.introduce(&places);
+                let told =
+                    format!("{who}. T2 read the {value} from {name} that T1 itself overwrote");
+                (places, told)
             });
         }
     }
@@ -93,14 +101,15 @@ fn garbage(
         return;
     };
     for (second, other) in values {
-        let places = [*one, *other];
-        violations.push("garbage-read", &places, || {
+        violations.push("garbage-read", || {
+            let places = vec![*one, *other];
             let who = words.introduce(&places);
             let (first, second) = (Words::value(*first), Words::value(*second));
-            format!(
+            let told = format!(
                 "{who}. T1 read {first} and T2 {second} from {name}: nobody wrote either, and only \
                  one can have been there at first"
-            )
+            );
+            (places, told)
         });
     }
 }
@@ -143,11 +152,12 @@ fn lost_updates(object: &Object<'_>, words: Words<'_>, violations: &mut Violatio
     let name = object.name;
     for (seen, updaters) in updates(object, words.history) {
         for pair in updaters.windows(2) {
-            violations.push("lost-update", pair, || {
+            violations.push("lost-update", || {
                 let (who, seen) = (words.introduce(pair), Words::value(seen));
-                format!(
+                let told = format!(
                     "{who}. Both wrote to {name} when it was {seen}: neither saw what the other did"
-                )
+                );
+                (pair.to_vec(), told)
             });
         }
     }

@@ -18,17 +18,18 @@ pub(super) struct Violations {
 
 impl Violations {
     /// Counts one, and tells it unless enough of its kind are told.
-    pub(super) fn push(&mut self, kind: &str, places: &[u32], message: impl FnOnce() -> String) {
+    pub(super) fn push(&mut self, kind: &str, tell: impl FnOnce() -> (Vec<u32>, String)) {
         let count = self.counts.entry(kind.to_owned()).or_default();
         *count += 1;
         if *count > TOLD_MAX {
             return;
         }
+        let (places, message) = tell();
         let transactions = places.iter().map(|place| OperationId(*place as usize));
         self.told.push(Violation {
             kind: kind.into(),
             transactions: transactions.collect(),
-            message: message(),
+            message,
         });
     }
 

@@ -6,6 +6,8 @@ use crate::history::OperationId;
 
 /// So many elements of a list are written out; of a longer one its end.
 const ELEMENTS_MAX: usize = 8;
+/// So many transactions are introduced.
+pub(super) const TRANSACTIONS_MAX: usize = 12;
 /// So many steps of a transaction are written out.
 const STEPS_MAX: usize = 12;
 
@@ -64,7 +66,8 @@ impl Words<'_> {
 
     /// `T1 is p3's (append x 1), T2 is p4's (read x → [1]), whose result is unknown`.
     pub(super) fn introduce(self, places: &[u32]) -> String {
-        let each = (1..).zip(places).map(|(number, place)| {
+        let first = (1..).zip(places).take(TRANSACTIONS_MAX);
+        let each = first.map(|(number, place)| {
             let transaction = self.history.get(OperationId(*place as usize));
             let all = steps(transaction);
             let mut words: Vec<String> = all
@@ -83,6 +86,13 @@ impl Words<'_> {
             let process = transaction.process();
             format!("T{number} is {process}'s ({}){ended}", words.join(", "))
         });
-        each.collect::<Vec<_>>().join(". ")
+        let mut each: Vec<String> = each.collect();
+        if places.len() > TRANSACTIONS_MAX {
+            each.push(format!(
+                "There are {} more",
+                places.len() - TRANSACTIONS_MAX
+            ));
+        }
+        each.join(". ")
     }
 }
