@@ -17,7 +17,7 @@
 //! | | invalid | valid |
 //! |---|---|---|
 //! | lists | sound: no order explains it | sound: some order does |
-//! | registers | sound: no order explains it | nothing was found: reads tell only part of the order of writes |
+//! | registers | sound: no order explains it | nothing was found: reads tell part of the order |
 //!
 //! The order is one in which the transactions could have been done one at a time, with each that
 //! was acknowledged in it, none that failed, and some of those of unknown result; and in which
@@ -25,8 +25,8 @@
 //! 1990 for transactions; Papadimitriou 1979).
 //!
 //! **Invalid is sound**, for every edge is implied by what was seen: each says why in its file
-//! (`transaction/list.rs`, `transaction/register.rs`, `transaction/order.rs`). In a serial order all
-//! edges go forward, so that a cycle leaves none.
+//! (`list.rs`, `register.rs`, `order.rs` in `transaction`). In a serial order all edges go forward,
+//! so that a cycle leaves none.
 //!
 //! **For lists valid is sound too.** Where there is no cycle, take the transactions in any order
 //! that all edges agree with, without those of unknown result that nobody saw. Appends to a list
@@ -38,8 +38,8 @@
 //! first, or one other value: then it is counted, and nothing is made of it. Nobody writes one
 //! value to one object twice: an object where that may have happened is left out, and then the
 //! answer is unknown unless there is a violation elsewhere. The [`Budget`] bounds bytes and time of
-//! everything, and with `states_max` the transactions that the search for short cycles comes across;
-//! where it is spent, the answer is what is known by then.
+//! everything: where they are spent, the answer is what is known by then. Its states bound the search
+//! for short cycles: where they are, the cycles told are longer, and the answer is the same.
 //!
 //! # Anomalies by their names
 //!
@@ -59,7 +59,7 @@
 //! |---|---|
 //! | G1a | what a transaction wrote that certainly failed |
 //! | G1b | what a transaction wrote and then overwrote or continued itself |
-//! | internal | something else than the transaction itself had read and written before, or what it wrote only later |
+//! | internal | not what the reader itself had read and written before, or what it wrote only later |
 //! | incompatible-order | one list, in two orders of which neither is the beginning of the other |
 //! | duplicate-elements | one list, with an element in it twice |
 //! | garbage-read | what nobody wrote, in a list; in a register, two such values (nil is one) |
@@ -89,8 +89,8 @@
 //! assert_eq!(
 //!     verdict.violations[0].message,
 //!     "T1 is p2's (read x → [1], read y → []). T2 is p1's (append x 1, append y 1). T1 must come \
-//!      before T2: T1 read y as [], without the 1 that T2 appended and that no read shows. T2 must \
-//!      come before T1: T2 appended 1 to x, and T1 read it as [1]"
+//!      before T2: T1 read y as [], without the 1 that T2 appended and that no read shows. T2 \
+//!      must come before T1: T2 appended 1 to x, and T1 read it as [1]"
 //! );
 //! # Ok::<(), ordeal_checker::history::MalformedHistory>(())
 //! ```

@@ -56,8 +56,8 @@ impl Effort {
         !self.is_spent()
     }
 
-    /// Counts a transaction that a search for shorter cycles comes across; false when there is to be
-    /// no more of that, which leaves everything else as it is.
+    /// Counts a transaction that a search for shorter cycles comes across; false when there is to
+    /// be no more of that, which leaves everything else as it is.
     pub(super) fn visit(&self) -> bool {
         self.states.set(self.states.get() + 1);
         self.tick() && self.states.get() < self.budget.states_max

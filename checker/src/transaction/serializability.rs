@@ -110,8 +110,8 @@ impl Serializability {
                 let s = if held == 1 { "" } else { "s" };
                 format!(
                     "no anomaly among {transactions} transactions, as far as reads of registers \
-                     tell; {held} register{s} held a value that nobody here wrote, of which nothing \
-                     is made"
+                     tell; {held} register{s} held a value that nobody here wrote, of which \
+                     nothing is made"
                 )
             }
         };
