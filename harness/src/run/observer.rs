@@ -333,6 +333,7 @@ mod tests {
                 silent_ms: None,
                 last: 0,
                 applied: None,
+                installed: None,
             })
         };
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
@@ -366,6 +367,7 @@ mod tests {
                 silent_ms,
                 last,
                 applied: None,
+                installed: None,
             })
         };
         let is_successor = |place| cluster.is_successor(place, Duration::from_millis(500));

@@ -312,6 +312,7 @@ impl Probe for RaftProbe {
                 silent_ms: status.silent_ms,
                 last: status.last,
                 applied: Some(status.applied),
+                installed: Some(status.installed),
             })
         })
     }
