@@ -38,8 +38,8 @@
 //! first, or one other value: then it is counted, and nothing is made of it. Nobody writes one
 //! value to one object twice: an object where that may have happened is left out, and then the
 //! answer is unknown unless there is a violation elsewhere. The [`Budget`] bounds bytes and time of
-//! everything: where they are spent, the answer is what is known by then. Its states bound the search
-//! for short cycles: where they are, the cycles told are longer, and the answer is the same.
+//! everything: where they are spent, the answer is what is known by then. Its states bound the
+//! search for short cycles: where they are, the cycles told are longer, the answer the same.
 //!
 //! # Anomalies by their names
 //!
@@ -59,7 +59,7 @@
 //! |---|---|
 //! | G1a | what a transaction wrote that certainly failed |
 //! | G1b | what a transaction wrote and then overwrote or continued itself |
-//! | internal | not what the reader itself had read and written before, or what it wrote only later |
+//! | internal | not what the reader had read and written there before, or what it wrote later |
 //! | incompatible-order | one list, in two orders of which neither is the beginning of the other |
 //! | duplicate-elements | one list, with an element in it twice |
 //! | garbage-read | what nobody wrote, in a list; in a register, two such values (nil is one) |

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! After Kingsbury and Alvaro 2020 (Elle), section 4: a list is *traceable*, each of its versions
-//! tells all those before. The argument for each edge: a list only grows, so whoever saw a beginning
-//! of it looked before the next element came; and an element of a transaction that happened, if it
-//! had been there when the longest read looked, would be in it.
+//! tells all those before. The argument for each edge: a list only grows, so whoever saw a
+//! beginning of it looked before the next element came; and an element of a transaction that
+//! happened, if it had been there when the longest read looked, would be in it.
 
 mod because;
 mod wrong;
