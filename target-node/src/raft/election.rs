@@ -244,10 +244,9 @@ impl Raft {
         self.say(asker, answer);
     }
 
-    /// The question was about the wrong term, so it is asked
-    /// about the right one at once: with a new timeout before that, a node that raises its term
-    /// again and again without being able to win, and asks others only, would always be one term
-    /// ahead of the one that could (it takes pre-vote on some nodes only).
+    /// The question was about the wrong term, so it is asked about the right one at once: after
+    /// a new timeout, a node that cannot win, and asks others only, may always be a term ahead
+    /// (it takes pre-vote on some nodes only).
     fn ask_again(&mut self) {
         if !self.hears_leader() && self.is_promotable() {
             self.begin(Campaign::PreElection);
@@ -287,6 +286,7 @@ impl Raft {
         let is_vote_free = self.hard_state.vote.is_none_or(|vote| vote == candidate);
         let is_passive = matches!(self.role(), Role::Follower | Role::PreCandidate);
         let granted = is_passive && is_vote_free && self.is_up_to_date(last);
+        let is_rival = self.role() != Role::Leader && self.vote() == Some(self.config.id);
         if granted {
             if self.role() == Role::PreCandidate {
                 // Whoever votes waits for the outcome, and asks no more for itself.
@@ -300,6 +300,10 @@ impl Raft {
             }
             self.hard_state.vote = Some(candidate);
             self.quiet_timer();
+        } else if is_rival && last > self.log.last() {
+            // It stands in the way of one that could win: both wait anew. Else this one may be
+            // first for ever, where the other needs its vote and does not hear of its terms.
+            self.restart_timer();
         }
         self.answer_vote(candidate, granted);
     }
