@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::slot::Slot;
 use crate::{
+    clock::{ClockError, VdsoClocks},
     network::Network,
     node::Node,
     proof::{Killed, Paused},
@@ -143,6 +144,14 @@ pub enum ProcessError {
         /// How long it was given.
         deadline: Duration,
     },
+    /// It cannot be given a clock that can be made wrong.
+    #[error("cannot start {node}: {source}")]
+    Clock {
+        /// Which node.
+        node: Node,
+        /// Why not.
+        source: ClockError,
+    },
     /// A system call failed that should not have.
     #[error("{node}: {call}: {source}")]
     Call {
@@ -173,10 +182,25 @@ impl Processes {
         commands: BTreeMap<Node, NodeCommand>,
         on_death: impl Fn(Death) + Send + Sync + 'static,
     ) -> Self {
+        Self::with_clocks(network, commands, None, on_death)
+    }
+
+    /// The same, with processes whose wall clocks can be made wrong.
+    ///
+    /// # Panics
+    ///
+    /// When there is a command for a node that the network has not.
+    pub fn with_clocks(
+        network: &dyn Network,
+        commands: BTreeMap<Node, NodeCommand>,
+        clocks: Option<&VdsoClocks>,
+        on_death: impl Fn(Death) + Send + Sync + 'static,
+    ) -> Self {
         let on_death: Arc<dyn Fn(Death) + Send + Sync> = Arc::new(on_death);
         let slots = commands.into_iter().map(|(node, command)| {
             let namespace = network.namespace(node).clone();
-            let slot = Slot::new(node, command, namespace, Arc::clone(&on_death));
+            let clock = clocks.and_then(|clocks| clocks.of(node));
+            let slot = Slot::new(node, command, namespace, clock, Arc::clone(&on_death));
             (node, Arc::new(slot))
         });
         Self {

@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 mod packet;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod skew;
 mod tun;
 
 use std::{io, os::fd::OwnedFd, os::unix::process::CommandExt, process::Command, sync::Arc};

@@ -157,7 +157,7 @@ fn restarted(proof: &Proof) -> Vec<Node> {
             .collect(),
         Proof::Paused { .. } | Proof::Cut(_) | Proof::Shaped(_) => Vec::new(),
         Proof::Members { .. } | Proof::AskedAlone { .. } => Vec::new(),
-        Proof::Led { .. } | Proof::Logs { .. } => Vec::new(),
+        Proof::Clocks { .. } | Proof::Led { .. } | Proof::Logs { .. } => Vec::new(),
     }
 }
 

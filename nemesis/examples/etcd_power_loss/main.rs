@@ -169,6 +169,7 @@ struct Cluster {
     network: Arc<Switch>,
     disks: Arc<FuseDisks>,
     admin: None,
+    clocks: None,
     processes: Arc<Processes>,
 }
 

@@ -22,6 +22,8 @@ pub enum FaultClass {
     Disk,
     /// Disks whose bytes are not what they were.
     Damage,
+    /// Wall clocks that are wrong.
+    Clock,
     /// Members that join and leave.
     Membership,
     /// What an administrator orders besides: who leads, what of the log is kept.
@@ -30,7 +32,7 @@ pub enum FaultClass {
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 9] = [
+    pub const ALL: [FaultClass; 10] = [
         Self::Kill,
         Self::Pause,
         Self::Partition,
@@ -38,6 +40,7 @@ impl FaultClass {
         Self::PowerLoss,
         Self::Disk,
         Self::Damage,
+        Self::Clock,
         Self::Membership,
         Self::Admin,
     ];
@@ -63,6 +66,7 @@ impl fmt::Display for FaultClass {
             Self::PowerLoss => "power-loss",
             Self::Disk => "disk",
             Self::Damage => "damage",
+            Self::Clock => "clock",
             Self::Membership => "membership",
             Self::Admin => "admin",
         })

@@ -29,7 +29,7 @@ use rustix::{
 };
 
 use super::{Death, NodeCommand, ProcessError, State, log};
-use crate::{network::Namespace, node::Node, proof::Killed};
+use crate::{clock::NodeClock, network::Namespace, node::Node, proof::Killed};
 
 /// How long the kernel is given to carry a signal out. It takes microseconds; only a process stuck
 /// in the kernel takes longer.
@@ -39,6 +39,7 @@ pub(super) struct Slot {
     pub(super) node: Node,
     command: NodeCommand,
     namespace: Namespace,
+    clock: Option<Arc<NodeClock>>,
     on_death: Arc<dyn Fn(Death) + Send + Sync>,
     life: Mutex<Life>,
     /// Notified when `life` changes.
@@ -73,6 +74,7 @@ impl Slot {
         node: Node,
         command: NodeCommand,
         namespace: Namespace,
+        clock: Option<Arc<NodeClock>>,
         on_death: Arc<dyn Fn(Death) + Send + Sync>,
     ) -> Self {
         let (life, changed) = (Mutex::new(Life::Absent), Condvar::new());
@@ -80,6 +82,7 @@ impl Slot {
             node,
             command,
             namespace,
+            clock,
             on_death,
             life,
             changed,
@@ -159,6 +162,9 @@ impl Slot {
         // A group of its own, so that its children are killed and paused with it.
         command.process_group(0);
         self.namespace.contain(&mut command);
+        if self.clock.is_some() {
+            NodeClock::hold(&mut command);
+        }
         // What cannot be executed may be the program or the working directory; name both.
         let child = command.spawn().map_err(|source| {
             failed(
@@ -166,6 +172,11 @@ impl Slot {
                 source,
             )
         })?;
+        if let Some(clock) = &self.clock {
+            let node = self.node;
+            let adopted = clock.adopt(child.id());
+            adopted.map_err(|source| ProcessError::Clock { node, source })?;
+        }
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok((pid.expect("the kernel gives out positive pids"), log_from))
     }
