@@ -92,7 +92,8 @@ mod tests {
     use ordeal_checker::history::EventKind;
     use ordeal_nemesis::injector::{FaultEvent, Step};
     use ordeal_nemesis::proof::{
-        Damaged, DamagedNode, DiskMet, Dropped, Killed, Lost, Paused, PowerLost, Successor,
+        CrashLooped, Damaged, DamagedNode, DiskMet, Dropped, Killed, Lost, Paused, PowerLost,
+        Slowed, StartKilled, Starved, Stopped, Successor,
     };
     use ordeal_nemesis::{Edge, FaultClass, Node, Proof};
     use serde_json::{Value, json};
@@ -138,6 +139,65 @@ mod tests {
         .map(fault_event)
     }
 
+    fn process_events(successor: Option<Successor>) -> [FaultEvent; 5] {
+        let (node, pid) = (Node(1), 1);
+        let stopped = Stopped {
+            node,
+            pid,
+            status: String::new(),
+            in_order: true,
+            gone_after_us: 1,
+            successor: successor.clone(),
+        };
+        let looped = CrashLooped {
+            node,
+            pids: vec![1, 2],
+            successor: successor.clone(),
+        };
+        let start = StartKilled {
+            node,
+            pid,
+            killed_after_us: 1,
+            was_up: false,
+            successor: successor.clone(),
+        };
+        let slowed = Slowed {
+            node,
+            pid,
+            stops: 1,
+            stopped_us: 1,
+            lasted_us: 1,
+            cpu_us: 1,
+        };
+        let starved = Starved {
+            node,
+            pid,
+            limit: 1,
+            had: 1,
+            most: 1,
+            ended: Some(String::new()),
+            successor,
+        };
+        let proofs = [
+            Proof::Stopped {
+                processes: vec![stopped],
+            },
+            Proof::CrashLooped {
+                nodes: vec![looped],
+            },
+            Proof::StartKilled {
+                processes: vec![start],
+            },
+            Proof::Slowed {
+                processes: vec![slowed],
+            },
+            Proof::Starved {
+                processes: vec![starved],
+            },
+        ];
+        proofs.map(fault_event)
+    }
+
     fn fault_event(proof: Proof) -> FaultEvent {
         FaultEvent {
             time_ns: 1,
@@ -179,6 +239,7 @@ mod tests {
             sample.verdict,
             sample.observations,
             disk_events(killed.clone()),
+            process_events(killed.successor.clone()),
             fault_event(Proof::Killed {
                 processes: vec![killed]
             }),

@@ -57,7 +57,8 @@ pub trait Target: Send + Sync {
         BTreeSet::new()
     }
 
-    /// An administrator of one node, on a path that no fault is on; none where it takes no orders.
+    /// An administrator of one node, used from inside the node's own namespace, where no fault is in
+    /// the way; none where it takes no orders.
     ///
     /// # Errors
     /// If no client can be made at all.

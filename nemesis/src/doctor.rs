@@ -4,11 +4,13 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod clock;
 mod disk;
 mod iptables;
+mod process;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::UdpSocket,
     time::{Duration, Instant},
 };
@@ -19,7 +21,6 @@ use crate::{
         Backend, CLIENT_ADDRESS, Choice, FateSeed, Network, Switch, SwitchOptions, Wanted, address,
     },
     node::{Edge, Endpoint, Node},
-    process::{Lifecycle, NodeCommand, ProcessError, Processes},
     sandbox::Sandbox,
     schedule::Schedule,
 };
@@ -143,12 +144,37 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
         FaultClass::Kill => (
             "SIGKILL, held by pidfd",
             "kill a process, start another in its place",
-            kill,
+            process::kill,
         ),
         FaultClass::Pause => (
             "SIGSTOP, held by pidfd",
             "stop a process, see all its threads in state T",
-            pause,
+            process::pause,
+        ),
+        FaultClass::Stop => (
+            "SIGTERM, held by pidfd",
+            "tell a process to end, see how it ended",
+            process::stop,
+        ),
+        FaultClass::CrashLoop => (
+            "SIGKILL, held by pidfd",
+            "kill a process three times, starting it in between",
+            process::crash_loop,
+        ),
+        FaultClass::StartKill => (
+            "SIGSTOP, a look at its sockets, SIGKILL",
+            "start a process, kill it before it listens",
+            process::kill_starting,
+        ),
+        FaultClass::SlowCpu => (
+            "SIGSTOP and SIGCONT, in turn",
+            "let a process that is never idle run 20 % of the time",
+            process::slow_cpu,
+        ),
+        FaultClass::Memory => (
+            "RLIMIT_DATA, set from outside",
+            "limit a process that doubles what it has, see it refused",
+            process::memory,
         ),
         FaultClass::Partition => (
             SWITCH,
@@ -171,6 +197,11 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
             disk::ail,
         ),
         FaultClass::Damage => (FUSE, "flip a bit, read it, undo it", disk::damage),
+        FaultClass::Clock => (
+            "code in the vdso of each process, put there before it runs (x86_64)",
+            "let `date` start with a clock that is an hour ahead, read what it prints",
+            clock::an_hour_ahead,
+        ),
         FaultClass::Membership | FaultClass::Admin => {
             unreachable!("left out above: no machine lacks it")
         }
@@ -178,42 +209,6 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
 }
 
 const N1: Node = Node(1);
-
-fn sleeper(switch: &Switch) -> Result<Processes, ProcessError> {
-    let command = NodeCommand {
-        program: "sleep".into(),
-        args: vec!["60".into()],
-        env: Vec::new(),
-        cwd: "/".into(),
-        log: "/dev/null".into(),
-    };
-    let commands = BTreeMap::from([(N1, command)]);
-    let processes = Processes::new(switch, commands, |_| {});
-    processes.start(N1)?;
-    Ok(processes)
-}
-
-fn kill(_: &Sandbox, switch: &Switch) -> Result<String, String> {
-    let killed = || {
-        let processes = sleeper(switch)?;
-        let killed = processes.kill(N1)?;
-        processes.start(N1)?;
-        processes.kill(N1)?;
-        Ok(format!("gone after {} µs", killed.gone_after_us))
-    };
-    killed().map_err(|error: ProcessError| error.to_string())
-}
-
-fn pause(_: &Sandbox, switch: &Switch) -> Result<String, String> {
-    let paused = || {
-        let processes = sleeper(switch)?;
-        let paused = processes.pause(N1)?;
-        processes.resume(N1)?;
-        processes.kill(N1)?;
-        Ok(format!("stopped after {} µs", paused.stopped_after_us))
-    };
-    paused().map_err(|error: ProcessError| error.to_string())
-}
 
 fn cut(switch: &dyn Network) -> Result<String, String> {
     let line = Line::open(switch)?;

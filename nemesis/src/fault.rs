@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `kill n1 n3`, `kill leader`, `kill all` | SIGKILL; started again |
 //! | `pause n2`, `pause leader`, `pause all` | SIGSTOP; SIGCONT |
+//! | `stop n1`, `crash-loop n1: 5`, `slow-cpu n1: 20%`, `memory n1: 4mb` | see [`process`] |
 //! | `halves n1 n2 \| n3 n4 n5` | the two sides do not hear each other |
 //! | `isolate n3`, `isolate leader` | one node and all others do not hear each other |
 //! | `isolate leaders` | each node that says it leads is alone |
@@ -27,6 +28,8 @@ mod class;
 pub mod clock;
 pub mod disk;
 mod packets;
+pub mod process;
+mod shape;
 pub mod shaping;
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -38,12 +41,11 @@ pub use self::class::FaultClass;
 pub use self::clock::{ClockFault, Skew};
 pub use self::disk::{Ailment, Damage, DamageFault, DiskFault, Keep, PowerLoss};
 pub use self::packets::{Packets, Scope};
+pub use self::process::{CrashLoop, MemoryLimit, SlowCpu, StartKill};
+pub use self::shape::Shape;
 use self::shaping::ShapingTextError;
 pub use self::shaping::{PacketEffect, Shaping};
-use crate::{
-    grudge::Grudge,
-    node::{Edge, NameError, Node},
-};
+use crate::node::{NameError, Node};
 
 /// Something to do to the cluster, and by implication to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,18 @@ pub enum Fault {
     Kill(Targets),
     /// SIGSTOP; heals by SIGCONT.
     Pause(Targets),
+    /// SIGTERM; heals by starting the same nodes again.
+    Stop(Targets),
+    /// SIGTERM, and started again as soon as they have ended.
+    Restart(Targets),
+    /// SIGKILL as often as it comes up; heals by leaving it alone.
+    CrashLoop(CrashLoop),
+    /// SIGKILL while it starts; heals by starting it again.
+    StartKill(StartKill),
+    /// A share of the processor; heals by giving it back.
+    SlowCpu(SlowCpu),
+    /// No more memory; heals by allowing it again.
+    Memory(MemoryLimit),
     /// A cut in the network; heals by removing it.
     Partition(Shape),
     /// Packets slowed, lost, doubled, broken; heals by letting them pass as they are.
@@ -83,52 +97,17 @@ pub enum Targets {
     All,
 }
 
-/// How a partition is drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
-    /// Two sides that do not hear each other.
-    Halves {
-        /// One side.
-        left: BTreeSet<Node>,
-        /// The other.
-        right: BTreeSet<Node>,
-    },
-    /// One node against all others.
-    Isolate(Node),
-    /// Whoever leads at the moment of injection against all others; clients still reach it.
-    IsolateLeader,
-    /// Everybody who says that they lead at the moment of injection, each alone.
-    IsolateLeaders,
-    /// Two sides that do not hear each other, and some who hear both.
-    Bridge {
-        /// One side.
-        left: BTreeSet<Node>,
-        /// Who hears everybody, and is heard.
-        middle: BTreeSet<Node>,
-        /// The other side.
-        right: BTreeSet<Node>,
-    },
-    /// Each node hears only its neighbours in this circle: see [`Grudge::ring`].
-    MajoritiesRing(Vec<Node>),
-    /// Nothing from `from` reaches `to`; the way back is open.
-    OneWay {
-        /// Who is not heard.
-        from: BTreeSet<Node>,
-        /// Who does not hear.
-        to: BTreeSet<Node>,
-    },
-    /// Clients and these nodes do not hear each other.
-    ClientCut(BTreeSet<Node>),
-    /// Exactly these edges.
-    Edges(Grudge),
-}
-
 impl Fault {
     /// The class that this fault counts towards.
     pub fn class(&self) -> FaultClass {
         match self {
             Self::Kill(_) => FaultClass::Kill,
             Self::Pause(_) => FaultClass::Pause,
+            Self::Stop(_) | Self::Restart(_) => FaultClass::Stop,
+            Self::CrashLoop(_) => FaultClass::CrashLoop,
+            Self::StartKill(_) => FaultClass::StartKill,
+            Self::SlowCpu(_) => FaultClass::SlowCpu,
+            Self::Memory(_) => FaultClass::Memory,
             Self::Partition(_) => FaultClass::Partition,
             Self::Packets(_) => FaultClass::Packet,
             Self::PowerLoss(_) => FaultClass::PowerLoss,
@@ -144,6 +123,11 @@ impl Fault {
     pub fn targets(&self) -> Option<&Targets> {
         match self {
             Self::Kill(targets) | Self::Pause(targets) => Some(targets),
+            Self::Stop(targets) | Self::Restart(targets) => Some(targets),
+            Self::CrashLoop(CrashLoop { targets, .. })
+            | Self::StartKill(StartKill { targets, .. })
+            | Self::SlowCpu(SlowCpu { targets, .. })
+            | Self::Memory(MemoryLimit { targets, .. }) => Some(targets),
             Self::PowerLoss(PowerLoss { targets, .. })
             | Self::Disk(DiskFault { targets, .. })
             | Self::Damage(DamageFault { targets, .. }) => Some(targets),
@@ -160,6 +144,15 @@ impl Fault {
             Self::Disk(fault) => fault.ailment.is_noticed(),
             Self::Clock(_) | Self::Member(_) | Self::Admin(_) => false,
             _ => self.targets().is_some(),
+        }
+    }
+
+    /// Whether a process that ends itself because of it does what it should: it is no finding.
+    pub fn excuses_deaths(&self) -> bool {
+        match self {
+            Self::Disk(fault) => fault.ailment.is_noticed(),
+            Self::Damage(_) | Self::Memory(_) => true,
+            _ => false,
         }
     }
 
@@ -206,47 +199,17 @@ impl Targets {
     }
 }
 
-impl Shape {
-    /// The edges to block, in a cluster of `count`; `None` when a leader is meant and none known.
-    /// The first of `leaders` is whom `leader` means.
-    pub fn grudge(&self, count: u16, leaders: &[Node]) -> Option<Grudge> {
-        let leader = leaders.first().copied();
-        Some(match self {
-            Self::Halves { left, right } => Grudge::halves(left, right),
-            Self::Isolate(node) => Grudge::isolate(*node, count),
-            Self::IsolateLeader => Grudge::isolate(leader?, count),
-            Self::IsolateLeaders => {
-                leader?;
-                let alone = leaders.iter().map(|node| Grudge::isolate(*node, count));
-                alone.fold(Grudge::default(), Grudge::union)
-            }
-            Self::Bridge { left, right, .. } => Grudge::halves(left, right),
-            Self::MajoritiesRing(order) => Grudge::ring(order),
-            Self::OneWay { from, to } => Grudge::one_way(from, to),
-            Self::ClientCut(nodes) => Grudge::clients(nodes),
-            Self::Edges(grudge) => grudge.clone(),
-        })
-    }
-
-    /// The first word of the shape's text: `halves`, `isolate`, `bridge`, `ring`, …
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Halves { .. } => "halves",
-            Self::Isolate(_) | Self::IsolateLeader | Self::IsolateLeaders => "isolate",
-            Self::Bridge { .. } => "bridge",
-            Self::MajoritiesRing(_) => "ring",
-            Self::OneWay { .. } => "one-way",
-            Self::ClientCut(_) => "clients",
-            Self::Edges(_) => "cut",
-        }
-    }
-}
-
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(targets) => write!(f, "kill {targets}"),
             Self::Pause(targets) => write!(f, "pause {targets}"),
+            Self::Stop(targets) => write!(f, "stop {targets}"),
+            Self::Restart(targets) => write!(f, "restart {targets}"),
+            Self::CrashLoop(fault) => fault.fmt(f),
+            Self::StartKill(fault) => fault.fmt(f),
+            Self::SlowCpu(fault) => fault.fmt(f),
+            Self::Memory(fault) => fault.fmt(f),
             Self::Partition(shape) => shape.fmt(f),
             Self::Packets(packets) => packets.fmt(f),
             Self::PowerLoss(fault) => fault.fmt(f),
@@ -269,32 +232,6 @@ impl fmt::Display for Targets {
     }
 }
 
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name();
-        match self {
-            Self::Halves { left, right } => {
-                write!(f, "{name} {} | {}", spaced(left), spaced(right))
-            }
-            Self::Isolate(node) => write!(f, "{name} {node}"),
-            Self::IsolateLeader => write!(f, "{name} leader"),
-            Self::IsolateLeaders => write!(f, "{name} leaders"),
-            Self::Bridge {
-                left,
-                middle,
-                right,
-            } => {
-                let [left, middle, right] = [left, middle, right].map(spaced);
-                write!(f, "{name} {left} | {middle} | {right}")
-            }
-            Self::MajoritiesRing(order) => write!(f, "{name} {}", spaced(order)),
-            Self::OneWay { from, to } => write!(f, "{name} {} -> {}", spaced(from), spaced(to)),
-            Self::ClientCut(nodes) => write!(f, "{name} {}", spaced(nodes)),
-            Self::Edges(grudge) => write!(f, "{name} {grudge}"),
-        }
-    }
-}
-
 fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> String {
     names
         .into_iter()
@@ -303,7 +240,8 @@ fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> S
         .join(" ")
 }
 
-const KINDS: &str = "kill, pause, halves, isolate, bridge, ring, one-way, clients, cut, packets, \
+const KINDS: &str = "kill, pause, stop, restart, crash-loop, kill-starting, slow-cpu, memory, \
+                     halves, isolate, bridge, ring, one-way, clients, cut, packets, \
                      power-loss, disk, damage, clock, grow, shrink, replace, transfer, \
                      campaign, step-down, snapshot or compact";
 
@@ -350,37 +288,29 @@ fn parse(text: &str) -> Result<Fault, Problem> {
             rest,
             "pause n1 n2` or `pause leader` or `pause all",
         )?),
-        "halves" => {
-            let (left, right) = sides(rest, "|", "halves n1 n2 | n3")?;
-            Fault::Partition(Shape::Halves { left, right })
-        }
-        "isolate" if rest == "leader" => Fault::Partition(Shape::IsolateLeader),
-        "isolate" if rest == "leaders" => Fault::Partition(Shape::IsolateLeaders),
-        "bridge" => Fault::Partition(bridge(rest)?),
-        "cut" => Fault::Partition(Shape::Edges(edges(rest)?)),
-        "isolate" => match nodes(rest, "isolate n1` or `isolate leader")?.as_slice() {
-            [node] => Fault::Partition(Shape::Isolate(*node)),
-            _ => return Err(Problem::Form("isolate n1` or `isolate leader")),
-        },
-        "ring" => Fault::Partition(Shape::MajoritiesRing(nodes(rest, "ring n1 n2 n3 n4")?)),
-        "one-way" => {
-            let (from, to) = sides(rest, "->", "one-way n1 -> n2 n3")?;
-            Fault::Partition(Shape::OneWay { from, to })
-        }
-        "clients" => {
-            let nodes = nodes(rest, "clients n1 n2")?;
-            Fault::Partition(Shape::ClientCut(nodes.into_iter().collect()))
-        }
+        "stop" => Fault::Stop(targets(rest, "stop n1 n2` or `stop leader` or `stop all")?),
+        "restart" => Fault::Restart(targets(rest, "restart n1` or `restart all")?),
+        "crash-loop" => Fault::CrashLoop(process::crash_loop(rest)?),
+        "kill-starting" => Fault::StartKill(process::kill_starting(rest)?),
+        "slow-cpu" => Fault::SlowCpu(process::slow_cpu(rest)?),
+        "memory" => Fault::Memory(process::memory(rest)?),
         "packets" => Fault::Packets(packets::parse(rest)?),
         "power-loss" => Fault::PowerLoss(disk::power_loss(rest)?),
         "disk" => Fault::Disk(disk::disk(rest)?),
         "damage" => Fault::Damage(disk::damage(rest)?),
         "clock" => Fault::Clock(clock::parse(rest)?),
-        other => match (admin::member(other, rest), admin::admin(other, rest)) {
-            (Some(fault), _) => Fault::Member(fault?),
-            (_, Some(fault)) => Fault::Admin(fault?),
-            (None, None) => return Err(Problem::Kind(other.to_owned())),
-        },
+        other => {
+            if let Some(fault) = admin::member(other, rest) {
+                return Ok(Fault::Member(fault?));
+            }
+            if let Some(fault) = admin::admin(other, rest) {
+                return Ok(Fault::Admin(fault?));
+            }
+            match shape::parse(other, rest)? {
+                Some(shape) => Fault::Partition(shape),
+                None => return Err(Problem::Kind(other.to_owned())),
+            }
+        }
     })
 }
 
@@ -390,60 +320,6 @@ fn targets(text: &str, form: &'static str) -> Result<Targets, Problem> {
         "all" => Targets::All,
         _ => Targets::Nodes(nodes(text, form)?.into_iter().collect()),
     })
-}
-
-const BRIDGE: &str = "bridge n1 n2 | n3 | n4 n5";
-
-fn bridge(text: &str) -> Result<Shape, Problem> {
-    let (left, rest) = text.split_once('|').ok_or(Problem::Form(BRIDGE))?;
-    let (middle, right) = sides(rest, "|", BRIDGE)?;
-    let left: Side = nodes(left, BRIDGE)?.into_iter().collect();
-    if let Some(node) = left
-        .iter()
-        .find(|node| middle.contains(node) || right.contains(node))
-    {
-        return Err(Problem::Twice(node.to_string()));
-    }
-    Ok(Shape::Bridge {
-        left,
-        middle,
-        right,
-    })
-}
-
-/// What a grudge prints: terms of `n1 -> n2` and `n1 | n2`.
-fn edges(text: &str) -> Result<Grudge, Problem> {
-    const FORM: &str = "cut n1 -> n2 n3, n4 | clients";
-    let mut grudge = Grudge::default();
-    for term in text.split(',') {
-        let (both, (from, to)) = match (term.split_once("->"), term.split_once('|')) {
-            (Some(sides), None) => (false, sides),
-            (None, Some(sides)) => (true, sides),
-            _ => return Err(Problem::Form(FORM)),
-        };
-        let (from, to) = (packets::ends(from, FORM)?, packets::ends(to, FORM)?);
-        if let Some(end) = from.intersection(&to).next() {
-            return Err(Problem::Twice(end.to_string()));
-        }
-        let there = from
-            .iter()
-            .flat_map(|from| to.iter().map(|to| Edge::new(*from, *to)));
-        let back = there.clone().map(Edge::reversed).filter(|_| both);
-        grudge = grudge.union(there.chain(back).collect());
-    }
-    Ok(grudge)
-}
-
-type Side = BTreeSet<Node>;
-
-fn sides(text: &str, between: &str, form: &'static str) -> Result<(Side, Side), Problem> {
-    let (left, right) = text.split_once(between).ok_or(Problem::Form(form))?;
-    let left: Side = nodes(left, form)?.into_iter().collect();
-    let right: Side = nodes(right, form)?.into_iter().collect();
-    if let Some(node) = left.intersection(&right).next() {
-        return Err(Problem::Twice(node.to_string()));
-    }
-    Ok((left, right))
 }
 
 /// At least one node, none twice.
@@ -489,6 +365,13 @@ mod tests {
             "kill all",
             "pause n2",
             "pause leader",
+            "stop n1",
+            "stop leader",
+            "restart all",
+            "crash-loop n1: 5",
+            "kill-starting n1 n2: 20ms",
+            "slow-cpu leader: 20%",
+            "memory n2: 0mb",
             "halves n1 n2 | n3 n4 n5",
             "isolate n3",
             "isolate leader",
@@ -533,32 +416,47 @@ mod tests {
     }
 
     #[test]
+    fn a_number_out_of_bounds_is_refused_with_the_form_to_use() {
+        for (text, message) in [
+            (
+                "crash-loop n1: 1",
+                "fault `crash-loop n1: 1`: write it as `crash-loop n1: 5` (2 to 1000 kills) or \
+                 `crash-loop leader: 3`",
+            ),
+            (
+                "kill-starting n1: +5ms",
+                "fault `kill-starting n1: +5ms`: write it as `kill-starting n1: 20ms` \
+                 (1ms to 10000ms) or `kill-starting all: 5ms`",
+            ),
+            (
+                "slow-cpu n1: 100%",
+                "fault `slow-cpu n1: 100%`: write it as `slow-cpu n1: 20%` (1% to 99%) or \
+                 `slow-cpu leader: 5%`",
+            ),
+            (
+                "memory n1: 4",
+                "fault `memory n1: 4`: write it as `memory n1: 4mb` (0mb to 1048576mb) or \
+                 `memory leader: 0mb`",
+            ),
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
     fn a_wrong_text_is_refused_with_the_form_to_use() {
         for (text, message) in [
             (
                 "",
-                "fault ``: `` is no fault: use kill, pause, halves, isolate, bridge, ring, \
-                 one-way, clients, cut, packets, power-loss, disk, damage, clock, grow, shrink, \
-                 replace, transfer, campaign, step-down, snapshot or compact",
+                "fault ``: `` is no fault: use kill, pause, stop, restart, crash-loop, \
+                 kill-starting, slow-cpu, memory, halves, isolate, bridge, ring, \
+                 one-way, clients, cut, packets, power-loss, disk, damage, clock, \
+                 grow, shrink, replace, transfer, campaign, step-down, snapshot or compact",
             ),
             (
                 "power-loss n1: half",
                 "fault `power-loss n1: half`: write it as `power-loss n1 n2` or \
                  `power-loss leader: some` or `power-loss all: torn`",
-            ),
-            (
-                "clock n1: 288s",
-                "fault `clock n1: 288s`: write it as `clock n1: +288s` or `clock leader: -11ms` or \
-                 `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
-            ),
-            (
-                "shrink all",
-                "fault `shrink all`: write it as `shrink n2` or `shrink leader` or \
-                 `shrink n2: isolated`",
-            ),
-            (
-                "replace n2 -> n2",
-                "fault `replace n2 -> n2`: n2 is named twice",
             ),
             (
                 "damage n1: bit-flip 0",
@@ -611,6 +509,28 @@ mod tests {
             (
                 "packets n1 -> n2 n2: loss 2%",
                 "fault `packets n1 -> n2 n2: loss 2%`: n2 is named twice",
+            ),
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_wrong_change_of_members_is_refused_with_the_form_to_use() {
+        for (text, message) in [
+            (
+                "clock n1: 288s",
+                "fault `clock n1: 288s`: write it as `clock n1: +288s` or `clock leader: -11ms` or \
+                 `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
+            ),
+            (
+                "shrink all",
+                "fault `shrink all`: write it as `shrink n2` or `shrink leader` or \
+                 `shrink n2: isolated`",
+            ),
+            (
+                "replace n2 -> n2",
+                "fault `replace n2 -> n2`: n2 is named twice",
             ),
         ] {
             assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);

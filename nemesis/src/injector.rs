@@ -5,10 +5,12 @@ mod attempt;
 mod clock;
 mod cut;
 mod disk;
+mod life;
 mod member;
 mod power;
 mod processes;
 mod shape;
+mod squeeze;
 mod stop;
 
 use std::{

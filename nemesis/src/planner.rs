@@ -33,10 +33,10 @@ pub use self::nemesis::{Nemesis, NemesisNameError};
 
 use self::card::{Card, Free};
 use crate::{
-    fault::{Asked, Fault, FaultClass},
+    fault::{Fault, FaultClass},
     network::NODES_MAX,
     node::Node,
-    schedule::{PlannedFault, Schedule, hits},
+    schedule::{PlannedFault, Schedule, missing},
 };
 
 /// What to plan for.
@@ -371,17 +371,6 @@ impl<'a> Draw<'a> {
             expendable: self.expendable.clone(),
             members_are_first: self.members_until_ms <= at_ms,
         }
-    }
-}
-
-/// Every node that the cluster may have to do without: its process hit, or no member any more.
-fn missing(fault: &Fault, count: u16) -> BTreeSet<Node> {
-    match fault {
-        Fault::Member(member) => match (member.asked, member.leaving()) {
-            (Asked::Leader, Some(leaving)) => leaving.possible(count),
-            _ => BTreeSet::new(),
-        },
-        fault => hits(fault, count),
     }
 }
 

@@ -1,8 +1,13 @@
 //! The node processes: started in their namespaces, held by pidfd, watched until they end.
 
+mod listen;
 mod log;
+mod memory;
 mod pause;
 mod slot;
+mod slow;
+mod stop;
+mod words;
 
 use std::{
     collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::Arc,
@@ -16,7 +21,7 @@ use crate::{
     clock::{ClockError, VdsoClocks},
     network::Network,
     node::Node,
-    proof::{Killed, Paused},
+    proof::{Killed, Paused, Slowed, Starved, Stopped},
 };
 
 /// How to start one node.
@@ -67,8 +72,19 @@ pub struct Death {
     pub pid: u32,
     /// How: `exit status: 101`, `signal: 6 (SIGABRT)`.
     pub status: String,
-    /// The last lines that this process wrote to its log: the panic text, if there was one.
+    /// The text of its panic, or of whatever else it says that ended it, if its log has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic: Option<String>,
+    /// The last lines that this process wrote to its log.
     pub log_tail: Vec<String>,
+}
+
+impl Death {
+    /// The text of its panic; without one the last line of its log, if it wrote any.
+    pub fn last_words(&self) -> Option<&str> {
+        let last = self.log_tail.last().map(String::as_str);
+        self.panic.as_deref().or(last)
+    }
 }
 
 /// What a lever can do to node processes.
@@ -100,6 +116,59 @@ pub trait Lifecycle: Send + Sync {
     ///
     /// When it is not paused, or does not continue by the deadline.
     fn resume(&self, node: Node) -> Result<u32, ProcessError>;
+
+    /// SIGTERM, and SIGKILL where that ends it not by the deadline; returns how it ended once it is
+    /// reaped.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is not even gone after SIGKILL.
+    fn terminate(&self, node: Node, deadline: Duration) -> Result<Stopped, ProcessError>;
+
+    /// Whether anybody listens on TCP in its network namespace: who does not cannot serve.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or cannot be looked at.
+    fn listens(&self, node: Node) -> Result<bool, ProcessError>;
+
+    /// Lets it run a share of the time only, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is paused or slowed down already.
+    fn slow(&self, node: Node, percent: u8) -> Result<u32, ProcessError>;
+
+    /// What has come of [`Lifecycle::slow`] so far.
+    fn slowed(&self, node: Node) -> Option<Slowed>;
+
+    /// Undoes [`Lifecycle::slow`]; returns once no thread is in state `T`, or it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it was not slowed down, or does not continue by the deadline.
+    fn hasten(&self, node: Node) -> Result<Slowed, ProcessError>;
+
+    /// Lets it have so many bytes more of data than it has, and no more.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, is limited already, or cannot be.
+    fn limit_memory(&self, node: Node, room: u64) -> Result<Starved, ProcessError>;
+
+    /// How many bytes of data it has now.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    fn memory(&self, node: Node) -> Result<u64, ProcessError>;
+
+    /// Undoes [`Lifecycle::limit_memory`], and sees that it is undone.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, was not limited, or still is.
+    fn allow_memory(&self, node: Node) -> Result<(), ProcessError>;
 
     /// Where the node's process is in its life.
     fn state(&self, node: Node) -> State;
@@ -172,7 +241,7 @@ pub struct Processes {
 
 impl Processes {
     /// Starts nothing yet. `on_death` is called, from a thread of its own, as soon as a process
-    /// ends that nobody had told to.
+    /// ends that nobody had told to; it must not ask these processes for anything.
     ///
     /// # Panics
     ///
@@ -238,6 +307,38 @@ impl Lifecycle for Processes {
 
     fn resume(&self, node: Node) -> Result<u32, ProcessError> {
         self.slot(node)?.resume()
+    }
+
+    fn terminate(&self, node: Node, deadline: Duration) -> Result<Stopped, ProcessError> {
+        self.slot(node)?.terminate(deadline)
+    }
+
+    fn listens(&self, node: Node) -> Result<bool, ProcessError> {
+        self.slot(node)?.listens()
+    }
+
+    fn slow(&self, node: Node, percent: u8) -> Result<u32, ProcessError> {
+        self.slot(node)?.slow(percent)
+    }
+
+    fn slowed(&self, node: Node) -> Option<Slowed> {
+        self.slots.get(&node)?.slowed()
+    }
+
+    fn hasten(&self, node: Node) -> Result<Slowed, ProcessError> {
+        self.slot(node)?.hasten()
+    }
+
+    fn limit_memory(&self, node: Node, room: u64) -> Result<Starved, ProcessError> {
+        self.slot(node)?.limit_memory(room)
+    }
+
+    fn memory(&self, node: Node) -> Result<u64, ProcessError> {
+        self.slot(node)?.memory()
+    }
+
+    fn allow_memory(&self, node: Node) -> Result<(), ProcessError> {
+        self.slot(node)?.allow_memory()
     }
 
     fn state(&self, node: Node) -> State {

@@ -1,13 +1,19 @@
 //! What a fault did, with its evidence: a fault counts only when it is proven.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
+mod clock;
+mod disk;
+mod members;
+mod process;
+mod restarted;
+
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::clock::ClockSeen;
+pub use self::disk::{Damaged, DamagedNode, DiskMet, Lost, PowerLost};
+pub use self::members::{LogKept, Members};
+pub use self::process::{CrashLooped, Slowed, StartKilled, Starved, Stopped};
 use crate::{
     fault::PacketEffect,
     node::{Edge, Node},
@@ -58,6 +64,31 @@ pub enum Proof {
     Paused {
         /// What was paused, in order.
         processes: Vec<Paused>,
+    },
+    /// The old process was reaped after SIGTERM; once healed, another one serves in its place.
+    Stopped {
+        /// What was stopped, in order.
+        processes: Vec<Stopped>,
+    },
+    /// Several processes in turn were reaped after SIGKILL, each seen to serve before.
+    CrashLooped {
+        /// Whose, in order.
+        nodes: Vec<CrashLooped>,
+    },
+    /// A process was reaped that had started and was not up yet.
+    StartKilled {
+        /// What was killed, in order.
+        processes: Vec<StartKilled>,
+    },
+    /// The process was seen to be stopped and continued, over and over.
+    Slowed {
+        /// What was slowed, in order.
+        processes: Vec<Slowed>,
+    },
+    /// The process met with a limit to its memory.
+    Starved {
+        /// What was limited, in order.
+        processes: Vec<Starved>,
     },
     /// Packets met the cut and went no further.
     Cut(Dropped),
@@ -118,103 +149,6 @@ pub enum Proof {
         /// Whose, in order.
         nodes: Vec<LogKept>,
     },
-}
-
-/// One wall clock that was wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockSeen {
-    /// Whose.
-    pub node: Node,
-    /// The process it was read from.
-    pub pid: u32,
-    /// How far ahead it was when the fault began, in nanoseconds, read from the process.
-    pub ahead_ns: i64,
-    /// The same by the node's own words, some time later; absent where it does not tell the time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_ns: Option<i64>,
-    /// How far ahead it was at the end, before the heal; absent until then, and where the node had
-    /// no process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_ns: Option<i64>,
-}
-
-/// A configuration that a leader has committed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Members {
-    /// Who votes.
-    pub voters: BTreeSet<Node>,
-    /// The leader that says so.
-    pub leader: Node,
-    /// Its term.
-    pub term: u64,
-    /// Where in the log the configuration stands.
-    pub index: u64,
-}
-
-/// What one node keeps of its log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogKept {
-    /// Whose.
-    pub node: Node,
-    /// Lowest index in its log, before and after.
-    pub first: (u64, u64),
-    /// Last index in its newest snapshot, before and after.
-    pub snapshot: (u64, u64),
-}
-
-/// One machine that lost power.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PowerLost {
-    /// Its process.
-    #[serde(flatten)]
-    pub killed: Killed,
-    /// What was lost with it.
-    pub lost: Lost,
-}
-
-/// What was not durable when the power went, and did not survive.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lost {
-    /// Files that are not what they were.
-    pub files: u64,
-    /// Bytes that were written to them.
-    pub bytes: u64,
-    /// Names that were made, moved or removed.
-    pub names: u64,
-}
-
-/// One disk that was ill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskMet {
-    /// Whose.
-    pub node: Node,
-    /// How many requests met it.
-    pub requests: u64,
-    /// Who serves in the place of a process that ended because of it; absent where it did not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub successor: Option<Successor>,
-}
-
-/// One disk that was damaged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DamagedNode {
-    /// The process that was killed for it.
-    #[serde(flatten)]
-    pub killed: Killed,
-    /// What was done.
-    pub damaged: Damaged,
-    /// Whether its successor refused the damaged disk, so that the damage was undone.
-    #[serde(default)]
-    pub refused: bool,
-}
-
-/// What is not as it was on a disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Damaged {
-    /// How many bytes differ, or are gone.
-    pub bytes: u64,
-    /// In which files.
-    pub files: BTreeSet<String>,
 }
 
 /// One process killed.
@@ -317,97 +251,43 @@ impl fmt::Display for Effect {
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list: Vec<String> = match self {
-            Self::Killed { processes } => processes.iter().map(ToString::to_string).collect(),
-            Self::Paused { processes } => processes.iter().map(ToString::to_string).collect(),
-            Self::Cut(dropped) => vec![dropped.to_string()],
-            Self::Shaped(shaped) => vec![shaped.to_string()],
-            Self::PowerLost { nodes } => nodes.iter().map(ToString::to_string).collect(),
-            Self::DiskMet { nodes } => nodes.iter().map(ToString::to_string).collect(),
-            Self::Damaged { nodes } => nodes.iter().map(ToString::to_string).collect(),
-            Self::Clocks { nodes } => nodes.iter().map(ToString::to_string).collect(),
+        match self {
+            Self::Killed { processes } => each(f, processes),
+            Self::Paused { processes } => each(f, processes),
+            Self::Stopped { processes } => each(f, processes),
+            Self::CrashLooped { nodes } => each(f, nodes),
+            Self::StartKilled { processes } => each(f, processes),
+            Self::Slowed { processes } => each(f, processes),
+            Self::Starved { processes } => each(f, processes),
+            Self::Cut(dropped) => dropped.fmt(f),
+            Self::Shaped(shaped) => shaped.fmt(f),
+            Self::PowerLost { nodes } => each(f, nodes),
+            Self::DiskMet { nodes } => each(f, nodes),
+            Self::Damaged { nodes } => each(f, nodes),
+            Self::Clocks { nodes } => each(f, nodes),
             Self::Members {
                 before,
                 during,
                 after,
-            } => {
-                let all = [Some(before), Some(during), after.as_ref()];
-                let all: Vec<String> = all.into_iter().flatten().map(Members::to_string).collect();
-                vec![all.join(", then ")]
-            }
+            } => members::changed(f, before, during, after.as_ref()),
             Self::AskedAlone {
                 node,
                 order,
                 dropped,
                 after,
-            } => {
-                let after = after.iter().map(|members| format!("afterwards {members}"));
-                let told = [format!("{node} took `{order}` alone"), dropped.to_string()];
-                told.into_iter().chain(after).collect()
-            }
-            Self::Led { before, after } => {
-                let told = |(node, term): &(Node, u64)| format!("{node} led term {term}");
-                vec![told(before), told(after)]
-            }
-            Self::Logs { nodes } => nodes.iter().map(ToString::to_string).collect(),
-        };
-        f.write_str(&list.join(", "))
-    }
-}
-
-impl fmt::Display for ClockSeen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |ns: i64| Duration::from_nanos(ns.unsigned_abs()).as_secs_f64();
-        let told = |f: &mut fmt::Formatter<'_>, ns: i64| match ns < 0 {
-            false => write!(f, "{:.3} s ahead", seconds(ns)),
-            true => write!(f, "{:.3} s behind", seconds(ns)),
-        };
-        write!(f, "{} pid {} ", self.node, self.pid)?;
-        told(f, self.ahead_ns)?;
-        if let Some(ns) = self.told_ns {
-            f.write_str(", by its own words ")?;
-            told(f, ns)?;
+            } => members::asked_alone(f, *node, order, dropped, after.as_ref()),
+            Self::Led { before, after } => members::led(f, *before, *after),
+            Self::Logs { nodes } => each(f, nodes),
         }
-        if let Some(ns) = self.end_ns {
-            f.write_str(", in the end ")?;
-            told(f, ns)?;
-        }
-        Ok(())
     }
 }
 
-impl fmt::Display for Members {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.voters.iter().map(ToString::to_string).collect();
-        let Self {
-            leader,
-            term,
-            index,
-            ..
-        } = self;
-        let names = names.join(" ");
-        write!(f, "{names} vote ({leader} in term {term}, entry {index})")
+fn each<T: fmt::Display>(f: &mut fmt::Formatter<'_>, all: &[T]) -> fmt::Result {
+    for (index, one) in all.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(f, "{comma}{one}")?;
     }
-}
-
-impl fmt::Display for LogKept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            node,
-            first,
-            snapshot,
-        } = self;
-        let moved = |(before, after): &(u64, u64)| match before == after {
-            true => format!("at {after}"),
-            false => format!("from {before} to {after}"),
-        };
-        write!(
-            f,
-            "{node} snapshot {}, log begins {}",
-            moved(snapshot),
-            moved(first)
-        )
-    }
+    Ok(())
 }
 
 impl fmt::Display for Killed {
@@ -453,51 +333,6 @@ impl fmt::Display for Shaped {
         for (index, (effect, packets)) in effects.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma} {effect} {packets}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for PowerLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, lost {}", self.killed, self.lost)
-    }
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            files,
-            bytes,
-            names,
-        } = self;
-        write!(
-            f,
-            "{bytes} unsynced bytes in {files} files and {names} names"
-        )
-    }
-}
-
-impl fmt::Display for DiskMet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} requests met it", self.node, self.requests)?;
-        match &self.successor {
-            Some(successor) => write!(f, ", ended by it, pid {} serving", successor.pid),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for DamagedNode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Damaged { bytes, files } = &self.damaged;
-        write!(f, "{}, {bytes} bytes damaged in ", self.killed)?;
-        match files.iter().collect::<Vec<_>>().as_slice() {
-            [one] => f.write_str(one)?,
-            several => write!(f, "{} files", several.len())?,
-        }
-        if self.refused {
-            f.write_str(", refused by the node and undone")?;
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{
-        AdminFault, Fault, FaultClass, MemberFault, PacketEffect, Shape, Shaping, Targets, Whom,
+        AdminFault, Asked, Fault, FaultClass, MemberFault, PacketEffect, Shape, Shaping, Targets,
+        Whom,
     },
     lever::OrderKind,
     network::NODES_MAX,
@@ -269,6 +270,17 @@ pub(crate) fn hits(fault: &Fault, count: u16) -> BTreeSet<Node> {
     match fault.targets() {
         Some(targets) if fault.hits_processes() => targets.possible(count),
         _ => BTreeSet::new(),
+    }
+}
+
+/// Every node that the cluster may have to do without: its process hit, or no member any more.
+pub(crate) fn missing(fault: &Fault, count: u16) -> BTreeSet<Node> {
+    match fault {
+        Fault::Member(member) => match (member.asked, member.leaving()) {
+            (Asked::Leader, Some(leaving)) => leaving.possible(count),
+            _ => BTreeSet::new(),
+        },
+        fault => hits(fault, count),
     }
 }
 

@@ -195,6 +195,7 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
         let hits_all = [
             Nemesis::KillAll,
             Nemesis::PauseAll,
+            Nemesis::RestartAll,
             Nemesis::PowerLoss,
             Nemesis::LyingFsync,
         ];
@@ -294,8 +295,13 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 Fault::Admin(AdminFault::Transfer { .. } | AdminFault::Campaign(_)) => {
                     assert!(spec.nodes >= 2);
                 }
-                Fault::Kill(_) | Fault::Pause(_) | Fault::PowerLoss(_) => {}
-                Fault::Disk(_) | Fault::Admin(_) => {}
+                Fault::Kill(_)
+                | Fault::Pause(_)
+                | Fault::PowerLoss(_)
+                | Fault::Disk(_)
+                | Fault::Admin(_) => {}
+                Fault::Stop(_) | Fault::Restart(_) | Fault::CrashLoop(_) => {}
+                Fault::StartKill(_) | Fault::SlowCpu(_) | Fault::Memory(_) => {}
             }
         }
     });

@@ -294,6 +294,12 @@ fn an_unplanned_death_is_reported_with_its_last_words(sandbox: &Sandbox) {
         words.starts_with("about to fail") && words.contains("the log is corrupt"),
         "{words}"
     );
+    let panic = death.panic.as_deref().unwrap();
+    assert!(
+        panic.contains(" panicked at ") && panic.ends_with(": the log is corrupt"),
+        "{panic}"
+    );
+    assert_eq!(death.last_words(), Some(panic));
     assert_eq!(rig.processes.state(N1), State::Died(death));
 }
 

@@ -12,8 +12,9 @@ use thiserror::Error;
 
 use crate::defect::{Defect, Defects};
 use crate::driver::Routing;
+use crate::failpoint::{FailpointError, Failpoints};
 use crate::peer::Membership;
-use crate::protocol::{Consistency, Modes};
+use crate::protocol::{Consistency, FailpointRequest, Modes};
 use crate::raft::{ConfChange, Effect, Jitter, NodeId};
 use replication::ReplicationArgs;
 
@@ -36,11 +37,15 @@ pub struct NodeArgs {
     listen_client: String,
     /// Where an administrator, or a harness, reaches this node: HOST:PORT or unix:PATH; left out:
     /// nowhere. Who reaches it can do anything to the node
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", overrides_with = "listen_admin")]
     listen_admin: Option<String>,
     /// Write down all that this node does, as NDJSON, at the end of this file
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// What to do at a place in the code, as /v1/admin/failpoints takes it, from the start on:
+    /// '{"site": "before_recover", "action": "crash"}'; may be given more than once
+    #[arg(long = "failpoint", value_name = "JSON", value_parser = failpoint)]
+    failpoints: Vec<FailpointRequest>,
     /// Where clients are told to reach this node; left out: where it listens for them
     #[arg(long, value_name = "HOST:PORT")]
     advertise_client: Option<String>,
@@ -208,6 +213,8 @@ pub(crate) enum ArgsError {
     OtherMode(&'static str, &'static str),
     #[error("defects are mistakes of Raft's: leave --defect out, or use --replication raft")]
     DefectsOfRaft,
+    #[error("--failpoint: {0}")]
+    Failpoint(#[from] FailpointError),
     #[error("this build carries no defects; build it with the feature `defects`")]
     NoDefects,
 }
@@ -240,6 +247,7 @@ pub(crate) struct Settings {
     pub(crate) listen_client: String,
     pub(crate) listen_admin: Option<String>,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) failpoints: Failpoints,
     pub(crate) data_dir: PathBuf,
     pub(crate) seed: u64,
     pub(crate) pace: Pace,
@@ -313,6 +321,7 @@ impl NodeArgs {
             listen_client: self.listen_client,
             listen_admin: self.listen_admin,
             trace: self.trace,
+            failpoints: Failpoints::of(&self.failpoints)?,
             data_dir: self.data_dir,
             seed: self.seed,
             pace: self.profile.pace(),
@@ -344,6 +353,10 @@ impl NodeArgs {
             defects: self.defects.into_iter().collect(),
         })
     }
+}
+
+fn failpoint(json: &str) -> Result<FailpointRequest, serde_json::Error> {
+    serde_json::from_str(json)
 }
 
 fn is_name(cluster: &str) -> bool {

@@ -24,6 +24,7 @@
     reason = "the driver owns the clock"
 )]
 
+mod beacon;
 mod clock;
 mod forward;
 mod observer;
@@ -41,7 +42,6 @@ mod waiter;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -51,9 +51,9 @@ use crate::defect::Defects;
 use crate::failpoint::{Failpoints, Site};
 use crate::failure::Standing;
 use crate::machine::{Applied, Machine, Proposal, StateError};
-use crate::peer::{Links, Membership, Parcel, Passage, PeerEvent};
+use crate::peer::{Links, Membership, Parcel, PeerEvent};
 use crate::protocol::{
-    Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NetSide, NodeId, StateHash, Status,
+    Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NodeId, StateHash, Status,
 };
 use crate::raft::{BatchId, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
@@ -67,10 +67,12 @@ use session::LogClock;
 use turn::Turns;
 use write::Writes;
 
+pub(crate) use beacon::Beacon;
 pub(crate) use order::{Order, RuleOrder};
 pub(crate) use quorum::QuorumDriver;
 pub(crate) use read::Look;
 pub(crate) use replicated_log::ReplicatedLog;
+pub(crate) use snapshot::machine_of;
 pub(crate) use turn::Inbox;
 
 /// What a node that does not lead does with a write.
@@ -113,7 +115,7 @@ pub(crate) enum Request {
     Log {
         from: Index,
         to: Index,
-        reply: oneshot::Sender<LogResponse>,
+        reply: oneshot::Sender<Result<LogResponse, ErrorInfo>>,
     },
     /// Do what an administrator wants.
     Order {
@@ -125,31 +127,6 @@ pub(crate) enum Request {
         order: RuleOrder,
         reply: oneshot::Sender<Result<Vec<NetRuleState>, ErrorInfo>>,
     },
-}
-
-/// The present standing, for those who answer without the driver.
-#[derive(Debug, Default)]
-pub(crate) struct Beacon {
-    term: AtomicU64,
-    /// 0: not known.
-    leader: AtomicU64,
-    applied: AtomicU64,
-}
-
-impl Beacon {
-    pub(crate) fn standing(&self) -> Standing {
-        let leader = self.leader.load(Ordering::Relaxed);
-        let term = self.term.load(Ordering::Relaxed);
-        Standing {
-            term,
-            leader: (leader != 0).then_some(leader),
-        }
-    }
-
-    /// The highest index applied.
-    pub(crate) fn applied(&self) -> Index {
-        self.applied.load(Ordering::Relaxed)
-    }
 }
 
 /// Why a driver gave up. The node must stop: nobody knows what is on its disk.
@@ -217,7 +194,14 @@ pub(crate) struct Driver<C: ReplicatedLog> {
 }
 
 impl<C: ReplicatedLog> Driver<C> {
-    pub(crate) fn new(core: C, parts: Parts, writer: Writer, links: Links) -> Self {
+    /// The machine holds what the core's newest snapshot says.
+    pub(crate) fn new(
+        core: C,
+        machine: Machine,
+        parts: Parts,
+        writer: Writer,
+        links: Links,
+    ) -> Self {
         let forwards = Forwards::new(parts.boot);
         let clock = Clock::new(parts.inbox.tick);
         let outbox = Outbox::new(&parts, writer, links);
@@ -225,7 +209,7 @@ impl<C: ReplicatedLog> Driver<C> {
             core,
             parts,
             outbox,
-            machine: Machine::default(),
+            machine,
             writes: Writes::default(),
             reads: PendingReads::default(),
             forwards,
@@ -238,8 +222,8 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
-        self.restore()?;
         self.introduce();
+        self.parts.beacon.start();
         turn::run(&mut self, stop).await?;
         self.stop();
         Ok(())
@@ -267,11 +251,7 @@ impl<C: ReplicatedLog> Driver<C> {
 
     fn publish_standing(&self) {
         let Standing { term, leader } = self.standing();
-        self.parts.beacon.term.store(term, Ordering::Relaxed);
-        self.parts
-            .beacon
-            .leader
-            .store(leader.unwrap_or(0), Ordering::Relaxed);
+        self.parts.beacon.stand(term, leader);
     }
 
     fn standing(&self) -> Standing {
@@ -302,13 +282,11 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn take_peer_event(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Arrived { from, parcel } if self.outbox.rules().is_empty() => {
+            PeerEvent::Arrived { from, parcel } if !self.outbox.has_rules() => {
                 self.take_parcel(from, parcel);
             }
             PeerEvent::Arrived { from, parcel } => {
-                let to = self.parts.membership.id;
-                let passage = Passage { from, to, parcel };
-                for passage in self.outbox.rules().pass(NetSide::Receive, passage) {
+                for passage in self.outbox.admit(from, parcel) {
                     self.take_parcel(passage.from, passage.parcel);
                 }
             }
@@ -322,6 +300,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             Request::Write { proposal, reply } => self.write(proposal, reply),
             Request::Promote { epoch, reply } => {
                 let promoted = self.core.promote(epoch);
+                self.watch();
                 let _ = reply.send(promoted.map_err(|refusal| self.refuse(refusal)));
             }
             Request::Status { reply } => {
@@ -331,7 +310,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
                 let _ = reply.send(self.hash_at(index));
             }
             Request::Log { from, to, reply } => {
-                let _ = reply.send(self.log(from, to));
+                let _ = reply.send(Ok(self.log(from, to)));
             }
             Request::Order { order, reply } => self.obey(order, reply),
             Request::Rule { order, reply } => self.rule(order, reply),
@@ -390,7 +369,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
             self.apply(entry);
         }
         let applied = self.core.applied();
-        self.parts.beacon.applied.store(applied, Ordering::Relaxed);
+        self.parts.beacon.apply(applied);
         for read in reads {
             self.answer_read(read);
         }

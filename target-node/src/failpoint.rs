@@ -48,6 +48,9 @@ macro_rules! sites {
 }
 
 sites! {
+    BeforeRecover "before_recover" false "the start, before the data directory is read"
+    AfterRecover "after_recover" false
+        "the start, after the data directory was read, before clients are served"
     BeforePersist "before_persist" false "the driver, before it hands a batch to the log's thread"
     BeforeSend "before_send" false
         "the driver, before messages leave that may run ahead of the disk"
@@ -72,10 +75,16 @@ sites! {
     AfterPurge "after_purge" true "the storage, after a file of the log was removed"
 }
 
+impl Site {
+    fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|site| site.name()).collect()
+    }
+}
+
 /// Why nothing is to be done somewhere.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum FailpointError {
-    #[error("there is no place {0:?}; GET /v1/admin/failpoints names all")]
+    #[error("there is no place {0:?}; there are: {places}", places = Site::names().join(", "))]
     NoSite(String),
     #[error("at {0} there is no system call that could fail: crash or sleep")]
     CannotFail(&'static str),
@@ -142,6 +151,15 @@ impl Failpoints {
         }
     }
 
+    /// What is to be done from the start on.
+    pub(crate) fn of(requests: &[FailpointRequest]) -> Result<Self, FailpointError> {
+        let failpoints = Self::default();
+        requests
+            .iter()
+            .try_for_each(|request| failpoints.set(request.clone()))?;
+        Ok(failpoints)
+    }
+
     /// From now on this is to be done; it replaces what was to be done there.
     pub(crate) fn set(&self, request: FailpointRequest) -> Result<(), FailpointError> {
         let site = find(&request.site)?;
@@ -172,10 +190,7 @@ impl Failpoints {
     pub(crate) fn list(&self) -> protocol::Failpoints {
         protocol::Failpoints {
             set: self.points().values().cloned().collect(),
-            sites: Site::ALL
-                .iter()
-                .map(|site| site.name().to_owned())
-                .collect(),
+            sites: Site::names().into_iter().map(str::to_owned).collect(),
         }
     }
 

@@ -26,6 +26,8 @@ impl ErrorCode {
             | Self::Unsupported
             | Self::TransferInProgress
             | Self::NotMember
+            | Self::ConfchangePending
+            | Self::ConfchangeNotReady
             | Self::Superseded
             | Self::SessionUnknown
             | Self::SeqTooOld => true,
@@ -43,7 +45,10 @@ impl ErrorCode {
             Self::Invalid => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotLeader | Self::NotMember => StatusCode::MISDIRECTED_REQUEST,
-            Self::Superseded | Self::SeqTooOld => StatusCode::CONFLICT,
+            Self::Superseded
+            | Self::SeqTooOld
+            | Self::ConfchangePending
+            | Self::ConfchangeNotReady => StatusCode::CONFLICT,
             Self::SessionUnknown => StatusCode::GONE,
             Self::ForwardFailed => StatusCode::BAD_GATEWAY,
             Self::Unsupported => StatusCode::NOT_IMPLEMENTED,

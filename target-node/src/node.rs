@@ -7,6 +7,8 @@
 )]
 
 mod mode;
+mod recovery;
+mod signals;
 mod sockets;
 
 use std::io;
@@ -16,8 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -25,15 +27,16 @@ use tokio::time::timeout;
 use crate::args::{ArgsError, NodeArgs, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
-use crate::driver::{Beacon, DriverError, Inbox, Parts, Routing};
-use crate::failpoint::Failpoints;
-use crate::peer::{self, Directory, Links, Surroundings};
+use crate::driver::{DriverError, Inbox, Parts, Request, Routing};
+use crate::peer::{self, Links, Surroundings};
 use crate::primary_backup;
 use crate::quorum;
-use crate::raft::{ConfigError, LogId, Recovered};
+use crate::raft::ConfigError;
 use crate::server::{self, Gateway};
-use crate::storage::{Identity, Storage, StorageError};
+use crate::storage::StorageError;
 use crate::trace::Tracer;
+use recovery::Restored;
+use signals::Signals;
 use sockets::Sockets;
 
 /// How many requests, and how many parcels of peers, may wait for the driver.
@@ -72,6 +75,8 @@ pub(crate) enum NodeError {
     Trace { path: PathBuf, source: io::Error },
     #[error("a bug: {0}")]
     Panic(#[from] JoinError),
+    #[error("a bug: reading back the data directory panicked")]
+    RecoveryPanicked,
 }
 
 impl NodeError {
@@ -87,7 +92,8 @@ impl NodeError {
             Self::Args(_) | Self::Config(_) | Self::PrimaryBackup(_) => USAGE,
             Self::Quorum(quorum::ConfigError::State) => DATA,
             Self::Quorum(_) => USAGE,
-            Self::Storage(StorageError::Corrupt { .. }) => DATA,
+            Self::Storage(StorageError::Corrupt { .. })
+            | Self::Driver(DriverError::State { .. }) => DATA,
             Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
             Self::Storage(StorageError::Full { .. })
             | Self::Driver(DriverError::Storage(StorageError::Full { .. })) => FULL,
@@ -96,9 +102,18 @@ impl NodeError {
             | Self::Driver(_)
             | Self::Io { .. }
             | Self::Trace { .. }
-            | Self::Panic(_) => SOFTWARE,
+            | Self::Panic(_)
+            | Self::RecoveryPanicked => SOFTWARE,
         }
     }
+}
+
+/// One life of a node: from a start to its end.
+#[derive(Clone)]
+struct Life {
+    settings: Arc<Settings>,
+    console: Console,
+    boot: u64,
 }
 
 /// Runs a node until SIGTERM or SIGINT, or until it cannot go on.
@@ -144,74 +159,99 @@ pub(crate) fn run(args: NodeArgs) -> ExitCode {
 }
 
 async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
-    let membership = &settings.membership;
-    let boot = boot_number();
-    announce(&settings, console);
-    let failpoints = Failpoints::default();
-    let tracer = begin_trace(&settings, boot)?;
+    let life = Life {
+        settings: Arc::new(settings),
+        console,
+        boot: boot_number(),
+    };
+    let settings = &life.settings;
+    announce(settings, console);
+    let mut signals = Signals::hear()?;
+    let tracer = begin_trace(settings, life.boot)?;
     // Addresses first: who has the address has the data too, and its message is the clearer one.
     let Sockets {
         peers,
         clients,
         admin,
-    } = Sockets::bind(&settings).await?;
-    let (storage, recovered) = restore(&settings, console, &failpoints)?;
-    let (report, persisted) = mpsc::unbounded_channel();
-    let writer = storage.into_writer(tracer.clone(), move |result| {
-        let _ = report.send(result);
-    });
-    let writer = writer.map_err(|source| NodeError::Io {
-        doing: "start a thread",
-        source,
-    })?;
-    let (requests, request_queue) = mpsc::channel(QUEUE_MAX);
-    let (events, event_queue) = mpsc::channel(QUEUE_MAX);
-    let directory = Arc::new(Directory::default());
-    let surroundings = Surroundings {
-        membership: membership.clone(),
-        console,
-        events,
-        directory: Arc::clone(&directory),
-    };
-    let beacon = Arc::new(Beacon::default());
-    let parts = Parts {
-        membership: membership.clone(),
-        boot,
-        defects: settings.defects,
-        routing: settings.routing,
-        election_ticks: settings.pace.election_ticks,
-        snapshot_entries: settings.snapshot_entries,
-        consistency: settings.consistency,
-        modes: settings.modes(),
-        console,
-        inbox: Inbox {
-            persisted,
-            peers: event_queue,
-            requests: request_queue,
-            tick: settings.pace.tick,
-        },
-        beacon: Arc::clone(&beacon),
-        failpoints: failpoints.clone(),
-        tracer: tracer.clone(),
-    };
-    let links = Links::dial(&surroundings);
-    tokio::spawn(peer::listen(peers, surroundings));
+    } = Sockets::bind(settings).await?;
+    let (requests, queue) = mpsc::channel(QUEUE_MAX);
     let gateway = Gateway {
-        node: membership.id,
+        node: settings.membership.id,
         requests,
-        beacon,
-        directory,
-        failpoints,
+        beacon: Arc::default(),
+        directory: Arc::default(),
+        failpoints: settings.failpoints.clone(),
         tracer,
         redirects: settings.routing == Routing::Redirect,
     };
     let (stop, stopped) = watch::channel(false);
-    let driver = mode::start(&settings, recovered, parts, writer, links, stopped)?;
-    let server = tokio::spawn(server::serve(clients, gateway.clone(), stop.subscribe()));
+    let server = tokio::spawn(server::serve(clients, gateway.clone(), stopped.clone()));
     if let Some(admin) = admin {
-        tokio::spawn(server::serve_admin(admin, gateway, stop.subscribe()));
+        tokio::spawn(server::serve_admin(admin, gateway.clone(), stopped.clone()));
     }
-    work(driver, stop, server, console).await
+    let restored = tokio::select! {
+        restored = recovery::recover(life.clone()) => restored?,
+        signal = signals.next() => {
+            console.say(format_args!("stopping: {signal}, before all of the log was read back"));
+            return Ok(());
+        }
+    };
+    let driver = life.drive(restored, &gateway, queue, peers, stopped)?;
+    work(driver, signals, stop, server, console).await
+}
+
+impl Life {
+    /// From here on the node takes part.
+    fn drive(
+        &self,
+        restored: Restored,
+        gateway: &Gateway,
+        requests: mpsc::Receiver<Request>,
+        peers: TcpListener,
+        stop: watch::Receiver<bool>,
+    ) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
+        let settings = &self.settings;
+        let (report, persisted) = mpsc::unbounded_channel();
+        let writer = restored
+            .storage
+            .into_writer(gateway.tracer.clone(), move |result| {
+                let _ = report.send(result);
+            });
+        let writer = writer.map_err(|source| NodeError::Io {
+            doing: "start a thread",
+            source,
+        })?;
+        let (events, event_queue) = mpsc::channel(QUEUE_MAX);
+        let surroundings = Surroundings {
+            membership: settings.membership.clone(),
+            console: self.console,
+            events,
+            directory: Arc::clone(&gateway.directory),
+        };
+        let parts = Parts {
+            membership: settings.membership.clone(),
+            boot: self.boot,
+            defects: settings.defects,
+            routing: settings.routing,
+            election_ticks: settings.pace.election_ticks,
+            snapshot_entries: settings.snapshot_entries,
+            consistency: settings.consistency,
+            modes: settings.modes(),
+            console: self.console,
+            inbox: Inbox {
+                persisted,
+                peers: event_queue,
+                requests,
+                tick: settings.pace.tick,
+            },
+            beacon: Arc::clone(&gateway.beacon),
+            failpoints: gateway.failpoints.clone(),
+            tracer: gateway.tracer.clone(),
+        };
+        let links = Links::dial(&surroundings);
+        tokio::spawn(peer::listen(peers, surroundings));
+        Ok(restored.core.start(parts, writer, links, stop))
+    }
 }
 
 /// The trace of this life, which is on where a file is named.
@@ -228,62 +268,17 @@ fn begin_trace(settings: &Settings, boot: u64) -> Result<Tracer, NodeError> {
     Ok(tracer)
 }
 
-/// Opens the data directory, and tells what is in it.
-fn restore(
-    settings: &Settings,
-    console: Console,
-    failpoints: &Failpoints,
-) -> Result<(Storage, Recovered), NodeError> {
-    let membership = &settings.membership;
-    let identity = Identity {
-        cluster: membership.realm(),
-        node: membership.id,
-    };
-    let (storage, recovered, repair) = Storage::open(&settings.data_dir, &identity, failpoints)?;
-    if repair.torn_bytes > 0 {
-        let bytes = repair.torn_bytes;
-        console.say(format_args!(
-            "dropped {bytes} bytes of a write that a crash cut short"
-        ));
-    }
-    if let Some(last) = repair.unreadable {
-        console.say(format_args!(
-            "cannot read the snapshot at {last}, and set it aside: begins with an older state and \
-             all entries since"
-        ));
-    }
-    let state = recovered.hard_state;
-    let (last, base) = (recovered.last(), recovered.base);
-    let snapshot = recovered.snapshot.as_ref();
-    let snapshot = snapshot.map_or(LogId::ZERO, |snapshot| snapshot.last);
-    console.say(format_args!(
-        "recovered term {}, vote {:?}, snapshot at {snapshot}, log from {base} to {last}",
-        state.term, state.vote
-    ));
-    Ok((storage, recovered))
-}
-
 /// Drives and serves until a signal comes or the driver ends.
 async fn work(
     mut driver: JoinHandle<Result<(), DriverError>>,
+    mut signals: Signals,
     stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
     console: Console,
 ) -> Result<(), NodeError> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| NodeError::Io {
-            doing: "hear signals",
-            source,
-        })
-    };
-    let (mut terminate, mut interrupt) = (
-        handler(SignalKind::terminate())?,
-        handler(SignalKind::interrupt())?,
-    );
     tokio::select! {
         end = &mut driver => return Ok(end??),
-        _ = terminate.recv() => console.say(format_args!("stopping: SIGTERM")),
-        _ = interrupt.recv() => console.say(format_args!("stopping: SIGINT")),
+        signal = signals.next() => console.say(format_args!("stopping: {signal}")),
     }
     let _ = stop.send(true);
     driver.await??;
@@ -298,6 +293,7 @@ fn announce(settings: &Settings, console: Console) {
         listen_client,
         listen_admin,
         trace: _,
+        failpoints: _,
         data_dir,
         seed,
         pace,

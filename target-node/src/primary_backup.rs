@@ -45,6 +45,7 @@ mod follower;
 mod message;
 mod primary;
 mod read;
+mod snapshot;
 mod view;
 
 use std::mem;
@@ -57,8 +58,8 @@ pub use message::{Body, Message};
 use crate::raft::durability::Durability;
 use crate::raft::log::Log;
 use crate::raft::{
-    Batch, BatchId, Entry, Event, HardState, Index, LogId, Members, NodeId, Opaque, Output,
-    Payload, ProposeError, Recovered, Snapshot, Term,
+    Batch, BatchId, Entry, Event, HardState, Index, LogId, NodeId, Opaque, Output, Payload,
+    ProposeError, Recovered, Snapshot, Term,
 };
 use backup::Incoming;
 use primary::Primary;
@@ -325,26 +326,6 @@ impl PrimaryBackup {
             Some(_) => self.applied,
             None => self.applied.min(self.verified),
         }
-    }
-
-    /// Takes the state right after the last entry handed out for applying as a snapshot.
-    pub fn compact(&mut self, state: Opaque) {
-        let last = LogId::new(self.log.term_at(self.applied).unwrap_or(0), self.applied);
-        let newest = self.snapshot.as_ref();
-        if newest.map_or(LogId::ZERO, |snapshot| snapshot.last) >= last {
-            return;
-        }
-        let members = Members::default();
-        let snapshot = Snapshot {
-            last,
-            members,
-            state,
-        };
-        self.record(Event::Compacted { last });
-        self.durability.compacted(snapshot.clone());
-        self.snapshot = Some(snapshot);
-        let kept = self.config.trailing_entries;
-        self.log.compact_to(last.index.saturating_sub(kept));
     }
 
     /// Someone speaks for a later epoch.

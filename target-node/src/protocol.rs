@@ -13,7 +13,6 @@
 //! | `POST /v1/session/open` | [`OpenSessionRequest`] | [`SessionResponse`] |
 //! | `POST /v1/session/keepalive`, `/close` | [`SessionRequest`] | [`SessionResponse`] |
 //! | `GET /v1/status` | – | [`Status`] |
-//! | `POST /v1/admin/promote-primary` | [`PromoteRequest`] | [`PromoteResponse`] |
 //! | `GET /v1/hash?index=N` | – | [`StateHash`], of what this node has applied |
 //! | `GET /v1/log?from=N&to=N` | – | [`LogResponse`], 1000 entries at most |
 //!
@@ -46,29 +45,15 @@ pub use kv::{
     PutRequest, PutResponse,
 };
 pub use session::{OpenSessionRequest, SessionRequest, SessionResponse, SessionTurn};
-pub use status::{Digest, LogResponse, LoggedEntry, Modes, Role, StateHash, Status};
+pub use status::{
+    Digest, FollowerProgress, LogResponse, LoggedEntry, Modes, Role, StateHash, Status,
+};
 pub use transaction::{
     Compare, Guard, GuardTarget, MicroOp, TransactionRequest, TransactionResponse,
 };
 
 /// A node's number in its cluster, from 1.
 pub type NodeId = u64;
-
-/// Make a node the primary, in the modes that have one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PromoteRequest {
-    /// The new epoch: above every one so far. Left out: the next that can be the node's own.
-    #[serde(default)]
-    pub epoch: Option<u64>,
-}
-
-/// A node is the primary from now on; it says so to the others once its disk has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromoteResponse {
-    /// Its epoch.
-    pub epoch: u64,
-}
 
 /// Who answered, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,6 +71,8 @@ pub struct Quorum {
     snapshot: LogId,
     /// To be handed out with the next batch.
     next_snapshot: Option<Snapshot>,
+    /// A snapshot is to be taken however little has changed since the last one.
+    wants_snapshot: bool,
     appended: Vec<Entry>,
     hard_state: HardState,
     last_batch: BatchId,
@@ -103,6 +105,7 @@ impl Quorum {
                 .as_ref()
                 .map_or(LogId::ZERO, |snapshot| snapshot.last),
             next_snapshot: None,
+            wants_snapshot: false,
             appended: Vec::new(),
             hard_state: recovered.hard_state,
             last_batch: 0,
@@ -151,6 +154,11 @@ impl Quorum {
                 .expect("a front was just seen");
             self.dispatch(message);
         }
+    }
+
+    /// Takes a snapshot of what this replica holds, where that has changed since the last one.
+    pub fn compact(&mut self) {
+        self.wants_snapshot = true;
     }
 
     /// Everything that the inputs since the last call have led to.

@@ -203,6 +203,9 @@ impl Raft {
         if is_ahead && is_unasked && self.hears_leader() {
             return;
         }
+        if is_ahead && self.is_outsiders_answer(&message) {
+            return;
+        }
         if is_ahead {
             self.become_follower(message.term);
         }

@@ -8,7 +8,6 @@
 //! | [`gateway`] | the way from a request to the driver and back |
 //! | [`keys`] | reads, writes and transactions |
 //! | [`session`] | sessions |
-//! | [`operator`] | what only an operator asks |
 //! | [`socket`] | where a server listens |
 //! | [`view`] | what the node tells about itself |
 
@@ -21,7 +20,6 @@
 mod admin;
 mod gateway;
 mod keys;
-mod operator;
 mod session;
 mod socket;
 mod view;
@@ -63,7 +61,6 @@ fn router(gateway: Gateway) -> Router {
         .merge(keys::routes())
         .merge(session::routes())
         .merge(view::routes())
-        .merge(operator::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));

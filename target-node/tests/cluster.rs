@@ -13,6 +13,8 @@ mod admin;
 mod election;
 #[path = "cluster/machine.rs"]
 mod machine;
+#[path = "cluster/membership.rs"]
+mod membership;
 #[path = "cluster/mode.rs"]
 mod mode;
 #[path = "cluster/process.rs"]
@@ -27,6 +29,8 @@ mod routing;
 mod session;
 #[path = "cluster/snapshot.rs"]
 mod snapshot;
+#[path = "cluster/starting.rs"]
+mod starting;
 #[path = "cluster/trace.rs"]
 mod trace;
 

@@ -5,8 +5,8 @@ use crate::report::{self, FaultView, NodeView, RunView};
 use crate::run::{Evidence, Setting};
 use crate::store::{RunFolder, StoreError};
 use crate::verdict::{Exit, Verdict};
-use ordeal_nemesis::proof::Killed;
-use ordeal_nemesis::{Effect, Node, Proof};
+use ordeal_nemesis::process::Death;
+use ordeal_nemesis::{Effect, Node};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -123,10 +123,18 @@ fn node_view(node: Node, setting: &Setting, evidence: &Evidence) -> NodeView {
             .deaths
             .iter()
             .filter(|(_, death)| death.node == node)
-            .map(|(at, death)| (*at, death.status.clone()))
+            .map(|(at, death)| (*at, how(death)))
             .collect(),
         log_tail: tail,
         name,
+    }
+}
+
+/// How a node ended unasked: its status, and what it panicked with.
+fn how(death: &Death) -> String {
+    match &death.panic {
+        Some(words) => format!("{}: {words}", death.status),
+        None => death.status.clone(),
     }
 }
 
@@ -136,29 +144,10 @@ fn restarts(node: Node, evidence: &Evidence) -> u64 {
         .faults
         .iter()
         .flat_map(|record| match &record.effect {
-            Effect::Installed(proof) => restarted(proof),
+            Effect::Installed(proof) => proof.restarted(),
             _ => Vec::new(),
         });
     restarted.filter(|restarted| *restarted == node).count() as u64
-}
-
-/// The nodes that ended by this fault and came back as another process.
-fn restarted(proof: &Proof) -> Vec<Node> {
-    fn back(killed: &Killed) -> Option<Node> {
-        killed.successor.as_ref().map(|_| killed.node)
-    }
-    match proof {
-        Proof::Killed { processes } => processes.iter().filter_map(back).collect(),
-        Proof::PowerLost { nodes } => nodes.iter().filter_map(|one| back(&one.killed)).collect(),
-        Proof::Damaged { nodes } => nodes.iter().filter_map(|one| back(&one.killed)).collect(),
-        Proof::DiskMet { nodes } => nodes
-            .iter()
-            .filter_map(|one| one.successor.as_ref().map(|_| one.node))
-            .collect(),
-        Proof::Paused { .. } | Proof::Cut(_) | Proof::Shaped(_) => Vec::new(),
-        Proof::Members { .. } | Proof::AskedAlone { .. } => Vec::new(),
-        Proof::Clocks { .. } | Proof::Led { .. } | Proof::Logs { .. } => Vec::new(),
-    }
 }
 
 #[cfg(test)]

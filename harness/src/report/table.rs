@@ -62,6 +62,11 @@ pub(super) fn class_of(fault_class: &str) -> &'static str {
     match fault_class {
         "kill" => "kill",
         "pause" => "pause",
+        "stop" => "stop",
+        "crash-loop" => "crash-loop",
+        "kill-starting" => "kill-starting",
+        "slow-cpu" => "slow-cpu",
+        "memory" => "memory",
         "partition" => "partition",
         "packet" => "packet",
         "power-loss" => "power-loss",

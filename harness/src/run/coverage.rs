@@ -170,9 +170,12 @@ fn enough(tested: u64, summary: &str) -> (Validity, String) {
 fn first_of_outages_only(records: &[FaultRecord], nodes: u16) -> Option<u64> {
     let (nodes, majority) = (usize::from(nodes), usize::from(nodes) / 2 + 1);
     let is_outage = |record: &FaultRecord| match record.planned.fault.class() {
-        FaultClass::Kill | FaultClass::Pause | FaultClass::PowerLoss => {
-            record.nodes.len() + majority > nodes
-        }
+        FaultClass::Kill
+        | FaultClass::Pause
+        | FaultClass::Stop
+        | FaultClass::CrashLoop
+        | FaultClass::StartKill
+        | FaultClass::PowerLoss => record.nodes.len() + majority > nodes,
         // Any cut stops two nodes, or the only one; three and more have a majority somewhere.
         _ => nodes <= 2,
     };

@@ -5,7 +5,6 @@ use super::coverage::{self, ok_during_faults};
 use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
 use ordeal_checker::history::{Event, EventKind, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
-use ordeal_nemesis::Fault;
 use ordeal_nemesis::injector::FaultRecord;
 use ordeal_nemesis::process::Death;
 use ordeal_workloads::check::{Effort, Unjudgeable};
@@ -95,21 +94,19 @@ fn operations(evidence: &Evidence) -> OperationCounts {
     }
 }
 
-/// After its disk is well, or damaged and served from again, a node may still end because of it.
-const DISK_FAULT_ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// After its disk is well, or damaged and served from again, or it gets memory again, a node may
+/// still end because of it.
+const EXCUSED_WITHIN: Duration = Duration::from_secs(10);
 
-/// The deaths without a reason: a node that ends itself because its disk fails does what it should.
+/// The deaths without a reason: a node that ends itself because its disk fails, or because it gets
+/// no memory, does what it should.
 fn unexcused(evidence: &Evidence) -> Vec<(Time, Death)> {
-    let grace = u64::try_from(DISK_FAULT_ENDS_WITHIN.as_nanos()).unwrap_or(u64::MAX);
+    let grace = u64::try_from(EXCUSED_WITHIN.as_nanos()).unwrap_or(u64::MAX);
     let excuses = |record: &FaultRecord, at: Time, death: &Death| {
-        let is_of_disk = matches!(record.planned.fault, Fault::Disk(_) | Fault::Damage(_));
         let during = record
             .window_ns
             .is_some_and(|(from, to)| (from..=to.saturating_add(grace)).contains(&at.0));
-        is_of_disk
-            && record.planned.fault.hits_processes()
-            && during
-            && record.nodes.contains(&death.node)
+        record.planned.fault.excuses_deaths() && during && record.nodes.contains(&death.node)
     };
     let deaths = evidence.deaths.iter().filter(|(at, death)| {
         let mut faults = evidence.faults.iter();
@@ -124,12 +121,11 @@ fn deaths(deaths: &[(Time, Death)]) -> Option<Finding> {
         return None;
     }
     let anomaly = |(at, death): &(Time, Death)| {
-        let words = death
-            .log_tail
-            .last()
-            .map_or("it said nothing".to_owned(), |line| {
-                format!("its last words: {line}")
-            });
+        let words = match (&death.panic, death.log_tail.last()) {
+            (Some(panic), _) => format!("it panicked: {panic}"),
+            (None, Some(line)) => format!("its last words: {line}"),
+            (None, None) => "it said nothing".to_owned(),
+        };
         Anomaly {
             kind: "unplanned_death".into(),
             key: None,

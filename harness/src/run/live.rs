@@ -10,6 +10,7 @@ use crate::console::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ordeal_nemesis::FaultClass;
 use ordeal_nemesis::injector::{FaultEvent, Step};
+use ordeal_nemesis::process::Death;
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -119,6 +120,17 @@ impl Live {
         let message = if paused { "" } else { event.message.as_str() };
         let at = self.state().begun.elapsed().as_secs_f64();
         self.tell(&format!("{at:6.1}s  {step:<9} {fault:<26} {message}"));
+    }
+
+    /// Tells of a node that ended without having been told to.
+    pub(super) fn tell_death(&self, death: &Death) {
+        let at = self.state().begun.elapsed().as_secs_f64();
+        let Death { node, status, .. } = death;
+        let words = death.last_words().unwrap_or("it said nothing");
+        let what = "ended on its own";
+        self.tell(&format!(
+            "{at:6.1}s  DEATH     {node} {what} ({status}): {words}"
+        ));
     }
 
     /// Tells something that stays to be seen.

@@ -2,6 +2,7 @@
 
 use super::Setting;
 use super::administration::Administration;
+use super::live::Live;
 use super::recorder::RecordError;
 use crate::plan::Plan;
 use crate::store::StoreError;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The harness failed. That says nothing about the target.
@@ -115,6 +116,8 @@ pub(super) struct Rig {
     /// Where the target takes orders of an administrator.
     pub(super) admin: Option<Arc<dyn Admin>>,
     pub(super) deaths: Deaths,
+    /// Who is told of a death at once.
+    live: Arc<OnceLock<Arc<Live>>>,
     /// Where clients reach each node; node 1 first.
     pub(super) client_addresses: Vec<SocketAddr>,
 }
@@ -133,7 +136,12 @@ impl Rig {
         let disks = disks(plan, setting)?;
         let deaths = Deaths::default();
         let (clock, died) = (setting.clock, deaths.clone());
-        let on_death = move |death| {
+        let live = Arc::new(OnceLock::<Arc<Live>>::new());
+        let told = live.clone();
+        let on_death = move |death: Death| {
+            if let Some(live) = told.get() {
+                live.tell_death(&death);
+            }
             died.lock()
                 .expect("nobody panics with the deaths in hand")
                 .push((clock.now(), death));
@@ -156,6 +164,7 @@ impl Rig {
             disks,
             admin,
             deaths,
+            live,
             client_addresses,
         })
     }
@@ -179,6 +188,12 @@ impl Rig {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// From now on `live` tells of every death as it happens.
+    pub(super) fn announce_deaths(&self, live: Arc<Live>) {
+        // There is one live view a run.
+        let _ = self.live.set(live);
     }
 
     /// The deaths so far.

@@ -66,6 +66,7 @@ impl<'a> Trial<'a> {
         let active = ActiveFaults::default();
         let counters = history.counters();
         let live = Arc::new(Live::new(counters, cluster.cluster.clone(), active.clone()));
+        rig.announce_deaths(live.clone());
         let mut violation = Violation::default();
         if plan.stop_on_violation
             && let Some(watched) = setting.workload.watch()
@@ -148,8 +149,8 @@ impl<'a> Trial<'a> {
             .file("nodes")
             .join(death.node.to_string())
             .join("log.txt");
-        let log = match death.log_tail.last() {
-            Some(line) => format!("its last words: {line}; see {}", path.display()),
+        let log = match death.last_words() {
+            Some(words) => format!("its last words: {words}; see {}", path.display()),
             None => format!("it said nothing; see {}", path.display()),
         };
         Err(RigError::DiedAtStart {
@@ -285,15 +286,14 @@ impl<'a> Trial<'a> {
         Ok(results)
     }
 
-    /// Ends every process; gives back the plan, and who had died before.
+    /// Ends every process; gives back the plan, and who died, be it at this very end.
     pub(super) async fn stop(self) -> Result<(Plan, Vec<(Time, Death)>), RigError> {
         self.live.end();
-        let deaths = self.rig.deaths();
         let (rig, watch, nodes) = (self.rig, self.watch, self.plan.processes());
-        tokio::task::spawn_blocking(move || {
+        let deaths = tokio::task::spawn_blocking(move || {
             watch.stop();
             rig.stop(nodes);
-            rig.unload_disks()
+            rig.unload_disks().map(|()| rig.deaths())
         })
         .await??;
         Ok((self.plan, deaths))

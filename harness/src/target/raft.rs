@@ -18,17 +18,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use target_node::defect::Defect;
+use target_node::protocol::admin::{PromoteRequest, PromoteResponse};
 use target_node::protocol::{
     AppendRequest, AppendResponse, CasRequest, CasResponse, ErrorBody, GetRequest, GetResponse,
-    Meta, PromoteRequest, PromoteResponse, PutRequest, PutResponse, Role, Status,
+    Meta, PutRequest, PutResponse, Role, Status,
 };
 
 /// Where a node listens for its peers, inside its own namespace.
 const PEER_PORT: u16 = 7000;
 /// Where a node listens for clients.
 const CLIENT_PORT: u16 = 8000;
-/// Where a node listens for administrators.
-const ADMIN_PORT: u16 = 9000;
+/// Where a node listens for administrators: inside its own namespace only.
+const ADMIN: &str = "127.0.0.1:8001";
 /// The key that holds the set.
 const SET: &str = "set";
 
@@ -63,9 +64,9 @@ impl Target for Raft {
             format!("--id={}", node.id),
             format!("--cluster={}", node.cluster),
             format!("--listen-client={address}:{CLIENT_PORT}"),
+            format!("--listen-admin={ADMIN}"),
             format!("--data-dir={}", node.data_dir.display()),
             format!("--seed={}", node.seed),
-            format!("--listen-admin={address}:{ADMIN_PORT}"),
             "--profile=fast".to_owned(),
         ];
         if usize::from(node.members) < node.addresses.len() {
@@ -105,7 +106,8 @@ impl Target for Raft {
         Ok(Box::new(RaftProbe {
             http: http(deadline)?,
             url: format!("http://{node}/v1/status"),
-            promote_url: format!("http://{node}/v1/admin/promote-primary"),
+            // Whoever looks at a node does so from inside its namespace.
+            promote_url: format!("http://{ADMIN}/v1/admin/promote-primary"),
             deadline,
         }))
     }
@@ -116,11 +118,10 @@ impl Target for Raft {
 
     fn administrator(
         &self,
-        node: Ipv4Addr,
+        _node: Ipv4Addr,
         deadline: Duration,
     ) -> Result<Option<Box<dyn Administrator>>, ClientError> {
-        let port = SocketAddr::from((node, ADMIN_PORT));
-        let (http, base) = (http(deadline)?, format!("http://{port}/v1"));
+        let (http, base) = (http(deadline)?, format!("http://{ADMIN}/v1"));
         Ok(Some(Box::new(RaftAdministrator::new(http, base, deadline))))
     }
 }

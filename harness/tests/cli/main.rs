@@ -11,6 +11,7 @@ mod clean;
 mod ending;
 mod mode;
 mod power;
+mod process;
 mod trace;
 mod whole_run;
 

@@ -168,8 +168,6 @@ fn tell(
 struct Cluster {
     network: Arc<Switch>,
     disks: Arc<FuseDisks>,
-    admin: None,
-    clocks: None,
     processes: Arc<Processes>,
 }
 
@@ -219,6 +217,8 @@ impl Cluster {
             processes: Some(self.processes.clone()),
             network: Some(self.network.clone()),
             disks: Some(self.disks.clone()),
+            admin: None,
+            clocks: None,
         };
         let began = Instant::now();
         let clock = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -20,7 +20,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Problem, Targets, nodes, sides, spaced, targets};
+use super::{Problem, Targets, nodes, spaced, targets};
 use crate::{lever::OrderKind, node::Node};
 
 /// Who is a member, changed.
@@ -205,10 +205,12 @@ fn replace(text: &str) -> Result<MemberChange, Problem> {
     const FORM: &str = "replace n2 -> n6` or `replace leader -> n6";
     let (old, new) = text.split_once("->").ok_or(Problem::Form(FORM))?;
     let old = leavers(old.trim(), FORM)?;
-    if let Targets::Nodes(_) = &old {
-        sides(text, "->", FORM)?;
+    let new: BTreeSet<Node> = nodes(new, FORM)?.into_iter().collect();
+    if let Targets::Nodes(old) = &old
+        && let Some(node) = old.intersection(&new).next()
+    {
+        return Err(Problem::Twice(node.to_string()));
     }
-    let new = nodes(new, FORM)?.into_iter().collect();
     Ok(MemberChange::Replace { old, new })
 }
 

@@ -12,6 +12,17 @@ pub enum FaultClass {
     Kill,
     /// Processes stopped and continued.
     Pause,
+    /// Processes told to end, and started again.
+    Stop,
+    /// Processes killed as often as they come up.
+    CrashLoop,
+    /// Processes killed while they start.
+    #[serde(rename = "kill-starting")]
+    StartKill,
+    /// Processes that get a share of the processor.
+    SlowCpu,
+    /// Processes that get no more memory.
+    Memory,
     /// Packets dropped.
     Partition,
     /// Packets slowed, lost, doubled, broken.
@@ -32,9 +43,14 @@ pub enum FaultClass {
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 10] = [
+    pub const ALL: [FaultClass; 15] = [
         Self::Kill,
         Self::Pause,
+        Self::Stop,
+        Self::CrashLoop,
+        Self::StartKill,
+        Self::SlowCpu,
+        Self::Memory,
         Self::Partition,
         Self::Packet,
         Self::PowerLoss,
@@ -61,6 +77,11 @@ impl fmt::Display for FaultClass {
         f.write_str(match self {
             Self::Kill => "kill",
             Self::Pause => "pause",
+            Self::Stop => "stop",
+            Self::CrashLoop => "crash-loop",
+            Self::StartKill => "kill-starting",
+            Self::SlowCpu => "slow-cpu",
+            Self::Memory => "memory",
             Self::Partition => "partition",
             Self::Packet => "packet",
             Self::PowerLoss => "power-loss",

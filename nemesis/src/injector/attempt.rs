@@ -70,6 +70,12 @@ impl<'a> Attempt<'a> {
             }
             Fault::Kill(_) => self.kill(&nodes),
             Fault::Pause(_) => self.pause(&nodes),
+            Fault::Stop(_) => self.stop(&nodes, false),
+            Fault::Restart(_) => self.stop(&nodes, true),
+            Fault::CrashLoop(fault) => self.crash_loop(&nodes, fault),
+            Fault::StartKill(fault) => self.kill_starting(&nodes, fault),
+            Fault::SlowCpu(fault) => self.slow_cpu(&nodes, fault.percent),
+            Fault::Memory(fault) => self.starve(&nodes, u64::from(fault.room_mb) << 20),
             Fault::PowerLoss(fault) => self.power_loss(&nodes, fault.keep),
             Fault::Disk(fault) => self.ail(&nodes, fault.ailment),
             Fault::Damage(fault) => self.damage(&nodes, fault.damage),

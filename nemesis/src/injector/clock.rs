@@ -46,7 +46,10 @@ impl Attempt<'_> {
         self.ask_the_time(clocks, nodes, &mut seen);
         self.healing();
         let healed = self.set_right(clocks, nodes, &mut trouble);
-        let effect = match (contradiction(&seen), seen.iter().all(is_right)) {
+        // A clock that is wrong and right in turn may have been right when it was looked at.
+        let strobes = matches!(skew, Skew::Strobe { .. }) && !seen.is_empty();
+        let all_right = !strobes && seen.iter().all(is_right);
+        let effect = match (contradiction(&seen), all_right) {
             _ if !trouble.is_empty() => {
                 let proof = Proof::Clocks { nodes: seen };
                 Effect::Indeterminate(format!("{proof}; {}", trouble.join("; ")))

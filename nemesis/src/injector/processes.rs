@@ -93,7 +93,7 @@ impl Attempt<'_> {
             }
             match processes.state(node) {
                 State::Died(death) => {
-                    let last = death.log_tail.last().map(|line| format!(": {line}"));
+                    let last = death.last_words().map(|words| format!(": {words}"));
                     let last = last.unwrap_or_default();
                     return Err(format!("{node} (pid {pid}) died after its restart{last}"));
                 }

@@ -1,14 +1,16 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
-use std::{collections::BTreeSet, time::Duration};
+mod disk;
+mod member;
+mod packets;
+mod process;
+
+use std::collections::BTreeSet;
 
 use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
 
 use crate::{
-    fault::{
-        AdminFault, Ailment, Asked, Damage, DamageFault, DiskFault, Fault, FaultClass, Keep,
-        MemberChange, MemberFault, PacketEffect, Packets, PowerLoss, Scope, Shape, Targets, Whom,
-    },
+    fault::{Damage, Fault, FaultClass, Keep, PacketEffect, PowerLoss, Shape, Targets},
     network::NODES_MAX,
     node::Node,
 };
@@ -22,6 +24,13 @@ pub(super) enum Card {
     Pause,
     PauseLeader,
     PauseAll,
+    Stop,
+    Restart,
+    RestartAll,
+    CrashLoop,
+    StartKill,
+    SlowCpu,
+    Memory,
     Halves,
     Isolate,
     IsolateLeader,
@@ -67,9 +76,6 @@ pub(super) enum Card {
     Snapshot,
     Compact,
 }
-
-/// How many nodes run besides the cluster's, where it may grow.
-const SPARES: u16 = 2;
 
 /// The processes that may be hit at one time.
 pub(super) struct Free {
@@ -129,6 +135,16 @@ impl Card {
         Self::Flaky,
     ];
 
+    /// What else happens to processes, and a minority may go through at a time.
+    pub(super) const PROCESSES: [Card; 6] = [
+        Self::Stop,
+        Self::Restart,
+        Self::CrashLoop,
+        Self::StartKill,
+        Self::SlowCpu,
+        Self::Memory,
+    ];
+
     pub(super) const POWER_LOSSES: [Card; 3] =
         [Self::PowerLoss, Self::PowerLossLeader, Self::PowerLossAll];
 
@@ -158,13 +174,18 @@ impl Card {
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
-        [&Self::MIXED[..], &shapes, &Self::PACKETS].concat()
+        [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat()
     }
 
     pub(super) fn class(self) -> FaultClass {
         match self {
             Self::Kill | Self::KillLeader | Self::KillAll => FaultClass::Kill,
             Self::Pause | Self::PauseLeader | Self::PauseAll => FaultClass::Pause,
+            Self::Stop | Self::Restart | Self::RestartAll => FaultClass::Stop,
+            Self::CrashLoop => FaultClass::CrashLoop,
+            Self::StartKill => FaultClass::StartKill,
+            Self::SlowCpu => FaultClass::SlowCpu,
+            Self::Memory => FaultClass::Memory,
             Self::Halves
             | Self::Isolate
             | Self::IsolateLeader
@@ -237,6 +258,7 @@ impl Card {
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
             }
+            Self::RestartAll => free.nobody_is_hit,
             Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.budget > 0 && free.damageable().next().is_some()
@@ -256,12 +278,6 @@ impl Card {
     pub(super) fn fault(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
         let partition = Fault::Partition;
         match self {
-            Self::Kill => Fault::Kill(some(free, rng)),
-            Self::KillLeader => Fault::Kill(Targets::Leader),
-            Self::KillAll => Fault::Kill(Targets::All),
-            Self::Pause => Fault::Pause(some(free, rng)),
-            Self::PauseLeader => Fault::Pause(Targets::Leader),
-            Self::PauseAll => Fault::Pause(Targets::All),
             Self::Halves => {
                 let (left, right) = split(count, usize::from(count / 2), rng);
                 partition(Shape::Halves { left, right })
@@ -297,157 +313,35 @@ impl Card {
                 })
             }
             Self::IsolateLeaders => partition(Shape::IsolateLeaders),
-            Self::Packets(effect) => packets(count, &strength(effect, rng), rng),
-            Self::Flaky => {
-                let text = FLAKY[rng.random_range(0..FLAKY.len())];
-                packets(count, text, rng)
-            }
-            Self::PowerLoss => power_loss(some(free, rng), rng),
-            Self::PowerLossLeader => power_loss(Targets::Leader, rng),
-            Self::PowerLossAll => power_loss(Targets::All, rng),
+            Self::Packets(effect) => packets::one(count, effect, rng),
+            Self::Flaky => packets::several(count, rng),
+            Self::PowerLoss => disk::power_loss(some(free, rng), rng),
+            Self::PowerLossLeader => disk::power_loss(Targets::Leader, rng),
+            Self::PowerLossAll => disk::power_loss(Targets::All, rng),
             Self::Blackout => Fault::PowerLoss(PowerLoss {
                 targets: Targets::All,
                 keep: Keep::Nothing,
             }),
-            Self::BitFlip => damage(
+            Self::BitFlip => disk::damage(
                 Damage::BitFlip([1, 8, 64][rng.random_range(0..3)]),
                 free,
                 rng,
             ),
-            Self::Truncate => damage(Damage::Truncate, free, rng),
-            Self::Restore => damage(Damage::Restore, free, rng),
-            Self::Wipe => damage(Damage::Wipe, free, rng),
+            Self::Truncate => disk::damage(Damage::Truncate, free, rng),
+            Self::Restore => disk::damage(Damage::Restore, free, rng),
+            Self::Wipe => disk::damage(Damage::Wipe, free, rng),
+            Self::ReadError
+            | Self::WriteError
+            | Self::FsyncError
+            | Self::Full
+            | Self::SlowFsync
+            | Self::LyingFsync => disk::fault(self, count, free, rng),
             _ => match self.class() {
-                FaultClass::Membership => Fault::Member(self.members(count, free, rng)),
-                FaultClass::Admin => Fault::Admin(self.order(count, rng)),
-                _ => self.disk(count, free, rng),
+                FaultClass::Membership | FaultClass::Admin => member::fault(self, count, free, rng),
+                _ => process::fault(self, free, rng),
             },
         }
     }
-
-    fn members(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> MemberFault {
-        let spares: Vec<Node> = Node::first(count.saturating_add(SPARES).min(NODES_MAX))
-            .skip(usize::from(count))
-            .collect();
-        let spare = spares.iter().take(1).copied().collect();
-        let change = match self {
-            Self::Grow => {
-                let new = spares.len().min(rng.random_range(1..=usize::from(SPARES)));
-                MemberChange::Grow(spares.into_iter().take(new).collect())
-            }
-            Self::Shrink => MemberChange::Shrink(some(free, rng)),
-            Self::ShrinkLeader => MemberChange::Shrink(Targets::Leader),
-            Self::ShrinkAlone => {
-                // All others at most: a majority of what is left could be the leader alone.
-                let size = rng.random_range(1..usize::from(count));
-                MemberChange::Shrink(Targets::Nodes(split(count, size, rng).0))
-            }
-            Self::Replace => {
-                let one = free.nodes[rng.random_range(0..free.nodes.len())];
-                let old = Targets::one(one);
-                MemberChange::Replace { old, new: spare }
-            }
-            _ => MemberChange::Replace {
-                old: Targets::Leader,
-                new: spare,
-            },
-        };
-        let asked = match self {
-            Self::ShrinkAlone => Asked::Isolated,
-            _ => Asked::Leader,
-        };
-        MemberFault { change, asked }
-    }
-
-    fn order(self, count: u16, rng: &mut ChaCha8Rng) -> AdminFault {
-        let mut any = || {
-            let size = rng.random_range(1..=usize::from(count));
-            Targets::Nodes(split(count, size, rng).0)
-        };
-        match self {
-            Self::Transfer => AdminFault::Transfer {
-                to: Whom::Any,
-                asked: Asked::Leader,
-            },
-            Self::TransferAlone => AdminFault::Transfer {
-                to: Whom::Any,
-                asked: Asked::Isolated,
-            },
-            Self::Campaign => AdminFault::Campaign(Whom::Any),
-            Self::StepDown => AdminFault::StepDown,
-            Self::Snapshot => AdminFault::Snapshot(any()),
-            _ => AdminFault::Compact(any()),
-        }
-    }
-
-    fn disk(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
-        let (targets, ailment) = match self {
-            Self::ReadError => (some(free, rng), Ailment::ReadError),
-            Self::WriteError => (some(free, rng), Ailment::WriteError),
-            Self::FsyncError => (some(free, rng), Ailment::FsyncError),
-            Self::Full => (some(free, rng), Ailment::Full),
-            Self::SlowFsync => {
-                let late = [5, 20, 100][rng.random_range(0..3)];
-                let size = rng.random_range(1..=usize::from(count));
-                let targets = Targets::Nodes(split(count, size, rng).0);
-                (targets, Ailment::SlowFsync(Duration::from_millis(late)))
-            }
-            _ => (Targets::All, Ailment::LyingFsync),
-        };
-        Fault::Disk(DiskFault { targets, ailment })
-    }
-}
-
-/// Some machines, and what of the unsynced they keep.
-fn power_loss(targets: Targets, rng: &mut ChaCha8Rng) -> Fault {
-    let keep = [Keep::Nothing, Keep::Some, Keep::Torn][rng.random_range(0..3)];
-    Fault::PowerLoss(PowerLoss { targets, keep })
-}
-
-/// One node of those whose disk may go.
-fn damage(damage: Damage, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
-    let nodes: Vec<Node> = free.damageable().collect();
-    let targets = Targets::one(nodes[rng.random_range(0..nodes.len())]);
-    Fault::Damage(DamageFault { targets, damage })
-}
-
-/// Bad networks as people meet them: a long way, a worn-out cable, a line that is full.
-const FLAKY: [&str; 3] = [
-    "delay 100ms ±30ms, loss 2%",
-    "delay 5ms ±5ms, loss 10%, duplicate 10%, reorder 10%",
-    "delay 20ms ±10ms, loss 1%, rate 1mbit",
-];
-
-/// How hard an effect is to hit: mildly, as Jepsen's packet nemesis does by default, or harder.
-fn strength(effect: PacketEffect, rng: &mut ChaCha8Rng) -> String {
-    let strengths = match effect {
-        PacketEffect::Delay => ["10ms ±5ms", "50ms ±10ms", "250ms ±100ms"],
-        PacketEffect::Rate => ["4mbit", "1mbit", "256kbit"],
-        // Few clusters get anything done where every fifth packet ends a connection.
-        PacketEffect::Reset => ["0.5%", "1%", "5%"],
-        _ => ["5%", "20%", "50%"],
-    };
-    format!(
-        "{effect} {}",
-        strengths[rng.random_range(0..strengths.len())]
-    )
-}
-
-/// On the packets of one node, of a minority, of a majority, of the leader or of all.
-fn packets(count: u16, shaping: &str, rng: &mut ChaCha8Rng) -> Fault {
-    let minority = usize::from((count.saturating_sub(1) / 2).max(1));
-    let some = |size: usize, rng: &mut _| Targets::Nodes(split(count, size, rng).0);
-    let around = match rng.random_range(0..5) {
-        0 => some(1, rng),
-        1 => some(minority, rng),
-        2 => some(minority + 1, rng),
-        3 => Targets::Leader,
-        _ => Targets::All,
-    };
-    Fault::Packets(Packets {
-        scope: Scope::Around(around),
-        shaping: shaping.parse().expect("written in this file"),
-    })
 }
 
 /// One node or more of those that are free, within the budget.

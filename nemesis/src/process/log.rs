@@ -6,6 +6,11 @@ use std::{
     path::Path,
 };
 
+use super::words;
+
+/// As much of the end of a log is searched for a panic: its backtrace may be long.
+const PANIC_BYTES_MAX: u64 = 1 << 20;
+
 /// As much of the end of a log as is worth showing.
 const TAIL_BYTES_MAX: u64 = 4096;
 const TAIL_LINES_MAX: usize = 20;
@@ -19,23 +24,28 @@ pub(super) fn open(path: &Path) -> io::Result<(File, u64)> {
 
 /// The last lines written at or after `from`. Empty when the log cannot be read.
 pub(super) fn tail(path: &Path, from: u64) -> Vec<String> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let start = file
-            .metadata()?
-            .len()
-            .saturating_sub(TAIL_BYTES_MAX)
-            .max(from);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = end(path, from, TAIL_BYTES_MAX);
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.len().saturating_sub(TAIL_LINES_MAX);
     lines[first..].iter().map(ToString::to_string).collect()
+}
+
+/// The text of the last panic written at or after `from`, if there is one.
+pub(super) fn panic(path: &Path, from: u64) -> Option<String> {
+    words::of_panic(&end(path, from, PANIC_BYTES_MAX))
+}
+
+/// What was written at or after `from`: at most so many bytes, the last ones.
+fn end(path: &Path, from: u64, bytes_max: u64) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes_max).max(from)))?;
+        let mut bytes = Vec::new();
+        file.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]

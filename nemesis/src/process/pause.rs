@@ -27,6 +27,9 @@ impl Slot {
             if alive.paused {
                 return Err(self.wrong_state("pause", "is paused already".to_owned()));
             }
+            if alive.slowed {
+                return Err(self.wrong_state("pause", "is slowed down".to_owned()));
+            }
             alive.paused = true;
             let sent = Instant::now();
             self.signal(alive, Signal::STOP)?;
@@ -74,7 +77,7 @@ impl Slot {
     }
 
     /// Looks at `condition` until it holds or the deadline passes.
-    fn until(
+    pub(super) fn until(
         &self,
         verb: &'static str,
         pid: Pid,
@@ -98,7 +101,7 @@ impl Slot {
 }
 
 /// The state letter of every thread of a process, from `/proc/PID/task/TID/stat`.
-fn thread_states(pid: Pid) -> io::Result<Vec<char>> {
+pub(super) fn thread_states(pid: Pid) -> io::Result<Vec<char>> {
     let mut states = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread that ended since the listing has no state.

@@ -23,12 +23,12 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{
-        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
+        Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
         pidfd_send_signal, waitid,
     },
 };
 
-use super::{Death, NodeCommand, ProcessError, State, log};
+use super::{Death, NodeCommand, ProcessError, State, log, slow::Duty};
 use crate::{clock::NodeClock, network::Namespace, node::Node, proof::Killed};
 
 /// How long the kernel is given to carry a signal out. It takes microseconds; only a process stuck
@@ -44,6 +44,8 @@ pub(super) struct Slot {
     life: Mutex<Life>,
     /// Notified when `life` changes.
     changed: Condvar,
+    /// Who slows it down. Taken before `life` where both are.
+    duty: Mutex<Option<Duty>>,
 }
 
 pub(super) enum Life {
@@ -57,8 +59,12 @@ pub(super) struct Alive {
     pub(super) pid: Pid,
     pub(super) pidfd: Arc<OwnedFd>,
     pub(super) paused: bool,
+    /// Whether a [`Duty`] stops and continues it.
+    pub(super) slowed: bool,
+    /// The limit to its data that it had before it got a smaller one.
+    pub(super) data_limit: Option<Rlimit>,
     /// What it was told, if anything: how it may end without that being a finding.
-    told: Option<Told>,
+    pub(super) told: Option<Told>,
     /// Where its part of the log begins.
     log_from: u64,
 }
@@ -78,6 +84,7 @@ impl Slot {
         on_death: Arc<dyn Fn(Death) + Send + Sync>,
     ) -> Self {
         let (life, changed) = (Mutex::new(Life::Absent), Condvar::new());
+        let duty = Mutex::new(None);
         Self {
             node,
             command,
@@ -86,6 +93,7 @@ impl Slot {
             on_death,
             life,
             changed,
+            duty,
         }
     }
 
@@ -118,6 +126,8 @@ impl Slot {
             pid,
             pidfd,
             paused: false,
+            slowed: false,
+            data_limit: None,
             told: None,
             log_from,
         });
@@ -213,14 +223,15 @@ impl Slot {
             node: self.node,
             pid,
             status: status.to_string(),
+            panic: log::panic(&self.command.log, *log_from),
             log_tail: log::tail(&self.command.log, *log_from),
         });
-        *life = death.clone().map_or(Life::Ended(pid, status), Life::Died);
-        self.changed.notify_all();
-        drop(life);
-        if let Some(death) = death {
-            (self.on_death)(death);
+        // First the finding, then the state: whoever sees the one can rely on the other.
+        if let Some(death) = &death {
+            (self.on_death)(death.clone());
         }
+        *life = death.map_or(Life::Ended(pid, status), Life::Died);
+        self.changed.notify_all();
     }
 
     pub(super) fn kill(&self) -> Result<Killed, ProcessError> {
@@ -240,31 +251,8 @@ impl Slot {
         }
     }
 
-    pub(super) fn stop(&self, deadline: Duration) -> Result<ExitStatus, ProcessError> {
-        let mut life = self.lock();
-        let alive = self.alive("stop", &mut life)?;
-        let pid = alive.pid;
-        alive.told = Some(Told::Stop);
-        self.signal(alive, Signal::TERM)?;
-        // A stopped process would keep the signal pending.
-        self.signal(alive, Signal::CONT)?;
-        alive.paused = false;
-        let ended = match self.ended(life, pid, "end", deadline) {
-            Err(ProcessError::Deadline { .. }) => {
-                let mut life = self.lock();
-                // It may have ended just after the deadline; then there is nobody to kill.
-                if let Ok(alive) = self.alive("kill", &mut life) {
-                    self.signal(alive, Signal::KILL)?;
-                }
-                self.ended(life, pid, "end", SIGNAL_DEADLINE)?
-            }
-            ended => ended?,
-        };
-        ended.ok_or_else(|| self.wrong_state("stop", "died by itself instead".to_owned()))
-    }
-
     /// Waits until the process `pid` is reaped. `None`: it died in a way that nobody had asked for.
-    fn ended(
+    pub(super) fn ended(
         &self,
         life: MutexGuard<'_, Life>,
         pid: Pid,
@@ -318,6 +306,11 @@ impl Slot {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn duty(&self) -> MutexGuard<'_, Option<Duty>> {
+        // As with a life.
+        self.duty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn wrong_state(&self, verb: &'static str, is: String) -> ProcessError {
         ProcessError::State {
             verb,
@@ -344,13 +337,19 @@ impl std::fmt::Debug for Slot {
     }
 }
 
+/// What a program that ends because of a signal returns: success, or 128 and SIGINT or SIGTERM.
+const ORDERLY: [i32; 3] = [0, 130, 143];
+
 /// Whether a process that ended so did what it was told.
 fn as_told(told: Option<Told>, status: ExitStatus) -> bool {
     let by = |signal: Signal| status.signal() == Some(signal.as_raw());
     match told {
         None => false,
         Some(Told::Kill) => by(Signal::KILL),
-        Some(Told::Stop) => status.signal().is_none() || by(Signal::TERM) || by(Signal::KILL),
+        Some(Told::Stop) => {
+            let in_order = status.code().is_some_and(|code| ORDERLY.contains(&code));
+            in_order || by(Signal::TERM) || by(Signal::KILL)
+        }
     }
 }
 

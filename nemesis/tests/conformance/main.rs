@@ -20,6 +20,7 @@ mod support;
 mod backend;
 mod cut;
 mod packets;
+mod process;
 mod table;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         "the_readme_has_the_table_that_this_list_yields",
         Body::Outside(table::check),
     ));
+    cases.push(("lives", Body::Program(process::lives)));
     support::main(&cases)
 }
 
@@ -68,7 +70,48 @@ macro_rules! on_networks {
     };
 }
 
+/// Measurements of faults that know one mechanism only.
+macro_rules! by {
+    ($mechanism:literal: $($fault:literal: $promise:literal, $module:ident::$test:ident;)+) => {
+        vec![$(Measured {
+            fault: $fault,
+            backend: $mechanism,
+            promise: $promise,
+            test: stringify!($test),
+            body: $module::$test,
+        }),+]
+    };
+}
+
 fn measured() -> Vec<Measured> {
+    let mut all = of_networks();
+    all.extend(of_processes());
+    all
+}
+
+fn of_processes() -> Vec<Measured> {
+    let mut all = by! { "signals":
+        "`stop`": "its own goodbye, then refused connections, then another process that serves",
+            process::stop;
+        "`restart all`": "everybody's goodbye, and everybody's successor serves",
+            process::restart_all;
+        "`crash-loop n1: 3`": "three processes that came up are gone, the fourth serves",
+            process::crash_loop;
+        "`kill-starting n1: 60ms`": "one process that never came up, and one that serves",
+            process::kill_starting;
+        "`slow-cpu n1: 20%`": "a process that is never idle gets less than 30 % of a processor, \
+                              and then all of it",
+            process::slow_cpu;
+    };
+    all.extend(by! { "`RLIMIT_DATA`":
+        "`memory n1: 1mb`": "64 MiB are refused and end the process, its successor gets them; who \
+                             needs none lives on, with the limit of before",
+            process::memory;
+    });
+    all
+}
+
+fn of_networks() -> Vec<Measured> {
     on_networks! {
         "any cut": "no datagram passes in exactly the given directions; all do after the heal",
             cut::blocks_exactly_its_directions on Tun Packet Iptables IptablesLegacy;

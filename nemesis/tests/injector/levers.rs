@@ -17,7 +17,7 @@ use ordeal_nemesis::{
     lever::Observer,
     network::{CutId, FateSeed, Namespace, Network, NetworkError, ShapingId},
     process::{Death, Lifecycle, ProcessError, State},
-    proof::{Dropped, Fates, Killed, Paused, Shaped},
+    proof::{Dropped, Fates, Killed, Paused, Shaped, Slowed, Starved, Stopped},
 };
 
 pub(crate) const NODES: u16 = 3;
@@ -155,6 +155,14 @@ pub(crate) struct Cluster {
     pub(crate) kill_waits: Option<Mutex<mpsc::Receiver<()>>>,
     /// Restarted processes die with this as their last words.
     pub(crate) dies_after_start: Option<&'static str>,
+    /// Nobody ends in order.
+    pub(crate) deaf: bool,
+    /// Every process listens as soon as it is started.
+    pub(crate) listens_at_once: bool,
+    /// Whether a process that is slowed down is ever seen to stand still.
+    pub(crate) stops_and_goes: bool,
+    /// Limits to memory cannot be lifted.
+    pub(crate) stays_limited: bool,
 }
 
 impl Default for Cluster {
@@ -166,6 +174,10 @@ impl Default for Cluster {
             unpausable: None,
             kill_waits: None,
             dies_after_start: None,
+            deaf: false,
+            listens_at_once: false,
+            stops_and_goes: true,
+            stays_limited: false,
         }
     }
 }
@@ -202,6 +214,7 @@ impl Lifecycle for Cluster {
                     node,
                     pid,
                     status,
+                    panic: None,
                     log_tail,
                 }),
             );
@@ -213,7 +226,10 @@ impl Lifecycle for Cluster {
         if let Some(wait) = &self.kill_waits {
             wait.lock().unwrap().recv().unwrap();
         }
-        let pid = self.expect_running("kill", node)?;
+        let pid = match self.state(node) {
+            State::Paused { pid } => pid,
+            _ => self.expect_running("kill", node)?,
+        };
         self.set(node, State::Ended { pid });
         Ok(Killed {
             node,
@@ -249,6 +265,70 @@ impl Lifecycle for Cluster {
         };
         self.set(node, State::Running { pid });
         Ok(pid)
+    }
+
+    fn terminate(&self, node: Node, _: Duration) -> Result<Stopped, ProcessError> {
+        let pid = self.expect_running("stop", node)?;
+        self.set(node, State::Ended { pid });
+        Ok(Stopped {
+            node,
+            pid,
+            status: "signal: 9 (SIGKILL)".to_owned(),
+            in_order: !self.deaf,
+            gone_after_us: 1,
+            successor: None,
+        })
+    }
+
+    fn listens(&self, _: Node) -> Result<bool, ProcessError> {
+        Ok(self.listens_at_once)
+    }
+
+    fn slow(&self, node: Node, _: u8) -> Result<u32, ProcessError> {
+        self.expect_running("slow down", node)
+    }
+
+    fn slowed(&self, node: Node) -> Option<Slowed> {
+        Some(Slowed {
+            node,
+            pid: 1,
+            stops: u64::from(self.stops_and_goes),
+            stopped_us: 1,
+            lasted_us: 2,
+            cpu_us: 1,
+        })
+    }
+
+    fn hasten(&self, node: Node) -> Result<Slowed, ProcessError> {
+        Ok(self.slowed(node).unwrap())
+    }
+
+    fn limit_memory(&self, node: Node, room: u64) -> Result<Starved, ProcessError> {
+        let pid = self.expect_running("limit the memory of", node)?;
+        Ok(Starved {
+            node,
+            pid,
+            limit: (4 << 20) + room,
+            had: 4 << 20,
+            most: 4 << 20,
+            ended: None,
+            successor: None,
+        })
+    }
+
+    fn memory(&self, _: Node) -> Result<u64, ProcessError> {
+        Ok(5 << 20)
+    }
+
+    fn allow_memory(&self, node: Node) -> Result<(), ProcessError> {
+        match self.stays_limited {
+            false => Ok(()),
+            true => Err(ProcessError::Call {
+                node,
+                call: "prlimit",
+                source: io::Error::other("the limit is still there"),
+            }),
+        }
     }
 
     fn state(&self, node: Node) -> State {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod levers;
+mod life;
 mod shaping;
 
 use std::{

@@ -5,17 +5,18 @@ use std::path::Path;
 use super::{Driver, ReplicatedLog};
 use crate::machine;
 use crate::protocol;
-use crate::raft::{Batch, Entry, Index, LogId, NodeId, Role, Term};
+use crate::raft::{Batch, Entry, Index, LogId, Members, NodeId, Role, Term};
 use crate::trace::{Event, HardStateView, SnapshotSource, TracedEntry};
 
 /// What the core showed when it was last looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     role: Role,
     leader: Option<NodeId>,
     term: Term,
     vote: Option<NodeId>,
     commit: Index,
+    members: Members,
 }
 
 impl<C: ReplicatedLog> Driver<C> {
@@ -34,7 +35,7 @@ impl<C: ReplicatedLog> Driver<C> {
             term: self.core.term(),
             vote: view.vote,
         };
-        let voters: Vec<NodeId> = self.parts.membership.addresses.keys().copied().collect();
+        let voters = self.members().voters.into_iter().collect();
         let defects = self.parts.defects.iter();
         let defects = defects.map(|defect| defect.name().to_owned()).collect();
         let cluster = self.parts.membership.cluster.clone();
@@ -45,10 +46,9 @@ impl<C: ReplicatedLog> Driver<C> {
             hard_state,
             base,
             last,
-            voters: voters.clone(),
+            voters,
             defects,
         });
-        tracer.emit(|| Event::Configuration { voters });
         self.trace_restored();
         self.seen = None;
         self.watch();
@@ -79,9 +79,10 @@ impl<C: ReplicatedLog> Driver<C> {
             term: self.core.term(),
             vote: view.vote,
             commit: view.commit,
+            members: self.members(),
         };
-        let before = self.seen.replace(now);
-        if before == Some(now) {
+        let before = self.seen.replace(now.clone());
+        if before.as_ref() == Some(&now) {
             return;
         }
         let Seen {
@@ -90,6 +91,7 @@ impl<C: ReplicatedLog> Driver<C> {
             term,
             vote,
             commit,
+            ref members,
         } = now;
         let is_new = |part: fn(&Seen) -> u64| before.as_ref().map(part) != Some(part(&now));
         let is_new_term = is_new(|seen| seen.term);
@@ -101,8 +103,8 @@ impl<C: ReplicatedLog> Driver<C> {
         {
             tracer.emit(|| Event::Vote { term, candidate });
         }
-        let role_of = |seen: Seen| (seen.role, seen.leader, seen.term);
-        if before.map(role_of) != Some(role_of(now)) {
+        let role_of = |seen: &Seen| (seen.role, seen.leader, seen.term);
+        if before.as_ref().map(role_of) != Some(role_of(&now)) {
             tracer.emit(|| Event::Role {
                 role: told(role),
                 term,
@@ -111,6 +113,13 @@ impl<C: ReplicatedLog> Driver<C> {
         }
         if is_new(|seen| seen.commit) {
             tracer.emit(|| Event::Commit { index: commit });
+        }
+        // After the commit: who has committed a joint configuration has the next one in effect.
+        if before.is_none_or(|seen| seen.members != *members) {
+            tracer.emit(|| Event::Configuration {
+                voters: members.voters.iter().copied().collect(),
+                outgoing: members.outgoing.iter().copied().collect(),
+            });
         }
     }
 

@@ -5,11 +5,8 @@ use tokio::sync::oneshot;
 use super::replicated_log::Refusal;
 use super::{Driver, ReplicatedLog};
 use crate::failpoint::Site;
-use crate::peer::{Passage, RuleError};
 use crate::protocol::admin::TraceRequest;
-use crate::protocol::{
-    ErrorCode, ErrorInfo, NetRule, NetRuleState, NetSide, NodeId, Stage, Status,
-};
+use crate::protocol::{ErrorCode, ErrorInfo, NetRule, NetRuleState, NodeId, Stage, Status};
 use crate::raft::Change;
 
 /// An order to this node.
@@ -19,7 +16,6 @@ pub(crate) enum Order {
     Change(Change),
     Campaign { asks_first: Option<bool> },
     StepDown,
-    PromotePrimary,
     Snapshot,
     Compact { keep: u64 },
     ClockRate(f64),
@@ -44,7 +40,6 @@ impl<C: ReplicatedLog> Driver<C> {
             Order::Change(change) => self.change(&change),
             Order::Campaign { asks_first } => self.core.campaign(asks_first),
             Order::StepDown => self.core.step_down(),
-            Order::PromotePrimary => self.core.promote(None).map(|_| ()),
             Order::Snapshot => {
                 self.take_snapshot();
                 Ok(())
@@ -91,6 +86,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 (ErrorCode::NotLeader, message.to_owned())
             }
             Refusal::Invalid(message) => (ErrorCode::Invalid, message),
+            Refusal::NotNow(code, message) => (code, message),
         };
         self.standing().error(code, Stage::PreAppend, message)
     }
@@ -111,28 +107,16 @@ impl<C: ReplicatedLog> Driver<C> {
         order: RuleOrder,
         reply: oneshot::Sender<Result<Vec<NetRuleState>, ErrorInfo>>,
     ) {
-        let rules = self.outbox.rules();
-        let released = match order {
-            RuleOrder::List => Ok(Vec::new()),
-            RuleOrder::Add(rule) => rules.add(rule).map(|()| Vec::new()),
-            RuleOrder::Remove(id) => rules.remove(Some(id)),
-            RuleOrder::Clear => rules.remove(None),
-        };
-        let result = released.map(|released| self.release(released));
-        let result = result.map(|()| self.outbox.rules().list());
-        let _ = reply.send(result.map_err(|error: RuleError| {
+        let arrived = self.outbox.rule(order);
+        let arrived = arrived.map(|arrived| {
+            for passage in arrived {
+                self.take_parcel(passage.from, passage.parcel);
+            }
+        });
+        let result = arrived.map(|()| self.outbox.rules());
+        let _ = reply.send(result.map_err(|error| {
             let standing = self.standing();
             standing.error(ErrorCode::Invalid, Stage::PreAppend, error.to_string())
         }));
-    }
-
-    /// What a rule held goes on.
-    fn release(&mut self, released: Vec<(NetSide, Passage)>) {
-        for (side, passage) in released {
-            match side {
-                NetSide::Send => self.outbox.post_now(passage),
-                NetSide::Receive => self.take_parcel(passage.from, passage.parcel),
-            }
-        }
     }
 }

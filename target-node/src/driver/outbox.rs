@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::Parts;
+use super::{Parts, RuleOrder};
 use crate::failpoint::{Failpoints, Site};
-use crate::peer::{Envelope, Links, Parcel, Passage, Rules};
-use crate::protocol::NetSide;
+use crate::peer::{Envelope, Links, Parcel, Passage, RuleError, Rules};
+use crate::protocol::{NetRuleState, NetSide};
 use crate::raft::{Batch, BatchId, NodeId};
 use crate::storage::Writer;
 use crate::trace::{Event, Tracer};
@@ -120,14 +120,42 @@ impl<M: Envelope> Outbox<M> {
         is_under_way
     }
 
-    /// Sends what a rule held back.
-    pub(super) fn post_now(&self, passage: Passage) {
-        self.links.send(passage.to, passage.parcel);
+    pub(super) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
     }
 
-    /// What is done to single messages.
-    pub(super) fn rules(&mut self) -> &mut Rules {
-        &mut self.rules
+    /// What the rules leave of a parcel that has come.
+    pub(super) fn admit(&mut self, from: NodeId, parcel: Parcel) -> Vec<Passage> {
+        let to = self.node;
+        self.rules
+            .pass(NetSide::Receive, Passage { from, to, parcel })
+    }
+
+    /// Changes the rules for messages. What a rule held on its way out is sent; what one held on
+    /// its way in is returned.
+    pub(super) fn rule(&mut self, order: RuleOrder) -> Result<Vec<Passage>, RuleError> {
+        let released = match order {
+            RuleOrder::List => Vec::new(),
+            RuleOrder::Add(rule) => {
+                self.rules.add(rule)?;
+                Vec::new()
+            }
+            RuleOrder::Remove(id) => self.rules.remove(Some(id))?,
+            RuleOrder::Clear => self.rules.remove(None)?,
+        };
+        let mut arrived = Vec::new();
+        for (side, passage) in released {
+            match side {
+                NetSide::Send => drop(self.links.send(passage.to, passage.parcel)),
+                NetSide::Receive => arrived.push(passage),
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// The rules, and what they have done.
+    pub(super) fn rules(&self) -> Vec<NetRuleState> {
+        self.rules.list()
     }
 
     /// Writes what is under way, and closes the log.

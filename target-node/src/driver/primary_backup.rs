@@ -52,6 +52,11 @@ impl ReplicatedLog for PrimaryBackup {
         self.compact(state);
     }
 
+    fn drop_entries(&mut self, kept: u64) -> Result<(), Refusal> {
+        self.drop_entries(kept);
+        Ok(())
+    }
+
     fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot()
     }

@@ -1,22 +1,25 @@
 //! A leaderless node, driven: nobody to forward to, no log in common, and so no common state; what
 //! is shared with the other modes is the loop, what leaves the node, and what a command means.
 
+mod order;
+
 use std::collections::BTreeMap;
 use std::mem;
 
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
+use super::clock::Clock;
 use super::outbox::Outbox;
 use super::turn::{self, Inbox, Turns};
 use super::{DriverError, Look, Parts, Request};
 use crate::args::Conditional;
+use crate::failpoint::Site;
 use crate::failure::Standing;
 use crate::machine::{Applied, Command, Outcome, Proposal, apply_alone};
 use crate::peer::{Links, Parcel, PeerEvent};
 use crate::protocol::{
-    self, Consistency, ErrorCode, ErrorInfo, GetResponse, LogResponse, Meta, Stage, StateHash,
-    Status,
+    self, Consistency, ErrorCode, ErrorInfo, GetResponse, Meta, Stage, StateHash, Status,
 };
 use crate::quorum::{Answer, Decision, Message, Output, Quorum, Register, Stage as Reached, Stamp};
 use crate::raft::{BatchId, LogId, Opaque};
@@ -29,6 +32,7 @@ pub(crate) struct QuorumDriver {
     conditional: Conditional,
     outbox: Outbox<Message>,
     waiting: BTreeMap<u64, Asker>,
+    clock: Clock,
 }
 
 /// Who waits for an operation.
@@ -54,17 +58,21 @@ impl QuorumDriver {
         links: Links,
     ) -> Self {
         let outbox = Outbox::new(&parts, writer, links);
+        let clock = Clock::new(parts.inbox.tick);
         Self {
             core,
             parts,
             conditional,
             outbox,
             waiting: BTreeMap::new(),
+            clock,
         }
     }
 
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        self.introduce();
+        self.parts.beacon.start();
         turn::run(&mut self, stop).await?;
         let message = "the node is stopping";
         for asker in mem::take(&mut self.waiting).into_values() {
@@ -182,6 +190,49 @@ impl QuorumDriver {
         }
     }
 
+    fn take_parcel(&mut self, parcel: Parcel) {
+        if let Parcel::Quorum(message) = parcel {
+            self.core.step(message);
+        }
+    }
+
+    /// Does what the core wants done, until it wants nothing more.
+    fn flush(&mut self) {
+        let failpoints = self.parts.failpoints.clone();
+        loop {
+            let output = self.core.take_output();
+            if output.is_empty() {
+                return;
+            }
+            let Output {
+                batch,
+                send_now,
+                send_durable,
+                barrier,
+                decisions,
+                answers,
+            } = output;
+            if let Some(batch) = &batch {
+                self.trace_batch(batch);
+                failpoints.pass(Site::BeforePersist);
+            }
+            self.outbox.persist(batch);
+            if !send_now.is_empty() {
+                failpoints.pass(Site::BeforeSend);
+            }
+            self.outbox.send_now(send_now);
+            self.outbox.send_durable(barrier, send_durable);
+            for (operation, answer) in answers {
+                self.answer(operation, answer);
+                failpoints.pass(Site::AfterReply);
+            }
+            // A decision leads to messages, so the core is asked again.
+            for decision in decisions {
+                self.decide(decision);
+            }
+        }
+    }
+
     fn fail(&self, asker: Asker, code: ErrorCode, stage: Stage, message: &str) {
         let standing = Standing::default();
         match asker {
@@ -241,12 +292,13 @@ impl QuorumDriver {
             first: self.core.snapshot_index() + 1,
             snapshot: self.core.snapshot_index(),
             voters: membership.addresses.keys().copied().collect(),
-            outgoing: Vec::new(),
-            learners: Vec::new(),
             members_index: 0,
             is_alone: false,
             silent_ms: None,
-            clock_rate: 1.0,
+            outgoing: Vec::new(),
+            learners: Vec::new(),
+            progress: Vec::new(),
+            clock_rate: self.clock.rate(),
             modes: modes.clone(),
             defects: Vec::new(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
@@ -259,7 +311,7 @@ const FULL: &str = "too many operations are under way already";
 /// What needs one order of all operations, or one state of all keys.
 fn unsupported() -> ErrorInfo {
     let message = "a leaderless quorum has registers only: no sessions, no transactions, no \
-                   state of all keys, nothing to order an administrator";
+                   state of all keys, no log in common, no members to change, nobody to promote";
     let code = ErrorCode::Unsupported;
     Standing::default().error(code, Stage::PreAppend, message)
 }
@@ -286,12 +338,17 @@ impl Turns for QuorumDriver {
     }
 
     fn take_peer_event(&mut self, event: PeerEvent) {
-        if let PeerEvent::Arrived {
-            parcel: Parcel::Quorum(message),
-            ..
-        } = event
-        {
-            self.core.step(message);
+        match event {
+            PeerEvent::Arrived { parcel, .. } if !self.outbox.has_rules() => {
+                self.take_parcel(parcel);
+            }
+            PeerEvent::Arrived { from, parcel } => {
+                for passage in self.outbox.admit(from, parcel) {
+                    self.take_parcel(passage.parcel);
+                }
+            }
+            // What is under way is sent again.
+            PeerEvent::Lost { .. } => {}
         }
     }
 
@@ -306,18 +363,13 @@ impl Turns for QuorumDriver {
                 let _ = reply.send(Err(unsupported()));
             }
             Request::Log { reply, .. } => {
-                let entries = Vec::new();
-                let _ = reply.send(LogResponse { entries });
+                let _ = reply.send(Err(unsupported()));
             }
             Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }
-            Request::Order { reply, .. } => {
-                let _ = reply.send(Err(unsupported()));
-            }
-            Request::Rule { reply, .. } => {
-                let _ = reply.send(Err(unsupported()));
-            }
+            Request::Order { order, reply } => self.obey(order, reply),
+            Request::Rule { order, reply } => self.rule(order, reply),
         }
     }
 
@@ -326,29 +378,7 @@ impl Turns for QuorumDriver {
     }
 
     fn carry_out(&mut self) -> Result<(), DriverError> {
-        loop {
-            let output = self.core.take_output();
-            if output.is_empty() {
-                return Ok(());
-            }
-            let Output {
-                batch,
-                send_now,
-                send_durable,
-                barrier,
-                decisions,
-                answers,
-            } = output;
-            self.outbox.persist(batch);
-            self.outbox.send_now(send_now);
-            self.outbox.send_durable(barrier, send_durable);
-            for (operation, answer) in answers {
-                self.answer(operation, answer);
-            }
-            // A decision leads to messages, so the core is asked again.
-            for decision in decisions {
-                self.decide(decision);
-            }
-        }
+        self.flush();
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! branch in the driver. What only one of them can do is a method here whose default refuses.
 
 use crate::peer::{Envelope, Parcel};
+use crate::protocol::ErrorCode;
 use crate::raft::{
     BatchId, Change, ChangeError, Entry, Index, LogId, Members, Moment, NoLeader, NodeId, Opaque,
     Output, ProposeError, Raft, ReadMode, Role, Snapshot, Term, TransferError,
@@ -38,6 +39,10 @@ pub(crate) trait ReplicatedLog {
     /// Where the configuration in effect stands in the log.
     fn members_index(&self) -> Index {
         0
+    }
+    /// A leader's view of a follower: matched, next, and how it is sent to.
+    fn progress(&self, _follower: NodeId) -> Option<(Index, Index, &'static str)> {
+        None
     }
     /// True where a committed configuration leaves this node out.
     fn is_outside(&self) -> bool {
@@ -108,8 +113,10 @@ pub(crate) enum Refusal {
     NotSupported,
     /// Only a leader can.
     NotLeader,
-    /// It makes no sense, or not now.
+    /// It makes no sense.
     Invalid(String),
+    /// It makes no sense now.
+    NotNow(ErrorCode, String),
 }
 
 /// Where a core stands, for its status.
@@ -165,8 +172,26 @@ impl ReplicatedLog for Raft {
         match self.change(change) {
             Ok(_) => Ok(()),
             Err(ChangeError::NotLeader { .. }) => Err(Refusal::NotLeader),
-            Err(error) => Err(Refusal::Invalid(error.to_string())),
+            Err(error) => {
+                let message = error.to_string();
+                Err(match error {
+                    ChangeError::Pending(_) => {
+                        Refusal::NotNow(ErrorCode::ConfchangePending, message)
+                    }
+                    ChangeError::NotReady | ChangeError::LearnerBehind { .. } => {
+                        Refusal::NotNow(ErrorCode::ConfchangeNotReady, message)
+                    }
+                    ChangeError::Transferring { .. } => {
+                        Refusal::NotNow(ErrorCode::TransferInProgress, message)
+                    }
+                    _ => Refusal::Invalid(message),
+                })
+            }
         }
+    }
+
+    fn progress(&self, follower: NodeId) -> Option<(Index, Index, &'static str)> {
+        self.progress(follower)
     }
 
     fn members(&self) -> Option<&Members> {
@@ -195,6 +220,10 @@ impl ReplicatedLog for Raft {
     fn campaign(&mut self, asks_first: Option<bool>) -> Result<(), Refusal> {
         if self.role() == Role::Leader {
             let message = "this node leads already; let it step down first";
+            return Err(Refusal::Invalid(message.to_owned()));
+        }
+        if !self.members().is_voter(self.id()) {
+            let message = "this node has no vote, and so may not lead";
             return Err(Refusal::Invalid(message.to_owned()));
         }
         match asks_first {

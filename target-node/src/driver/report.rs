@@ -4,11 +4,17 @@ use std::collections::BTreeSet;
 
 use super::observer::told;
 use super::{Driver, Parts, ReplicatedLog};
-use crate::protocol::{ErrorCode, ErrorInfo, LogResponse, LoggedEntry, NodeId, StateHash, Status};
-use crate::raft::{Entry, Event, Index, Payload};
+use crate::protocol::{
+    ErrorCode, ErrorInfo, FollowerProgress, LogResponse, LoggedEntry, StateHash, Status,
+};
+use crate::raft::{Entry, Event, Index, Members, NodeId, Payload};
 
 /// How many entries of the log one answer has at most.
 const LOGGED_MAX: u64 = 1000;
+
+fn listed(nodes: &BTreeSet<NodeId>) -> Vec<NodeId> {
+    nodes.iter().copied().collect()
+}
 
 impl<C: ReplicatedLog> Driver<C> {
     pub(super) fn take_event(&mut self, event: Event) {
@@ -84,7 +90,7 @@ impl<C: ReplicatedLog> Driver<C> {
             ..
         } = &self.parts;
         let core = &self.core;
-        let view = core.view();
+        let (view, members) = (core.view(), self.members());
         Status {
             id: membership.id,
             cluster: membership.cluster.clone(),
@@ -103,13 +109,11 @@ impl<C: ReplicatedLog> Driver<C> {
             first: view.base + 1,
             snapshot: core.snapshot_index(),
             clock_rate: self.clock.rate(),
-            voters: match core.members() {
-                Some(members) => members.voters.iter().copied().collect(),
-                None => membership.addresses.keys().copied().collect(),
-            },
-            outgoing: listed(core.members().map(|members| &members.outgoing)),
-            learners: listed(core.members().map(|members| &members.learners)),
+            voters: listed(&members.voters),
+            outgoing: listed(&members.outgoing),
+            learners: listed(&members.learners),
             members_index: core.members_index(),
+            progress: self.progress(),
             defects: defects
                 .iter()
                 .map(|defect| defect.name().to_owned())
@@ -117,6 +121,27 @@ impl<C: ReplicatedLog> Driver<C> {
             modes: modes.clone(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Who takes part: everyone, where the core has no say in it.
+    pub(super) fn members(&self) -> Members {
+        let everyone = || self.parts.membership.addresses.keys().copied();
+        let members = self.core.members().cloned();
+        members.unwrap_or_else(|| Members::of(everyone().collect()))
+    }
+
+    fn progress(&self) -> Vec<FollowerProgress> {
+        let known = self.parts.membership.addresses.keys();
+        let progress = known.filter_map(|&id| {
+            let (matched, next, state) = self.core.progress(id)?;
+            Some(FollowerProgress {
+                id,
+                matched,
+                next,
+                state: state.to_owned(),
+            })
+        });
+        progress.collect()
     }
 
     pub(super) fn hash_at(&self, index: Option<Index>) -> Result<StateHash, ErrorInfo> {
@@ -149,14 +174,11 @@ impl<C: ReplicatedLog> Driver<C> {
                 kind: kind.to_owned(),
                 command,
                 applied: entry.id.index <= applied,
+                chain: self.machine.hash_at(entry.id.index).map(|hash| hash.chain),
             }
         };
         LogResponse {
             entries: entries.iter().map(tell).collect(),
         }
     }
-}
-
-fn listed(nodes: Option<&BTreeSet<NodeId>>) -> Vec<NodeId> {
-    nodes.into_iter().flatten().copied().collect()
 }

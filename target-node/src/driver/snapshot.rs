@@ -2,6 +2,7 @@
 
 use super::{Driver, DriverError, ReplicatedLog};
 use crate::machine::Machine;
+use crate::raft::Snapshot;
 
 impl<C: ReplicatedLog> Driver<C> {
     /// Takes a snapshot where enough has been applied since the last one. The state is small, and
@@ -16,16 +17,20 @@ impl<C: ReplicatedLog> Driver<C> {
         }
     }
 
-    /// The state becomes what the newest snapshot says; without one it is empty.
+    /// The state becomes what the newest snapshot says.
     pub(super) fn restore(&mut self) -> Result<(), DriverError> {
-        self.machine = match self.core.snapshot() {
-            None => Machine::default(),
-            Some(snapshot) => {
-                let last = snapshot.last;
-                Machine::decode(&snapshot.state)
-                    .map_err(|source| DriverError::State { last, source })?
-            }
-        };
+        self.machine = machine_of(self.core.snapshot())?;
         Ok(())
     }
+}
+
+/// The state that a snapshot holds; without one it is empty.
+pub(crate) fn machine_of(snapshot: Option<&Snapshot>) -> Result<Machine, DriverError> {
+    let Some(Snapshot { last, state, .. }) = snapshot else {
+        return Ok(Machine::default());
+    };
+    Machine::decode(state).map_err(|source| DriverError::State {
+        last: *last,
+        source,
+    })
 }

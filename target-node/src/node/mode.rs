@@ -8,41 +8,71 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::NodeError;
-use crate::args::{QuorumFlags, Replication, Settings};
-use crate::driver::{Driver, DriverError, Parts, QuorumDriver};
+use crate::args::{Conditional, QuorumFlags, Replication, Settings};
+use crate::driver::{Driver, DriverError, Parts, QuorumDriver, machine_of};
+use crate::machine::Machine;
 use crate::peer::Links;
 use crate::primary_backup::{self, Acknowledge, PrimaryBackup};
 use crate::quorum::{self, Quorum};
 use crate::raft::{Config, NodeId, Raft, Recovered};
 use crate::storage::Writer;
 
-/// Makes a core of the mode that was asked for, and a task that drives it.
-pub(super) fn start(
+/// A core with all that the disk holds, and the state machine that its newest snapshot makes.
+pub(super) enum Core {
+    Raft(Box<Raft>, Box<Machine>),
+    PrimaryBackup(Box<PrimaryBackup>, Box<Machine>),
+    Quorum(Box<Quorum>, Conditional),
+}
+
+/// Makes a core of the mode that was asked for.
+pub(super) fn core(
     settings: &Settings,
     recovered: Recovered,
-    parts: Parts,
-    writer: Writer,
-    links: Links,
-    stop: watch::Receiver<bool>,
-) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
+    boot: u64,
+) -> Result<Core, NodeError> {
     let tick_ms = settings.pace.tick.as_millis();
     Ok(match settings.replication {
         Replication::Raft => {
-            let raft = raft(settings, recovered, parts.boot)?;
-            tokio::spawn(Driver::new(raft, parts, writer, links).run(stop))
+            let machine = machine_of(recovered.snapshot.as_ref())?;
+            let raft = raft(settings, recovered, boot)?;
+            Core::Raft(Box::new(raft), Box::new(machine))
         }
         Replication::Quorum(flags) => {
-            let core = leaderless(settings, flags, &recovered, parts.boot)?;
-            let conditional = flags.conditional;
-            tokio::spawn(QuorumDriver::new(core, conditional, parts, writer, links).run(stop))
+            let core = leaderless(settings, flags, &recovered, boot)?;
+            Core::Quorum(Box::new(core), flags.conditional)
         }
         mode @ (Replication::Sync | Replication::Semisync { .. } | Replication::Async) => {
             let acknowledge = mode.acknowledge(tick_ms);
             let acknowledge = acknowledge.expect("these modes have a primary");
-            let core = with_primary(settings, acknowledge, recovered, parts.boot)?;
-            tokio::spawn(Driver::new(core, parts, writer, links).run(stop))
+            let machine = machine_of(recovered.snapshot.as_ref())?;
+            let core = with_primary(settings, acknowledge, recovered, boot)?;
+            Core::PrimaryBackup(Box::new(core), Box::new(machine))
         }
     })
+}
+
+impl Core {
+    /// Starts a task that drives it.
+    pub(super) fn start(
+        self,
+        parts: Parts,
+        writer: Writer,
+        links: Links,
+        stop: watch::Receiver<bool>,
+    ) -> JoinHandle<Result<(), DriverError>> {
+        match self {
+            Self::Raft(mut raft, machine) => {
+                hurry_first_election(&mut raft, parts.election_ticks);
+                tokio::spawn(Driver::new(*raft, *machine, parts, writer, links).run(stop))
+            }
+            Self::PrimaryBackup(core, machine) => {
+                tokio::spawn(Driver::new(*core, *machine, parts, writer, links).run(stop))
+            }
+            Self::Quorum(core, conditional) => {
+                tokio::spawn(QuorumDriver::new(*core, conditional, parts, writer, links).run(stop))
+            }
+        }
+    }
 }
 
 fn members(settings: &Settings) -> BTreeSet<NodeId> {
@@ -95,9 +125,7 @@ fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, No
     config.trailing_entries = settings.snapshot_trailing;
     config.first_read = boot;
     config.defects = settings.defects;
-    let mut raft = Raft::new(config, recovered, jitter(settings.seed, id))?;
-    hurry_first_election(&mut raft, settings.pace.election_ticks);
-    Ok(raft)
+    Ok(Raft::new(config, recovered, jitter(settings.seed, id))?)
 }
 
 /// A node that was never in any term begins as if it had waited for half an election time-out

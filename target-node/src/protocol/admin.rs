@@ -5,11 +5,11 @@
 //! | `GET /v1/health` | – | [`Health`] |
 //! | `GET /v1/status`, `/v1/hash`, `/v1/log` | – | as on the client port |
 //! | `POST /v1/cluster/transfer` | [`TransferRequest`] | [`Status`] |
-//! | `POST /v1/cluster/{add-learner,promote,remove}` | [`MemberRequest`] | [`Status`] |
+//! | `POST /v1/cluster/{add-learner,add-voter,promote,remove}` | [`MemberRequest`] | [`Status`] |
 //! | `POST /v1/cluster/change` | [`ChangeRequest`] | [`Status`] |
 //! | `POST /v1/admin/campaign` | [`CampaignRequest`] | [`Status`] |
 //! | `POST /v1/admin/step-down` | – | [`Status`] |
-//! | `POST /v1/admin/promote-primary` | – | [`Status`] |
+//! | `POST /v1/admin/promote-primary` | [`PromoteRequest`] | [`PromoteResponse`] |
 //! | `POST /v1/admin/snapshot` | – | [`Status`] |
 //! | `POST /v1/admin/compact` | [`CompactRequest`] | [`Status`] |
 //! | `GET`, `POST /v1/admin/clock` | [`ClockRate`] | [`ClockRate`] |
@@ -74,6 +74,22 @@ pub struct CampaignRequest {
     /// Whether to ask first if it could be won; left out: as the node was told with `--pre-vote`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre: Option<bool>,
+}
+
+/// Make a node the primary, in the modes that have one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// The new epoch: above every one so far. Left out: the next that can be the node's own.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+}
+
+/// A node is the primary from now on; it says so to the others once its disk has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteResponse {
+    /// Its epoch.
+    pub epoch: u64,
 }
 
 /// Drop the entries that the newest snapshot stands for.

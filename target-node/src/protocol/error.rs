@@ -72,12 +72,17 @@ pub enum ErrorCode {
     NoLeader,
     /// Too many requests are waiting. Definite.
     Overloaded,
-    /// The node is still recovering its log. Definite.
+    /// The node still reads back what is on its disk. Definite.
     Starting,
     /// Fewer replicas answered than a quorum has, and nothing was stored. Definite.
     NoQuorum,
     /// The mode of replication has no such operation. Definite.
     Unsupported,
+    /// The change of the members before this one is not over. Definite.
+    ConfchangePending,
+    /// The members cannot be changed yet: the leader is new, or a learner has not caught up.
+    /// Definite.
+    ConfchangeNotReady,
     /// Another entry was committed at the request's index: it can never be applied. Definite.
     Superseded,
     /// There is no such session, or no more. Definite for the first attempt only.

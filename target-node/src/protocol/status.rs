@@ -83,12 +83,16 @@ pub struct Status {
     pub snapshot: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
-    /// Voters of the configuration before it, whose majority decides too while a change lasts.
+    /// Who voted before, while the change from one configuration to another is under way, and
+    /// both have to agree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outgoing: Vec<NodeId>,
-    /// Who gets the log, and has no vote.
+    /// Who gets the log and has no vote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learners: Vec<NodeId>,
+    /// What a leader knows of the others' logs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub progress: Vec<FollowerProgress>,
     /// Where the configuration in effect stands in the log: committed where `commit` has come to
     /// it; 0 for the first one.
     #[serde(default)]
@@ -110,6 +114,19 @@ pub struct Status {
     pub defects: Vec<String>,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
+}
+
+/// What a leader knows of a follower's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowerProgress {
+    /// Which follower.
+    pub id: NodeId,
+    /// Up to here it has the leader's log, on its disk.
+    pub matched: u64,
+    /// The first entry that it is to be sent next.
+    pub next: u64,
+    /// How it is sent: `probe`, `replicate` or `snapshot`.
+    pub state: String,
 }
 
 fn right() -> f64 {
@@ -173,6 +190,9 @@ pub struct LoggedEntry {
     pub command: Option<Value>,
     /// True where the node has applied it.
     pub applied: bool,
+    /// The hash of all entries up to it, where the node has applied it not long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Digest>,
 }
 
 /// A part of a node's log.

@@ -63,6 +63,20 @@ impl Quorum {
         self.say(from, operation, Body::Stored);
     }
 
+    /// What the registers hold, if that is not in the newest snapshot already.
+    fn take_snapshot(&mut self) {
+        if self.last == self.snapshot.index {
+            return;
+        }
+        let state = postcard::to_stdvec(&self.registers);
+        let state = state.expect("registers hold nothing that cannot be written");
+        self.next_snapshot = Some(Snapshot {
+            last: LogId::new(TERM, self.last),
+            members: Members::default(),
+            state: Opaque::from(state),
+        });
+    }
+
     /// What has to be persisted now; none where nothing changed.
     pub(super) fn take_batch(&mut self) -> Option<Batch> {
         let hard_state = HardState {
@@ -70,6 +84,10 @@ impl Quorum {
             vote: None,
         };
         let is_new = mem::replace(&mut self.hard_state, hard_state) != hard_state;
+        if self.wants_snapshot && self.appended.is_empty() && self.next_snapshot.is_none() {
+            self.wants_snapshot = false;
+            self.take_snapshot();
+        }
         let (snapshot, append) = (self.next_snapshot.take(), mem::take(&mut self.appended));
         if snapshot.is_none() && append.is_empty() && !is_new {
             return None;
@@ -80,13 +98,7 @@ impl Quorum {
         }
         if snapshot.is_none() && self.last - self.snapshot.index >= self.config.snapshot_entries {
             // Of the state that this batch leads to: it has to follow it.
-            let state = postcard::to_stdvec(&self.registers);
-            let state = state.expect("registers hold nothing that cannot be written");
-            self.next_snapshot = Some(Snapshot {
-                last: LogId::new(TERM, self.last),
-                members: Members::default(),
-                state: Opaque::from(state),
-            });
+            self.take_snapshot();
         }
         Some(Batch {
             id: self.last_batch,

@@ -24,7 +24,7 @@ use super::Raft;
 use super::change::Effect;
 use super::entry::{Entry, Index, NodeId, Payload};
 use super::members::Members;
-use super::message::Body;
+use super::message::{Body, Message};
 use super::output::Event;
 use super::progress::Progress;
 use super::quorum::Quorum;
@@ -122,6 +122,16 @@ impl Membership {
 pub(super) type Departing = BTreeMap<NodeId, u32>;
 
 impl Raft {
+    /// True where a node that takes no part any more answers or asks a leader. It still gets the
+    /// log until it knows that it is out, and must not be able to depose whoever sends it. A
+    /// candidate and a leader are heard wherever they are from: they may know of a later
+    /// configuration.
+    pub(super) fn is_outsiders_answer(&self, message: &Message) -> bool {
+        let may_know_more =
+            matches!(message.body, Body::Vote { .. }) || message.body.is_from_leader();
+        self.role() == Role::Leader && !may_know_more && !self.members().contains(message.from)
+    }
+
     /// The configuration in effect on this node.
     #[must_use]
     pub fn members(&self) -> &Members {

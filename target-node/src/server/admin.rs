@@ -15,8 +15,8 @@ use super::gateway::{Answer, BODY_BYTES_MAX, Body, Failure, Gateway};
 use super::{unknown_method, unknown_route, view};
 use crate::driver::{Order, Request, RuleOrder};
 use crate::protocol::admin::{
-    CampaignRequest, ChangeRequest, ClockRate, CompactRequest, Health, MemberRequest, TraceRequest,
-    TransferRequest,
+    CampaignRequest, ChangeRequest, ClockRate, CompactRequest, Health, MemberRequest,
+    PromoteRequest, PromoteResponse, TraceRequest, TransferRequest,
 };
 use crate::protocol::{ErrorCode, FailpointRequest, Failpoints, NetRule, NetRuleState, Status};
 use crate::raft::Change;
@@ -52,6 +52,7 @@ fn orders() -> Router<Gateway> {
     Router::new()
         .route("/v1/cluster/transfer", post(transfer))
         .route("/v1/cluster/add-learner", post(add_learner))
+        .route("/v1/cluster/add-voter", post(add_voter))
         .route("/v1/cluster/promote", post(promote_learner))
         .route("/v1/cluster/remove", post(remove_member))
         .route("/v1/cluster/change", post(change))
@@ -86,6 +87,11 @@ async fn add_learner(State(gateway): State<Gateway>, body: Body) -> Answer<Statu
     order(&gateway, Order::Change(Change::AddLearner(id))).await
 }
 
+async fn add_voter(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
+    let MemberRequest { id } = gateway.parse(body)?;
+    order(&gateway, Order::Change(Change::AddVoter(id))).await
+}
+
 async fn promote_learner(State(gateway): State<Gateway>, body: Body) -> Answer<Status> {
     let MemberRequest { id } = gateway.parse(body)?;
     order(&gateway, Order::Change(Change::Promote(id))).await
@@ -115,8 +121,13 @@ async fn step_down(State(gateway): State<Gateway>) -> Answer<Status> {
     order(&gateway, Order::StepDown).await
 }
 
-async fn promote_primary(State(gateway): State<Gateway>) -> Answer<Status> {
-    order(&gateway, Order::PromotePrimary).await
+async fn promote_primary(State(gateway): State<Gateway>, body: Body) -> Answer<PromoteResponse> {
+    let PromoteRequest { epoch } = gateway.parse_or_default(body)?;
+    let promoted = gateway
+        .ask(|reply| Request::Promote { epoch, reply })
+        .await?;
+    let epoch = promoted.map_err(|refusal| gateway.failure(refusal))?;
+    Ok(Json(PromoteResponse { epoch }))
 }
 
 async fn snapshot(State(gateway): State<Gateway>) -> Answer<Status> {

@@ -232,6 +232,10 @@ impl Gateway {
     }
 
     pub(super) fn submit(&self, request: Request) -> Result<(), Failure> {
+        if !self.beacon.has_started() {
+            let message = "the node is reading back what is on its disk; ask again";
+            return Err(self.error(ErrorCode::Starting, message));
+        }
         self.requests
             .try_send(request)
             .map_err(|error| match error {

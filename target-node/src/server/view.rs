@@ -57,8 +57,10 @@ async fn log(
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Answer<LogResponse> {
     let LogQuery { from, to } = gateway.query(query)?;
-    let log = gateway.ask(|reply| Request::Log { from, to, reply }).await;
-    log.map(Json)
+    let log = gateway
+        .ask(|reply| Request::Log { from, to, reply })
+        .await?;
+    log.map(Json).map_err(|error| gateway.failure(error))
 }
 
 impl Gateway {

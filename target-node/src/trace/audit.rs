@@ -266,19 +266,23 @@ impl Auditor {
         let Some(id) = node.entry_at(index).filter(|id| id.term == node.term()) else {
             return;
         };
-        let voters = node.voters();
-        if !node.leads() || voters.is_empty() {
+        if !node.leads() {
             return;
         }
-        let holders = voters.iter().filter(|voter| {
+        let has = |voter: &&NodeId| {
             let voter = self.nodes.get(voter);
             voter.is_some_and(|voter| voter.has_on_disk(id))
-        });
-        let (count, size) = (holders.count(), voters.len());
+        };
+        let counts = node
+            .halves()
+            .map(|half| (half.iter().filter(has).count(), half.len()));
+        let counts: Vec<(usize, usize)> = counts.collect();
         self.audit.commits += 1;
-        if count <= size / 2 {
-            let detail = format!("commits {id}, which is on {count} of {size} disks");
-            self.find(record, Rule::CommitOnQuorum, detail);
+        for (count, size) in counts {
+            if count <= size / 2 {
+                let detail = format!("commits {id}, which is on {count} of {size} disks");
+                self.find(record, Rule::CommitOnQuorum, detail);
+            }
         }
     }
 

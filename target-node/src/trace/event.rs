@@ -121,10 +121,13 @@ pub enum Event {
         /// The state in it, where the node has it in its state machine.
         state: Option<StateHash>,
     },
-    /// Who is in the cluster.
+    /// The configuration that is in effect on this node from now on.
     Configuration {
         /// Who votes.
         voters: Vec<NodeId>,
+        /// Who voted before, while both have to agree.
+        #[serde(default)]
+        outgoing: Vec<NodeId>,
     },
 }
 

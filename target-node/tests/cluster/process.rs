@@ -51,13 +51,19 @@ pub(crate) fn node_command() -> Command {
 impl Cluster {
     /// Starts nodes that know each other, each with these flags besides.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
+        Self::start_each(size, |_| extra.to_vec())
+    }
+
+    /// Starts nodes that know each other, each with flags of its own besides.
+    pub(crate) fn start_each<'a>(size: usize, extra: impl Fn(usize) -> Vec<&'a str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let peers = free_addresses(size);
         let clients = free_addresses(size);
-        let is_seeded = extra.contains(&"--seed");
-        let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
         let mut nodes = Vec::new();
         for id in 1..=size {
+            let extra = extra(id);
+            let is_seeded = extra.contains(&"--seed");
+            let seed: &[&str] = if is_seeded { &[] } else { &["--seed", "7"] };
             let data = dir.path().join(format!("n{id}"));
             let admin = dir.path().join(format!("n{id}.admin"));
             let mut flags: Vec<String> = ["--id", &id.to_string(), "--cluster", "test"]
@@ -97,8 +103,13 @@ impl Cluster {
     }
 
     pub(crate) fn restart(&mut self, id: usize) {
+        self.restart_with(id, &[]);
+    }
+
+    /// Starts a node again, with these flags besides in this life.
+    pub(crate) fn restart_with(&mut self, id: usize, extra: &[&str]) {
         let dir = &self.dir;
-        self.nodes[id - 1].spawn(dir);
+        self.nodes[id - 1].spawn_with(dir, extra);
     }
 
     /// Starts a node with its data in another mode, and waits for it to refuse: its exit code.
@@ -143,11 +154,13 @@ impl Cluster {
 
     /// Waits until some running node leads and all others follow it.
     pub(crate) fn leader(&self) -> usize {
-        let running: Vec<&Node> = self
-            .nodes
-            .iter()
-            .filter(|node| node.child.is_some())
-            .collect();
+        let running = self.nodes.iter().filter(|node| node.child.is_some());
+        self.leader_of(&running.map(|node| node.id).collect::<Vec<_>>())
+    }
+
+    /// Waits until one of these nodes leads and all of them follow it.
+    pub(crate) fn leader_of(&self, ids: &[usize]) -> usize {
+        let running: Vec<&Node> = ids.iter().map(|&id| self.node(id)).collect();
         eventually("one leader, known to all", || {
             let views: Option<Vec<Value>> = running.iter().map(|node| node.status()).collect();
             let views = views?;
@@ -169,6 +182,10 @@ impl Cluster {
 
 impl Node {
     fn spawn(&mut self, dir: &TempDir) {
+        self.spawn_with(dir, &[]);
+    }
+
+    fn spawn_with(&mut self, dir: &TempDir, extra: &[&str]) {
         let log = dir.path().join(format!("n{}.log", self.id));
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -178,6 +195,7 @@ impl Node {
         self.child = Some(
             node_command()
                 .args(&self.flags)
+                .args(extra)
                 .stderr(log)
                 .spawn()
                 .unwrap(),

@@ -251,6 +251,11 @@ fn flags_that_make_no_sense_end_with_64_and_say_which() {
         (&["--snapshot-entries=0"], "--snapshot-entries"),
         (&["--defect=gremlins"], "gremlins"),
         (&["--seed=x"], "--seed"),
+        (&["--failpoint=crash"], "--failpoint"),
+        (
+            &[r#"--failpoint={"site":"nowhere","action":"crash"}"#],
+            "before_recover",
+        ),
         (&["--turbo"], "--turbo"),
     ];
     for (extra, told) in wrong {

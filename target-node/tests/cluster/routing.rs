@@ -1,5 +1,7 @@
 //! What a node does with a write when another one leads.
 
+use std::os::unix::process::ExitStatusExt;
+
 use serde_json::json;
 
 use super::process::{Cluster, eventually, exchange};
@@ -64,4 +66,33 @@ fn clients_are_told_the_address_that_a_node_advertises() {
         let refused = cluster.node(follower).put("x", &json!(1));
         (refused.body["error"]["leader"]["url"] == "http://db.example:80").then_some(())
     });
+}
+
+/// The same answer, whether the write was lost with the leader or made by it: nobody at the
+/// follower can know, and so the answer says that it is not known.
+#[test]
+fn a_forwarded_write_whose_leader_crashes_is_indefinite_whatever_became_of_it() {
+    for (site, is_made) in [("before_persist", false), ("after_apply", true)] {
+        let mut cluster = Cluster::start(3, &[]);
+        let leader = cluster.leader();
+        let follower = cluster.node(leader % 3 + 1);
+        follower.put("before", &json!(1)).ok();
+        let crash = json!({"site": site, "action": "crash"});
+        let leads = cluster.node(leader);
+        leads.order("/v1/admin/failpoints", &crash).ok();
+        let answer = follower.put("x", &json!("forwarded"));
+        assert_eq!(answer.error(), (502, "FORWARD_FAILED", false), "{site}");
+        assert_eq!(answer.body["error"]["stage"], "unknown");
+        assert_eq!(cluster.wait(leader).signal(), Some(9));
+        let next = cluster.leader();
+        let read = cluster.node(next).get("x").ok();
+        assert_eq!(read["found"], is_made, "{site}");
+        cluster.restart(leader);
+        cluster.leader();
+        let read = cluster.node(leader).get("x").ok();
+        assert_eq!(
+            read["found"], is_made,
+            "{site}: also at the node that crashed"
+        );
+    }
 }

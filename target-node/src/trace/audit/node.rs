@@ -48,6 +48,8 @@ pub(super) struct NodeTrace {
     role: Option<Role>,
     term: Term,
     voters: Vec<NodeId>,
+    /// The other half of a joint configuration; else empty.
+    outgoing: Vec<NodeId>,
     log: Names,
     disk: Names,
     disk_state: HardStateView,
@@ -108,7 +110,10 @@ impl NodeTrace {
                 ..
             } => self.persist(*hard_state, *truncated, *installed, *last),
             Event::Apply { id, .. } => self.applied = Some(id.index),
-            Event::Configuration { voters } => self.voters.clone_from(voters),
+            Event::Configuration { voters, outgoing } => {
+                self.voters.clone_from(voters);
+                self.outgoing.clone_from(outgoing);
+            }
             Event::Vote { .. }
             | Event::Promise { .. }
             | Event::Commit { .. }
@@ -122,6 +127,7 @@ impl NodeTrace {
         self.term = state.term;
         self.disk_state = state;
         self.voters = voters.to_vec();
+        self.outgoing = Vec::new();
         self.applied = None;
         let mut found = self.recover(last);
         found.unknown_to = found.unknown_to.max(base.index);
@@ -183,8 +189,10 @@ impl NodeTrace {
         self.term
     }
 
-    pub(super) fn voters(&self) -> &[NodeId] {
-        &self.voters
+    /// Each group of which a majority has to agree.
+    pub(super) fn halves(&self) -> impl Iterator<Item = &[NodeId]> {
+        let halves = [&self.voters[..], &self.outgoing[..]];
+        halves.into_iter().filter(|half| !half.is_empty())
     }
 
     pub(super) fn disk_state(&self) -> HardStateView {

@@ -1,0 +1,41 @@
+//! How power losses, ill disks and damage are drawn.
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::ChaCha8Rng};
+
+use super::{Card, Free, some, split};
+use crate::{
+    fault::{Ailment, Damage, DamageFault, DiskFault, Fault, Keep, PowerLoss, Targets},
+    node::Node,
+};
+
+pub(super) fn fault(card: Card, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+    let (targets, ailment) = match card {
+        Card::ReadError => (some(free, rng), Ailment::ReadError),
+        Card::WriteError => (some(free, rng), Ailment::WriteError),
+        Card::FsyncError => (some(free, rng), Ailment::FsyncError),
+        Card::Full => (some(free, rng), Ailment::Full),
+        Card::SlowFsync => {
+            let late = [5, 20, 100][rng.random_range(0..3)];
+            let size = rng.random_range(1..=usize::from(count));
+            let targets = Targets::Nodes(split(count, size, rng).0);
+            (targets, Ailment::SlowFsync(Duration::from_millis(late)))
+        }
+        _ => (Targets::All, Ailment::LyingFsync),
+    };
+    Fault::Disk(DiskFault { targets, ailment })
+}
+
+/// Some machines, and what of the unsynced they keep.
+pub(super) fn power_loss(targets: Targets, rng: &mut ChaCha8Rng) -> Fault {
+    let keep = [Keep::Nothing, Keep::Some, Keep::Torn][rng.random_range(0..3)];
+    Fault::PowerLoss(PowerLoss { targets, keep })
+}
+
+/// One node of those whose disk may go.
+pub(super) fn damage(damage: Damage, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+    let nodes: Vec<Node> = free.damageable().collect();
+    let targets = Targets::one(nodes[rng.random_range(0..nodes.len())]);
+    Fault::Damage(DamageFault { targets, damage })
+}
