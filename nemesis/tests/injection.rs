@@ -129,6 +129,7 @@ impl Cluster {
             disks: None,
             admin: None,
             clocks: None,
+            clocks: None,
         };
         let (began, events, over) = (
             Instant::now(),

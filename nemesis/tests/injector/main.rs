@@ -40,6 +40,7 @@ impl Trial {
             disks: None,
             admin: None,
             clocks: None,
+            clocks: None,
         }
     }
 
