@@ -110,6 +110,16 @@ pub enum ScheduleError {
         /// A node that both may hit.
         node: Node,
     },
+    /// Two faults would set one clock at the same time.
+    #[error("faults {first} and {second} overlap and may both set the clock of {node}")]
+    SameClock {
+        /// The earlier fault.
+        first: u32,
+        /// The later one.
+        second: u32,
+        /// A node that both may hit.
+        node: Node,
+    },
     /// Two faults would change the members at the same time.
     #[error("faults {first} and {second} overlap and both change the members")]
     SameMembers {
@@ -237,6 +247,14 @@ impl Schedule {
                         node,
                     });
                 }
+                if let Some(node) = same_clock(&first.fault, &second.fault, count) {
+                    let (first, second) = (first.id, second.id);
+                    return Err(ScheduleError::SameClock {
+                        first,
+                        second,
+                        node,
+                    });
+                }
                 if let (Fault::Member(_), Fault::Member(_)) = (&first.fault, &second.fault) {
                     let (first, second) = (first.id, second.id);
                     return Err(ScheduleError::SameMembers { first, second });
@@ -246,6 +264,15 @@ impl Schedule {
         }
         Ok(())
     }
+}
+
+/// A node whose clock both may set.
+fn same_clock(first: &Fault, second: &Fault, count: u16) -> Option<Node> {
+    let (Fault::Clock(first), Fault::Clock(second)) = (first, second) else {
+        return None;
+    };
+    let [first, second] = [first, second].map(|fault| fault.targets.possible(count));
+    first.intersection(&second).next().copied()
 }
 
 /// Every node whose process the fault may hit: the leader may be anybody.

@@ -128,6 +128,8 @@ impl Cluster {
             network: Some(self.switch.clone()),
             disks: None,
             admin: None,
+            clocks: None,
+            clocks: None,
         };
         let (began, events, over) = (
             Instant::now(),

@@ -178,6 +178,8 @@ impl Cluster {
             network: Some(self.network.clone()),
             disks: Some(self.disks.clone()),
             admin: None,
+            clocks: None,
+            clocks: None,
         };
         let began = Instant::now();
         Injector {

@@ -40,6 +40,8 @@ impl Trial {
             network: Some(self.cuts.clone()),
             disks: None,
             admin: None,
+            clocks: None,
+            clocks: None,
         }
     }
 
