@@ -44,6 +44,9 @@ pub trait Clocks: Send + Sync {
     ///
     /// When the memory of the process cannot be read.
     fn read(&self, node: Node) -> Result<Option<Reading>, ClockError>;
+
+    /// The nodes whose clocks were made wrong and not right again.
+    fn wrong(&self) -> Vec<Node>;
 }
 
 /// How wrong a process's clock was when it was looked at.
@@ -175,6 +178,11 @@ impl Clocks for VdsoClocks {
     fn read(&self, node: Node) -> Result<Option<Reading>, ClockError> {
         self.node(node)?.read()
     }
+
+    fn wrong(&self) -> Vec<Node> {
+        let wrong = self.nodes.iter().filter(|(_, clock)| clock.is_wrong());
+        wrong.map(|(node, _)| *node).collect()
+    }
 }
 
 /// One node's clock, over the life of all its processes.
@@ -234,6 +242,10 @@ impl NodeClock {
 
     fn read(&self) -> Result<Option<Reading>, ClockError> {
         self.reading(&self.lock())
+    }
+
+    fn is_wrong(&self) -> bool {
+        self.lock().setting != Setting::default()
     }
 
     fn reading(&self, state: &State) -> Result<Option<Reading>, ClockError> {

@@ -17,6 +17,7 @@
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
 //! - a node that was taken out of the cluster counts as down, and the members change one fault at
 //!   a time: each heals by bringing back the first ones;
+//! - one fault at a time has clocks in hand, its own nodes' or not;
 //! - at most a minority of the disks is ever damaged, over the whole run: see [`atlas`];
 //! - no card is played that would change nothing in a cluster of this size;
 //! - everything heals before the end of the main phase.
@@ -247,6 +248,8 @@ struct Draw<'a> {
     busy: Vec<(u64, BTreeSet<Node>)>,
     /// Until when the members are other than the first ones, or just were.
     members_until_ms: u64,
+    /// Until when some clock is wrong.
+    clocks_until_ms: u64,
 }
 
 impl<'a> Draw<'a> {
@@ -276,6 +279,7 @@ impl<'a> Draw<'a> {
             expendable,
             busy: Vec::new(),
             members_until_ms: 0,
+            clocks_until_ms: 0,
         }
     }
 
@@ -289,9 +293,9 @@ impl<'a> Draw<'a> {
             let Some(card) = self.draw(at_ms) else {
                 // Every card waits for nodes that are busy: on to when the first are not.
                 let busy = self.busy.iter().map(|(until_ms, _)| *until_ms);
-                let until_ms = busy.chain([self.members_until_ms]);
+                let until_ms = busy.chain([self.members_until_ms, self.clocks_until_ms]);
                 let until_ms = until_ms.filter(|until_ms| *until_ms > at_ms).min();
-                at_ms = until_ms.expect("a card waits only for busy nodes, or for the members");
+                at_ms = until_ms.expect("a card waits only for busy nodes, members or clocks");
                 continue;
             };
             self.play(card, at_ms, end_ms);
@@ -309,6 +313,7 @@ impl<'a> Draw<'a> {
         if self.turn(&free).is_none() {
             let mut fresh = self.cards.clone();
             fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
+            fresh.retain(|card| self.deck.is_empty() || card.is_playable(&free));
             fresh.retain(|card| *card != Card::LyingFsync);
             fresh.shuffle(&mut self.rng);
             self.deck.append(&mut fresh);
@@ -336,6 +341,10 @@ impl<'a> Draw<'a> {
         if matches!(fault, Fault::Member(_)) {
             let until_ms = at_ms.saturating_add(for_ms);
             self.members_until_ms = until_ms.saturating_add(REST_OF_MEMBERS_MS);
+        }
+        if matches!(fault, Fault::Clock(_)) {
+            // Heals take a moment, and nobody else is to set that clock meanwhile.
+            self.clocks_until_ms = at_ms.saturating_add(for_ms).saturating_add(REST_MS);
         }
         let hit = missing(&fault, self.spec.nodes);
         if !hit.is_empty() {
@@ -370,6 +379,7 @@ impl<'a> Draw<'a> {
             nobody_is_hit: busy.is_empty(),
             expendable: self.expendable.clone(),
             members_are_first: self.members_until_ms <= at_ms,
+            clocks_are_right: self.clocks_until_ms <= at_ms,
         }
     }
 }

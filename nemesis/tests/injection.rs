@@ -129,7 +129,6 @@ impl Cluster {
             disks: None,
             admin: None,
             clocks: None,
-            clocks: None,
         };
         let (began, events, over) = (
             Instant::now(),

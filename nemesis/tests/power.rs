@@ -179,7 +179,6 @@ impl Cluster {
             disks: Some(self.disks.clone()),
             admin: None,
             clocks: None,
-            clocks: None,
         };
         let began = Instant::now();
         Injector {

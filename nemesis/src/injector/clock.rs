@@ -49,7 +49,8 @@ impl Attempt<'_> {
         // A clock that is wrong and right in turn may have been right when it was looked at.
         let strobes = matches!(skew, Skew::Strobe { .. }) && !seen.is_empty();
         let all_right = !strobes && seen.iter().all(is_right);
-        let effect = match (contradiction(&seen), all_right) {
+        let told_otherwise = contradiction(&seen).filter(|_| !strobes);
+        let effect = match (told_otherwise, all_right) {
             _ if !trouble.is_empty() => {
                 let proof = Proof::Clocks { nodes: seen };
                 Effect::Indeterminate(format!("{proof}; {}", trouble.join("; ")))

@@ -1,5 +1,6 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
+mod clock;
 mod disk;
 mod member;
 mod packets;
@@ -62,6 +63,10 @@ pub(super) enum Card {
     Truncate,
     Restore,
     Wipe,
+    /// Wall clocks that are ahead or behind.
+    ClockOffset,
+    ClockRate,
+    ClockStrobe,
     Grow,
     Shrink,
     ShrinkLeader,
@@ -89,6 +94,8 @@ pub(super) struct Free {
     pub(super) expendable: BTreeSet<Node>,
     /// Whether the members are the first ones, and have been for a while.
     pub(super) members_are_first: bool,
+    /// Whether no fault has a clock in hand.
+    pub(super) clocks_are_right: bool,
 }
 
 impl Free {
@@ -160,6 +167,8 @@ impl Card {
     pub(super) const DAMAGES: [Card; 4] =
         [Self::BitFlip, Self::Truncate, Self::Restore, Self::Wipe];
 
+    pub(super) const CLOCKS: [Card; 3] = [Self::ClockOffset, Self::ClockRate, Self::ClockStrobe];
+
     pub(super) const MEMBERSHIPS: [Card; 6] = [
         Self::Grow,
         Self::Shrink,
@@ -174,7 +183,12 @@ impl Card {
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
-        [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat()
+        let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
+        // Nobody can make a clock wrong elsewhere, and a plan that asks for it is refused.
+        if cfg!(target_arch = "x86_64") {
+            cards.extend(Self::CLOCKS);
+        }
+        cards
     }
 
     pub(super) fn class(self) -> FaultClass {
@@ -205,6 +219,7 @@ impl Card {
             | Self::SlowFsync
             | Self::LyingFsync => FaultClass::Disk,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => FaultClass::Damage,
+            Self::ClockOffset | Self::ClockRate | Self::ClockStrobe => FaultClass::Clock,
             Self::Grow
             | Self::Shrink
             | Self::ShrinkLeader
@@ -223,7 +238,8 @@ impl Card {
     /// Whether it has to wait for nodes, or for the members to be the first ones again.
     pub(super) fn hits_processes(self) -> bool {
         match self.class() {
-            FaultClass::Partition | FaultClass::Packet | FaultClass::Admin => false,
+            FaultClass::Partition | FaultClass::Packet => false,
+            FaultClass::Clock | FaultClass::Admin => false,
             FaultClass::Disk => !matches!(self, Self::SlowFsync | Self::LyingFsync),
             _ => true,
         }
@@ -263,6 +279,7 @@ impl Card {
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.budget > 0 && free.damageable().next().is_some()
             }
+            Self::ClockOffset | Self::ClockRate | Self::ClockStrobe => free.clocks_are_right,
             Self::Grow | Self::ShrinkAlone => free.members_are_first,
             Self::ShrinkLeader | Self::ReplaceLeader => {
                 free.members_are_first && free.nobody_is_hit
@@ -338,6 +355,7 @@ impl Card {
             | Self::LyingFsync => disk::fault(self, count, free, rng),
             _ => match self.class() {
                 FaultClass::Membership | FaultClass::Admin => member::fault(self, count, free, rng),
+                FaultClass::Clock => clock::fault(self, count, rng),
                 _ => process::fault(self, free, rng),
             },
         }

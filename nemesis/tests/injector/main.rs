@@ -41,7 +41,6 @@ impl Trial {
             disks: None,
             admin: None,
             clocks: None,
-            clocks: None,
         }
     }
 

@@ -68,6 +68,12 @@ impl Nemesis {
             Self::Truncate => "the end of a file is gone",
             Self::Restore => "a disk is as it was when faults began",
             Self::Wipe => "a disk is empty",
+            Self::Clock => {
+                "what follows, in turn: wall clocks of some, the leader or all are wrong"
+            }
+            Self::ClockOffset => "wall clocks are 11 ms to an hour ahead or behind",
+            Self::ClockRate => "wall clocks run at half to twice their pace",
+            Self::ClockStrobe => "wall clocks are wrong and right in turn, every 1 to 100 ms",
             Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
             Self::Swarm => "a random choice of all that can be survived, at a random pace",
             Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",
