@@ -286,6 +286,7 @@ impl RunArgs {
             node_binary: self.node_binary.clone(),
             node_flags: (!self.node_flags.is_empty()).then(|| self.node_flags.clone()),
             promote_after: self.promote_after,
+            left_out: None,
             fault: None,
             scenario: None,
         }

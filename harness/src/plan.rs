@@ -11,6 +11,7 @@
 
 mod attack;
 mod draft;
+mod drawing;
 mod library;
 mod scenario;
 
@@ -19,6 +20,7 @@ pub(crate) use draft::{Draft, PlanError, read};
 pub(crate) use library::{scenario, summaries};
 pub(crate) use scenario::Scenario;
 
+use self::drawing::LeftOut;
 use crate::span::Span;
 use ordeal_nemesis::disk::{Directories, DiskWanted};
 use ordeal_nemesis::network::Wanted;
@@ -93,6 +95,9 @@ pub(crate) struct Plan {
     /// another, promoted from outside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) promote_after: Option<Span>,
+    /// Classes that a choice of many was drawn without, each with the reason.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    pub(crate) left_out: LeftOut,
     /// The faults, in the order of their injection; times count from the start of the main phase.
     #[serde(rename = "fault")]
     pub(crate) schedule: Schedule,
@@ -194,6 +199,9 @@ impl Plan {
         if self.stop_on_violation {
             let when = "as soon as a violation is certain".to_owned();
             lines.push(("stop", when));
+        }
+        if let Some(words) = self.left_out_in_words() {
+            lines.push(("left out", words));
         }
         if let Some(disk) = &self.disk_used {
             lines.push(("disks", disk.clone()));

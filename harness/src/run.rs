@@ -107,6 +107,13 @@ pub(crate) struct Milestones {
     pub(crate) healed: Time,
 }
 
+/// When a fault was over: of a cut whose end TCP's own back-off outlasted, when old connections
+/// carried data again. That is not the target's fault.
+fn healed_ns(record: &FaultRecord) -> Option<u64> {
+    let (_, to) = record.window_ns?;
+    Some(to.saturating_add(recovery::backoff_ms(record).unwrap_or(0) * 1_000_000))
+}
+
 /// Runs the plan; the evidence is on disk when it returns.
 ///
 /// # Errors
@@ -117,7 +124,7 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let (faults, faults_recording) = record(&folder.file("faults.jsonl"), |_, _| {})?;
     let (lines, cluster_recording) = record(&folder.file("cluster.jsonl"), |_, _| {})?;
     let rig = Rig::start(&plan, setting)?;
-    let mechanisms = rig.mechanisms();
+    let mut mechanisms = rig.mechanisms();
     let readings = rig.clocks.as_ref();
     let readings = readings.map(|_| record(&folder.file("clocks.jsonl"), |_, _| {}));
     let (readings, clocks_recording) = readings.transpose()?.unzip();
@@ -134,15 +141,12 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let main = trial.warm_up().await;
     let (records, interrupted) = trial.main_phase().await?;
     let healed = setting.clock.now();
-    let last_heal = records
-        .iter()
-        .filter_map(|record| record.window_ns)
-        .map(|(_, to)| to)
-        .max();
+    let last_heal = records.iter().filter_map(healed_ns).max();
     let last_heal = last_heal.map_or(healed, Time);
     let served = trial.recover(last_heal).await?;
     trial.final_reads().await?;
     drop((lines, readings));
+    mechanisms.extend(trial.unasked_losses());
     let (plan, deaths) = trial.stop().await?;
     let lines = faults_recording.finish()?.into_iter();
     let steps = lines.filter_map(|line| match line {
@@ -150,7 +154,10 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
         FaultLine::Fault(_) => None,
     });
     let events = history_recording.finish()?;
-    let recovery = recovery::recovery(last_heal, &served, &events, plan.recovery_bound.0);
+    let recovery = Recovery {
+        backoff_ms: records.iter().filter_map(recovery::backoff_ms).max(),
+        ..recovery::recovery(last_heal, &served, &events, plan.recovery_bound.0)
+    };
     Ok(Evidence {
         plan,
         events,

@@ -162,6 +162,9 @@ pub struct View {
     /// How far its wall clock is ahead of this machine's, in nanoseconds, where it tells the time:
     /// seen from the middle of question and answer.
     pub ahead_ns: Option<i64>,
+    /// How many snapshots it has taken from others in the place of its log since it started, where
+    /// it tells.
+    pub installed: Option<u64>,
 }
 
 /// How an operation ended, with what the target says about where.

@@ -211,7 +211,7 @@ impl Disks for FuseDisks {
             unit.install(id, ailment);
             unit.volume.inodes.keys().copied().collect()
         };
-        if ailment == Ailment::ReadError
+        if matches!(ailment, Ailment::ReadError | Ailment::ReadFlip)
             && let Some(mount) = &*lock(&disk.mount)
         {
             // What the kernel has cached would be read without asking us.
@@ -227,7 +227,15 @@ impl Disks for FuseDisks {
 
     fn heal(&self, id: AilmentId) -> Result<u64, DiskError> {
         let disk = self.of(id)?;
-        let met = disk.unit().remove(id);
+        let (met, files) = {
+            let mut unit = disk.unit();
+            let files: Vec<u64> = unit.volume.inodes.keys().copied().collect();
+            (unit.remove(id), files)
+        };
+        // What was told wrongly is not to be read again.
+        if let Some(mount) = &*lock(&disk.mount) {
+            mount.forget_pages(&files);
+        }
         disk.late.hurry();
         met.ok_or(DiskError::NoSuchAilment(id))
     }

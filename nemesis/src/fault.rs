@@ -4,8 +4,8 @@
 //!
 //! | text | what happens, and what heals it |
 //! |---|---|
-//! | `kill n1 n3`, `kill leader`, `kill all` | SIGKILL; started again |
-//! | `pause n2`, `pause leader`, `pause all` | SIGSTOP; SIGCONT |
+//! | `kill n1 n3`, `kill leader`, `kill minority` | SIGKILL; started again |
+//! | `pause n2`, `pause followers`, `pause all` | SIGSTOP; SIGCONT |
 //! | `stop n1`, `crash-loop n1: 5`, `slow-cpu n1: 20%`, `memory n1: 4mb` | see [`process`] |
 //! | `halves n1 n2 \| n3 n4 n5` | the two sides do not hear each other |
 //! | `isolate n3`, `isolate leader` | one node and all others do not hear each other |
@@ -21,7 +21,9 @@
 //! | `grow n6`, `shrink leader`, `replace n2 -> n6` | see [`admin`]; the first members again |
 //! | `transfer n3`, `campaign any`, `step-down`, `snapshot n1`, `compact all` | see [`admin`] |
 //!
-//! `leader` is a symbol: who it is, is asked when the fault is injected.
+//! In the place of nodes may stand `leader` or `followers`: who that is, is asked when the fault
+//! is injected; `one`, `minority` or `majority`: drawn then, from the plan's seed and the fault's
+//! id; or `all`. Where it is nobody then, the fault is skipped.
 
 pub mod admin;
 mod class;
@@ -31,8 +33,9 @@ mod packets;
 pub mod process;
 mod shape;
 pub mod shaping;
+mod target;
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +48,12 @@ pub use self::process::{CrashLoop, MemoryLimit, SlowCpu, StartKill};
 pub use self::shape::Shape;
 use self::shaping::ShapingTextError;
 pub use self::shaping::{PacketEffect, Shaping};
-use crate::node::{NameError, Node};
+pub use self::target::Targets;
+use self::target::targets;
+use crate::{
+    node::{NameError, Node},
+    text::stored_as_text,
+};
 
 /// Something to do to the cluster, and by implication to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,17 +92,6 @@ pub enum Fault {
     Member(MemberFault),
     /// Something an administrator orders; there is nothing to undo.
     Admin(AdminFault),
-}
-
-/// The nodes a process fault hits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Targets {
-    /// These, known when the plan is made: one, a minority, any list.
-    Nodes(BTreeSet<Node>),
-    /// Whoever leads at the moment of injection.
-    Leader,
-    /// Every node.
-    All,
 }
 
 impl Fault {
@@ -158,43 +155,15 @@ impl Fault {
 
     /// Whether somebody has to be asked who leads before this fault can be injected.
     pub fn needs_leader(&self) -> bool {
-        self.targets() == Some(&Targets::Leader)
-            || matches!(
-                self,
-                Self::Partition(Shape::IsolateLeader | Shape::IsolateLeaders)
-                    | Self::Packets(Packets {
-                        scope: Scope::Around(Targets::Leader),
-                        ..
-                    })
-            )
-    }
-
-    /// The nodes whose processes this fault hits: `None` for the network or an unknown leader.
-    pub fn processes(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
-        self.targets()?.resolve(count, leader)
-    }
-}
-
-impl Targets {
-    /// One node.
-    pub fn one(node: Node) -> Self {
-        Self::Nodes(BTreeSet::from([node]))
-    }
-
-    /// Every node that may be meant: the leader may be anybody.
-    pub fn possible(&self, count: u16) -> BTreeSet<Node> {
         match self {
-            Self::Nodes(nodes) => nodes.clone(),
-            Self::Leader | Self::All => Node::first(count).collect(),
-        }
-    }
-
-    /// The nodes meant, in a cluster of `count`; `None` when the leader is meant and not known.
-    pub fn resolve(&self, count: u16, leader: Option<Node>) -> Option<BTreeSet<Node>> {
-        match self {
-            Self::Nodes(nodes) => Some(nodes.clone()),
-            Self::Leader => leader.map(|node| BTreeSet::from([node])),
-            Self::All => Some(Node::first(count).collect()),
+            Self::Partition(shape) => {
+                matches!(shape, Shape::IsolateLeader | Shape::IsolateLeaders)
+            }
+            Self::Packets(packets) => match &packets.scope {
+                Scope::Around(targets) => targets.need_leader(),
+                Scope::Between { .. } => false,
+            },
+            _ => self.targets().is_some_and(Targets::need_leader),
         }
     }
 }
@@ -218,16 +187,6 @@ impl fmt::Display for Fault {
             Self::Clock(fault) => fault.fmt(f),
             Self::Member(fault) => fault.fmt(f),
             Self::Admin(fault) => fault.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Targets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nodes(nodes) => f.write_str(&spaced(nodes)),
-            Self::Leader => f.write_str("leader"),
-            Self::All => f.write_str("all"),
         }
     }
 }
@@ -283,12 +242,15 @@ fn parse(text: &str) -> Result<Fault, Problem> {
     let (kind, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let rest = rest.trim();
     Ok(match kind {
-        "kill" => Fault::Kill(targets(rest, "kill n1 n2` or `kill leader` or `kill all")?),
+        "kill" => Fault::Kill(targets(
+            rest,
+            "kill n1 n2` or `kill leader` or `kill minority",
+        )?),
         "pause" => Fault::Pause(targets(
             rest,
-            "pause n1 n2` or `pause leader` or `pause all",
+            "pause n1 n2` or `pause leader` or `pause followers",
         )?),
-        "stop" => Fault::Stop(targets(rest, "stop n1 n2` or `stop leader` or `stop all")?),
+        "stop" => Fault::Stop(targets(rest, "stop n1 n2` or `stop leader` or `stop one")?),
         "restart" => Fault::Restart(targets(rest, "restart n1` or `restart all")?),
         "crash-loop" => Fault::CrashLoop(process::crash_loop(rest)?),
         "kill-starting" => Fault::StartKill(process::kill_starting(rest)?),
@@ -314,14 +276,6 @@ fn parse(text: &str) -> Result<Fault, Problem> {
     })
 }
 
-fn targets(text: &str, form: &'static str) -> Result<Targets, Problem> {
-    Ok(match text {
-        "leader" => Targets::Leader,
-        "all" => Targets::All,
-        _ => Targets::Nodes(nodes(text, form)?.into_iter().collect()),
-    })
-}
-
 /// At least one node, none twice.
 fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
     let mut list = Vec::new();
@@ -339,19 +293,7 @@ fn nodes(text: &str, form: &'static str) -> Result<Vec<Node>, Problem> {
     }
 }
 
-impl From<Fault> for String {
-    fn from(fault: Fault) -> String {
-        fault.to_string()
-    }
-}
-
-impl TryFrom<String> for Fault {
-    type Error = FaultTextError;
-
-    fn try_from(text: String) -> Result<Self, FaultTextError> {
-        text.parse()
-    }
-}
+stored_as_text!(Fault);
 
 #[cfg(test)]
 mod tests {
@@ -363,6 +305,11 @@ mod tests {
             "kill n1 n3",
             "kill leader",
             "kill all",
+            "kill one",
+            "stop minority",
+            "crash-loop majority: 3",
+            "disk followers: slow-fsync 20ms",
+            "packets followers: delay 50ms",
             "pause n2",
             "pause leader",
             "stop n1",
@@ -391,6 +338,8 @@ mod tests {
             "disk n2: fsync-error",
             "disk leader: slow-fsync 20ms",
             "disk all: lying-fsync",
+            "disk n1: lying-write",
+            "disk n1: read-flip",
             "damage n1: bit-flip 3",
             "damage n1 n2: wipe",
             "clock n1 n2: +288s",
@@ -465,7 +414,7 @@ mod tests {
             ),
             (
                 "kill",
-                "fault `kill`: write it as `kill n1 n2` or `kill leader` or `kill all`",
+                "fault `kill`: write it as `kill n1 n2` or `kill leader` or `kill minority`",
             ),
             (
                 "kill n1 x",

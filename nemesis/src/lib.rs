@@ -44,6 +44,7 @@ pub mod sandbox;
 pub mod scenario;
 pub mod schedule;
 mod sys;
+mod text;
 
 pub use fault::{
     AdminFault, Ailment, Asked, Damage, Fault, FaultClass, Keep, MemberChange, MemberFault,

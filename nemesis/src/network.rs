@@ -7,6 +7,7 @@
 //! ```
 
 mod backend;
+mod backoff;
 mod cables;
 mod endpoint;
 mod iptables;
@@ -18,6 +19,7 @@ mod switch;
 use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
 
 pub use backend::{Backend, Choice, NetworkNameError, Wanted};
+pub use backoff::OldConnection;
 pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
 pub use switch::{Ports, Switch, SwitchOptions, Traffic};
@@ -77,6 +79,11 @@ pub trait Network: Send + Sync {
     /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15): if not, an old connection may need as long as the
     /// cut lasted to recover after it, which is not the target's fault.
     fn bounds_tcp_backoff(&self) -> bool;
+
+    /// How many packets it has lost that no fault was to take; `None` where it cannot tell.
+    fn lost_unasked(&self) -> Option<u64> {
+        None
+    }
 
     /// How long to wait from one look at a fault's counters to the next: what a look costs differs.
     fn look_interval(&self) -> Duration {

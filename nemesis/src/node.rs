@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::stored_as_text;
+
 /// A node of the cluster, counted from 1 and written `n1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -152,25 +154,7 @@ impl FromStr for Edge {
     }
 }
 
-macro_rules! text_form {
-    ($($name:ty),+) => {$(
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.to_string()
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                text.parse()
-            }
-        }
-    )+};
-}
-
-text_form!(Node, Endpoint, Edge);
+stored_as_text!(Node, Endpoint, Edge);
 
 #[cfg(test)]
 mod tests {

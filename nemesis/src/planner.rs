@@ -1,5 +1,4 @@
 //! The planner: nemesis × nodes × time × seed → schedule. Pure: same input, same bytes.
-
 //!
 //! How a schedule comes about: each nemesis is a deck of cards, one a kind of fault. Cards are
 //! drawn without putting back, so every kind has its turn before any has a second one; `mixed`
@@ -17,14 +16,17 @@
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
 //! - a node that was taken out of the cluster counts as down, and the members change one fault at
 //!   a time: each heals by bringing back the first ones;
-//! - one fault at a time has clocks in hand, its own nodes' or not;
-//! - at most a minority of the disks is ever damaged, over the whole run: see [`atlas`];
+//! - one fault at a time has clocks in hand;
+//! - at most a minority of the disks is ever damaged, over the whole run, and each while nothing
+//!   keeps any other node from having what that one forgets: see [`atlas`];
 //! - no card is played that would change nothing in a cluster of this size;
 //! - everything heals before the end of the main phase.
 
 pub mod atlas;
 mod card;
+mod deck;
 mod nemesis;
+mod pace;
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -32,7 +34,11 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 
 pub use self::nemesis::{Nemesis, NemesisNameError};
 
-use self::card::{Card, Free};
+use self::{
+    card::{Card, Free},
+    deck::{one_of_each_class_first, slow_disk_first},
+    pace::Pace,
+};
 use crate::{
     fault::{Fault, FaultClass},
     network::NODES_MAX,
@@ -55,6 +61,9 @@ pub struct PlanSpec {
     pub duration_ms: RangeInclusive<u64>,
     /// Where every random choice comes from.
     pub seed: u64,
+    /// Classes that cannot be injected here, or that the target does not offer: a nemesis that is a
+    /// choice of many does without them. One that was asked for by its name does not.
+    pub without: BTreeSet<FaultClass>,
 }
 
 /// Why there is no plan.
@@ -104,6 +113,7 @@ impl PlanSpec {
             interval_ms: 1000..=5000,
             duration_ms: 1000..=5000,
             seed,
+            without: BTreeSet::new(),
         }
     }
 }
@@ -125,6 +135,9 @@ pub fn plan(spec: &PlanSpec) -> Result<Schedule, PlanError> {
     let all = nemesis.cards();
     let mut cards = all.clone();
     cards.retain(|card| (card.least()..=card.most()).contains(&nodes));
+    if nemesis.is_a_choice() {
+        cards.retain(|card| !spec.without.contains(&card.class()));
+    }
     if nodes == 0 || nodes > NODES_MAX || (cards.is_empty() && !all.is_empty()) {
         let least = all.iter().map(|card| card.least()).min().unwrap_or(1);
         let most = all.iter().map(|card| card.most()).max();
@@ -187,53 +200,6 @@ fn rest_ms(class: FaultClass) -> u64 {
     }
 }
 
-/// From one injection to the next, and how long a fault lasts.
-struct Pace {
-    /// The latest that the first fault comes.
-    first_ms: u64,
-    interval_ms: RangeInclusive<u64>,
-    duration_ms: RangeInclusive<u64>,
-}
-
-impl Pace {
-    fn draw(spec: &PlanSpec, rng: &mut ChaCha8Rng) -> Self {
-        let mut within = |range: &RangeInclusive<u64>, most: u64| {
-            let most = most.max(*range.start());
-            let ends =
-                [0; 2].map(|_: u8| rng.random_range(*range.start()..=most.min(*range.end())));
-            ends[0].min(ends[1])..=ends[0].max(ends[1])
-        };
-        let (interval_ms, duration_ms) = (&spec.interval_ms, &spec.duration_ms);
-        // At least one fault has to fit into the time, whatever is drawn.
-        let room = spec.time_ms - CALM_MS;
-        match spec.nemesis {
-            Nemesis::Swarm => {
-                let interval_ms = within(interval_ms, room - duration_ms.start());
-                let duration_ms = within(duration_ms, room - interval_ms.start());
-                Self {
-                    first_ms: *interval_ms.start(),
-                    interval_ms,
-                    duration_ms,
-                }
-            }
-            Nemesis::FlipFlop => {
-                let drawn = within(duration_ms, room - interval_ms.start());
-                let length_ms = *drawn.end();
-                Self {
-                    first_ms: *interval_ms.start(),
-                    interval_ms: length_ms.saturating_mul(2)..=length_ms.saturating_mul(2),
-                    duration_ms: length_ms..=length_ms,
-                }
-            }
-            _ => Self {
-                first_ms: *interval_ms.start(),
-                interval_ms: interval_ms.clone(),
-                duration_ms: duration_ms.clone(),
-            },
-        }
-    }
-}
-
 /// A schedule in the making.
 struct Draw<'a> {
     spec: &'a PlanSpec,
@@ -250,6 +216,10 @@ struct Draw<'a> {
     members_until_ms: u64,
     /// Until when some clock is wrong.
     clocks_until_ms: u64,
+    /// Until when some node may not have what the others have.
+    uneven_until_ms: u64,
+    /// Until when some node has forgotten what it had.
+    forgetting_until_ms: u64,
 }
 
 impl<'a> Draw<'a> {
@@ -263,6 +233,9 @@ impl<'a> Draw<'a> {
         let mut deck = cards.clone();
         deck.shuffle(&mut rng);
         let mut deck = one_of_each_class_first(deck);
+        if spec.nemesis == Nemesis::Mixed {
+            slow_disk_first(&mut deck);
+        }
         // A lie is worth nothing once it is over: it comes first and stays.
         deck.sort_by_key(|card| *card != Card::LyingFsync);
         // Dice of its own, so that a schedule without damage does not depend on it.
@@ -280,6 +253,8 @@ impl<'a> Draw<'a> {
             busy: Vec::new(),
             members_until_ms: 0,
             clocks_until_ms: 0,
+            uneven_until_ms: 0,
+            forgetting_until_ms: 0,
         }
     }
 
@@ -293,9 +268,14 @@ impl<'a> Draw<'a> {
             let Some(card) = self.draw(at_ms) else {
                 // Every card waits for nodes that are busy: on to when the first are not.
                 let busy = self.busy.iter().map(|(until_ms, _)| *until_ms);
-                let until_ms = busy.chain([self.members_until_ms, self.clocks_until_ms]);
+                let until_ms = busy.chain([
+                    self.members_until_ms,
+                    self.clocks_until_ms,
+                    self.uneven_until_ms,
+                    self.forgetting_until_ms,
+                ]);
                 let until_ms = until_ms.filter(|until_ms| *until_ms > at_ms).min();
-                at_ms = until_ms.expect("a card waits only for busy nodes, members or clocks");
+                at_ms = until_ms.expect("a card waits only for what is over at some time");
                 continue;
             };
             self.play(card, at_ms, end_ms);
@@ -310,10 +290,11 @@ impl<'a> Draw<'a> {
     /// empty, by partitions alone while process faults still wait in it.
     fn draw(&mut self, at_ms: u64) -> Option<Card> {
         let free = self.free(at_ms);
-        if self.turn(&free).is_none() {
+        if self.turn(&free).is_none() && !self.waits_to_be_level(&free) {
             let mut fresh = self.cards.clone();
             fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
-            fresh.retain(|card| self.deck.is_empty() || card.is_playable(&free));
+            let is_clock = |card: &Card| card.class() == FaultClass::Clock;
+            fresh.retain(|card| self.deck.is_empty() || free.clocks_are_right || !is_clock(card));
             fresh.retain(|card| *card != Card::LyingFsync);
             fresh.shuffle(&mut self.rng);
             self.deck.append(&mut fresh);
@@ -324,10 +305,24 @@ impl<'a> Draw<'a> {
     /// Where the first playable card lies. Partitions may overtake a process fault that waits for
     /// busy nodes; process faults do not, or those that need everybody would wait for ever.
     fn turn(&self, free: &Free) -> Option<usize> {
-        let first_process = self.deck.iter().position(|card| card.hits_processes());
+        let first_process = self.first_process();
+        let waits_to_be_level = self.waits_to_be_level(free);
         self.deck.iter().enumerate().position(|(index, card)| {
-            card.is_playable(free) && (!card.hits_processes() || Some(index) == first_process)
+            card.is_playable(free)
+                && (!card.hits_processes() || Some(index) == first_process)
+                && (card.is_beside() || !waits_to_be_level)
         })
+    }
+
+    fn first_process(&self) -> Option<usize> {
+        self.deck.iter().position(|card| card.hits_processes())
+    }
+
+    /// Whether it is the turn of damage once every node has what the others have: nothing may
+    /// overtake it that keeps them uneven.
+    fn waits_to_be_level(&self, free: &Free) -> bool {
+        let first = self.first_process().map(|index| self.deck[index]);
+        first.is_some_and(|card| card.class() == FaultClass::Damage) && !free.is_level
     }
 
     fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
@@ -345,6 +340,13 @@ impl<'a> Draw<'a> {
         if matches!(fault, Fault::Clock(_)) {
             // Heals take a moment, and nobody else is to set that clock meanwhile.
             self.clocks_until_ms = at_ms.saturating_add(for_ms).saturating_add(REST_MS);
+        }
+        let level_ms = at_ms.saturating_add(for_ms) + atlas::CATCH_UP_MS;
+        if !atlas::is_beside(&fault) {
+            self.uneven_until_ms = self.uneven_until_ms.max(level_ms);
+        }
+        if matches!(fault, Fault::Damage(_)) {
+            self.forgetting_until_ms = level_ms;
         }
         let hit = missing(&fault, self.spec.nodes);
         if !hit.is_empty() {
@@ -380,22 +382,8 @@ impl<'a> Draw<'a> {
             expendable: self.expendable.clone(),
             members_are_first: self.members_until_ms <= at_ms,
             clocks_are_right: self.clocks_until_ms <= at_ms,
+            is_level: self.uneven_until_ms <= at_ms,
+            is_forgetting: self.forgetting_until_ms > at_ms,
         }
     }
-}
-
-/// Moves the first card of each class to the front, in the order in which they lie.
-fn one_of_each_class_first(deck: Vec<Card>) -> Vec<Card> {
-    let mut seen = Vec::new();
-    let (mut front, mut rest) = (Vec::new(), Vec::new());
-    for card in deck {
-        if seen.contains(&card.class()) {
-            rest.push(card);
-        } else {
-            seen.push(card.class());
-            front.push(card);
-        }
-    }
-    front.append(&mut rest);
-    front
 }

@@ -192,6 +192,10 @@ pub struct Paused {
 pub struct Dropped {
     /// Edge → packets.
     pub packets: BTreeMap<Edge, u64>,
+    /// How long after the heal a connection from before the cut carried data again: TCP's own
+    /// back-off, measured where the kernel does not bound it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_after_ms: Option<u64>,
 }
 
 impl Dropped {
@@ -322,7 +326,11 @@ impl fmt::Display for Dropped {
             f,
             "{} packets dropped on {hit} of {edges} edges",
             self.total()
-        )
+        )?;
+        match self.resumed_after_ms {
+            Some(ms) => write!(f, ", TCP's back-off lasted {ms} ms more"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `let = "old"`, `is = "$leader"` | the nodes are known, and from then on meant by `$old` |
 //! | `inject = "kill $old"`, `as = "crash"`, `for = "2s"` | it is proven to be in force |
-//! | `admin = "transfer $follower"` | it is proven to be done |
+//! | `admin = "transfer $follower"`, `admin = "grow n6"` | it is proven to be done |
 //! | `heal = "crash"`, `heal = "all"` | it is gone, and that was verified |
 //! | `wait = "leader is not $old"`, `within = "5s"` | it holds; not in time: the scenario ends |
 //! | `wait = "2s"` | so much time has passed |

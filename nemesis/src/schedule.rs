@@ -311,7 +311,7 @@ fn validate_targets(planned: &PlannedFault, count: u16) -> Result<(), ScheduleEr
             !grudge.is_empty() && grudge.edges().all(is_inside)
         }
         Fault::Packets(packets) => {
-            let edges = packets.scope.edges(count, leader).unwrap_or_default();
+            let edges = packets.scope.edges(count, leader, 0);
             !edges.is_empty() && edges.into_iter().all(is_inside)
         }
         Fault::Member(fault) => {

@@ -18,7 +18,7 @@ use nix::{
     unistd::{ForkResult, Pid, fork},
 };
 
-pub(crate) use packet::open_packet_socket;
+pub(crate) use packet::{open_packet_socket, overrun};
 pub(crate) use priority::run_at_once;
 pub(crate) use seccomp::{
     Answer, Call, answer_call, can_filter_calls, filter_before_exec, receive_call, receive_listener,

@@ -12,7 +12,7 @@ use std::{
 
 use ordeal_nemesis::{
     Edge, Endpoint, Grudge, Node,
-    network::{CutId, Network, NetworkError, Switch, SwitchOptions, Traffic},
+    network::{CutId, Network, NetworkError, OldConnection, Switch, SwitchOptions, Traffic},
     sandbox::Sandbox,
 };
 use support::{
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Inside fifty_nodes_fit,
         Inside a_command_runs_in_its_nodes_namespace,
         Inside tcp_backoff_is_bounded_where_the_kernel_can,
+        Inside tcp_backoff_is_measured_where_it_is_not_bounded,
         Inside what_is_not_there_is_refused,
         Inside a_dropped_switch_makes_room_for_another,
     ])
@@ -47,6 +48,7 @@ fn every_pair_is_connected_until_cut(sandbox: &Sandbox) {
         forwarded: 36,
         cut: 0,
         undelivered: 0,
+        overrun: 0,
     };
     support::eventually("every packet is counted", || switch.traffic() == all);
 }
@@ -229,6 +231,31 @@ fn tcp_backoff_is_bounded_where_the_kernel_can(sandbox: &Sandbox) {
             switch.bounds_tcp_backoff().then_some("1000")
         );
     }
+}
+
+/// A kernel without the bound, as far as n1 knows: its default is 120 s.
+fn tcp_backoff_is_measured_where_it_is_not_bounded(sandbox: &Sandbox) {
+    let switch = switch(sandbox, 2);
+    if switch.bounds_tcp_backoff() {
+        let unbound = || std::fs::write("/proc/sys/net/ipv4/tcp_rto_max_ms", "120000");
+        let inside = switch.namespace(Node(1)).spawn("unbound", unbound);
+        inside.unwrap().join().unwrap().unwrap();
+    }
+    let grudge = Grudge::one_way(&set(&[1]), &set(&[2]));
+    let mut old = OldConnection::over(&switch, &grudge).unwrap();
+    let cut = switch.cut(&grudge).unwrap();
+    old.send().unwrap();
+    // Sent after 0, 0.2, 0.6, 1.4 and 3 s: healed in between, it is seen by the next attempt.
+    support::eventually("the attempt at 1.4 s", || {
+        switch.dropped(cut).unwrap().total() >= 4
+    });
+    let unhealed = OldConnection::over(&switch, &grudge);
+    assert!(unhealed.is_none(), "nobody connects over a cut");
+    let _ = switch.heal(cut).unwrap();
+    let resumed = old.resumes(Duration::from_secs(30));
+    assert!(resumed.is_some(), "it carries data again");
+    let edge = Grudge::clients(&set(&[1]));
+    assert!(OldConnection::over(&switch, &edge).is_none(), "only nodes");
 }
 
 fn what_is_not_there_is_refused(sandbox: &Sandbox) {

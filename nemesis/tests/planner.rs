@@ -101,7 +101,14 @@ fn mixed_plans_every_class_in_30_seconds() {
         if spec.nemesis == Nemesis::Mixed {
             assert_eq!(
                 schedule.classes(),
-                [FaultClass::Kill, FaultClass::Pause, FaultClass::Partition].into(),
+                [
+                    FaultClass::Kill,
+                    FaultClass::Pause,
+                    FaultClass::Partition,
+                    FaultClass::PowerLoss,
+                    FaultClass::Disk
+                ]
+                .into(),
                 "{spec:?}\n{schedule}"
             );
         }
@@ -127,6 +134,8 @@ fn mixed_plans_every_shape_within_a_few_seeds() {
     }
     let all = [
         "clients",
+        "disk",
+        "disk leader",
         "halves",
         "isolate",
         "isolate leader",
@@ -135,6 +144,8 @@ fn mixed_plans_every_shape_within_a_few_seeds() {
         "one-way",
         "pause",
         "pause leader",
+        "power-loss",
+        "power-loss leader",
         "ring",
     ];
     assert_eq!(kinds, all.map(str::to_owned).into());
@@ -168,7 +179,7 @@ fn swarms_differ_in_what_they_leave_out_and_flip_flop_leaves_gaps_as_long_as_its
 #[test]
 fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
     let (mut effects, mut targets) = (BTreeSet::new(), BTreeSet::new());
-    for seed in 0..5 {
+    for seed in 0..8 {
         let schedule = plan(&PlanSpec::new(Nemesis::Packet, 5, 60_000, seed)).unwrap();
         for planned in &schedule.faults {
             let Fault::Packets(packets) = &planned.fault else {
@@ -185,7 +196,14 @@ fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
     survivable.remove(&PacketEffect::CorruptDeliver);
     survivable.remove(&PacketEffect::Refuse);
     assert_eq!(effects, survivable);
-    let all = ["1 nodes", "2 nodes", "3 nodes", "all", "leader"];
+    let all = [
+        "1 nodes",
+        "2 nodes",
+        "3 nodes",
+        "all",
+        "followers",
+        "leader",
+    ];
     assert_eq!(targets, all.map(str::to_owned).into());
 }
 
@@ -198,8 +216,12 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
             Nemesis::RestartAll,
             Nemesis::PowerLoss,
             Nemesis::LyingFsync,
+            // Among them are power losses of all, which stand alone.
+            Nemesis::Swarm,
+            Nemesis::FlipFlop,
         ];
-        if hits_all.contains(&spec.nemesis) {
+        let for_all = |planned: &PlannedFault| planned.fault.targets() == Some(&Targets::All);
+        if hits_all.contains(&spec.nemesis) && schedule.faults.iter().any(for_all) {
             return;
         }
         let minority = usize::from((spec.nodes.saturating_sub(1) / 2).max(1));
@@ -210,9 +232,7 @@ fn at_most_a_minority_is_down_or_paused_at_once() {
                 .filter(|other| (other.at_ms..other.heal_ms()).contains(&moment.at_ms))
                 .filter(|other| other.fault.hits_processes())
                 .map(|other| match other.fault.targets() {
-                    Some(Targets::Nodes(nodes)) => nodes.len(),
-                    Some(Targets::Leader) => 1,
-                    Some(Targets::All) => usize::from(spec.nodes),
+                    Some(targets) => targets.most(spec.nodes),
                     None => 0,
                 })
                 .sum();
@@ -253,6 +273,63 @@ fn at_most_a_minority_of_the_disks_is_ever_destroyed() {
     }
     assert_eq!(nodes, Node::first(5).collect());
     assert_eq!(kinds, ["bit-flip", "restore", "truncate", "wipe"].into());
+}
+
+#[test]
+fn nobody_forgets_what_another_may_never_have_had() {
+    let mut damages = 0;
+    for_many_specs(|spec, schedule| {
+        if spec.nemesis == Nemesis::LyingFsync {
+            return;
+        }
+        let close = atlas::too_close(schedule, spec.nodes);
+        assert!(close.is_none(), "{spec:?}: {close:?}\n{schedule}");
+        let is_damage = |planned: &&PlannedFault| matches!(planned.fault, Fault::Damage(_));
+        if spec.nemesis == Nemesis::Swarm {
+            damages += schedule.faults.iter().filter(is_damage).count();
+        }
+    });
+    assert!(damages > 10, "swarms have their share of it: {damages}");
+}
+
+#[test]
+fn a_choice_of_many_does_without_what_is_not_there_and_what_was_asked_for_does_not() {
+    let without: BTreeSet<FaultClass> = [
+        FaultClass::PowerLoss,
+        FaultClass::Damage,
+        FaultClass::Membership,
+        FaultClass::Admin,
+    ]
+    .into();
+    for nemesis in [Nemesis::Mixed, Nemesis::Swarm, Nemesis::FlipFlop] {
+        for seed in 0..50 {
+            let all = PlanSpec::new(nemesis, 5, 60_000, seed);
+            let some = PlanSpec {
+                without: without.clone(),
+                ..all.clone()
+            };
+            let schedule = plan(&some).unwrap();
+            assert!(schedule.classes().is_disjoint(&without), "{schedule}");
+            assert!(!schedule.faults.is_empty());
+            assert_eq!(plan(&some), Ok(schedule), "the same bytes again");
+        }
+    }
+    let asked_for = PlanSpec {
+        without,
+        ..PlanSpec::new(Nemesis::PowerLoss, 5, 60_000, 1)
+    };
+    let classes = plan(&asked_for).unwrap().classes();
+    assert_eq!(classes, [FaultClass::PowerLoss].into());
+}
+
+#[test]
+fn swarms_draw_every_class_there_is() {
+    let mut classes = BTreeSet::new();
+    for seed in 0..60 {
+        let spec = PlanSpec::new(Nemesis::Swarm, 5, 60_000, seed);
+        classes.extend(plan(&spec).unwrap().classes());
+    }
+    assert_eq!(classes, FaultClass::ALL.into());
 }
 
 #[test]
@@ -299,6 +376,7 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 | Fault::Pause(_)
                 | Fault::PowerLoss(_)
                 | Fault::Disk(_)
+                | Fault::Clock(_)
                 | Fault::Admin(_) => {}
                 Fault::Stop(_) | Fault::Restart(_) | Fault::CrashLoop(_) => {}
                 Fault::StartKill(_) | Fault::SlowCpu(_) | Fault::Memory(_) => {}

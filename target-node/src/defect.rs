@@ -50,6 +50,8 @@ defects! {
         "a node campaigns with a committed configuration that it has not applied"
     NoLogCheckInVote "no_log_check_in_vote"
         "a vote is granted to a candidate whose log is behind the voter's"
+    NoStaleTermNudge "no_stale_term_nudge"
+        "a leader of an earlier term is not told of the later one, and leads on without the teller"
 }
 
 impl fmt::Display for Defect {
@@ -59,12 +61,14 @@ impl fmt::Display for Defect {
 }
 
 impl Defect {
-    /// Those that show only on a schedule too rare for chance: conversations and the simulation
-    /// find them, and no recipe for a run with real nodes does.
+    /// Those that show only on a schedule too rare for chance, or only where switches are set for
+    /// it: conversations, the simulation or a scenario find them, and no recipe for a run with
+    /// drawn faults does.
     pub const SCRIPTED: &[Self] = &[
         Self::CommitPriorTerm,
         Self::ConfchangeNoNoop,
         Self::ConfCampaignUnapplied,
+        Self::NoStaleTermNudge,
     ];
 }
 

@@ -188,6 +188,8 @@ pub(crate) struct Driver<C: ReplicatedLog> {
     forwards: Forwards,
     log_clock: LogClock,
     seen: Option<Seen>,
+    /// Snapshots taken from leaders.
+    installed: u64,
     /// Ticks since the start.
     now: u64,
     clock: Clock,
@@ -215,6 +217,7 @@ impl<C: ReplicatedLog> Driver<C> {
             forwards,
             log_clock: LogClock::default(),
             seen: None,
+            installed: 0,
             now: 0,
             clock,
         }

@@ -60,6 +60,7 @@ pub use role::Role;
 pub use snapshot::{Recovered, Snapshot};
 pub use transfer::TransferError;
 
+use crate::defect::Defect;
 use durability::Durability;
 use election::ElectionTimer;
 use log::Log;
@@ -282,6 +283,7 @@ impl Raft {
     fn answer_stale(&mut self, message: &Message) {
         match &message.body {
             Body::Vote { .. } => self.say(message.from, Body::VoteResponse { granted: false }),
+            _ if self.config.defects.has(Defect::NoStaleTermNudge) => {}
             Body::Append { prev, .. } => {
                 let refusal = AppendOutcome::Rejected {
                     at: prev.index,

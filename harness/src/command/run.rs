@@ -11,7 +11,7 @@ use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
 use ordeal_nemesis::disk::DiskBackend;
-use ordeal_nemesis::doctor::{choose, choose_disk};
+use ordeal_nemesis::doctor::{Row, choose, choose_disk};
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox::{self, Sandbox, SandboxError};
 use ordeal_workloads::check::{Effort, Unjudgeable};
@@ -64,8 +64,8 @@ pub(crate) fn scenario(args: &ScenarioArgs, targets: &Targets) -> Exit {
     tried(&args.run, targets, make_scripted_plan)
 }
 
-/// How the plan comes about.
-type Make = fn(&RunArgs, &Targets) -> Result<Plan, PlanError>;
+/// How the plan comes about, and whether its faults were drawn just now.
+type Make = fn(&RunArgs, &Targets) -> Result<(Plan, bool), PlanError>;
 
 fn tried(args: &RunArgs, targets: &Targets, make: Make) -> Exit {
     let clock = Clock::start();
@@ -83,7 +83,7 @@ fn tried(args: &RunArgs, targets: &Targets, make: Make) -> Exit {
 }
 
 fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Result<Exit, Failure> {
-    let mut plan = make(args, targets)?;
+    let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
         // A reader that has seen enough is no failure.
@@ -93,7 +93,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     // Inside, nobody can be seen who is outside.
     let outer = Started::of(std::process::id());
     let sandbox = sandbox::enter()?;
-    let (backend, disks) = choose_means(&mut plan, &sandbox)?;
+    let (backend, disks) = choose_means(&mut plan, is_drawn, &sandbox)?;
     let name = format!("{}-{}-{}", plan.target, plan.workload, plan.seed);
     let folder = RunFolder::create(&args.results, &name)?;
     if let Some(outer) = outer {
@@ -153,34 +153,44 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
 }
 
 /// Tries all that the plan needs, before anything is started, and says in the plan which network
-/// and which disks it gets, and why.
+/// and which disks it gets, and why. A choice of many faults is drawn again without what is
+/// missing.
 fn choose_means(
     plan: &mut Plan,
+    is_drawn: bool,
     sandbox: &Sandbox,
 ) -> Result<(Backend, Option<DiskBackend>), Failure> {
-    let (network, mut rows) = choose(sandbox, plan.network, &plan.faults());
-    let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.faults());
-    rows.extend(of_disks);
-    let missing = rows.iter().filter(|row| !row.is_available());
-    let missing: Vec<String> = missing.map(|row| Told(row).to_string()).collect();
-    if !missing.is_empty() {
-        return Err(Failure::Unavailable(missing.join("\n")));
+    loop {
+        let (network, mut rows) = choose(sandbox, plan.network, &plan.faults());
+        let (disks, of_disks) = choose_disk(sandbox, plan.disk, &plan.faults());
+        rows.extend(of_disks);
+        let missing: Vec<&Row> = rows.iter().filter(|row| !row.is_available()).collect();
+        if missing.is_empty() {
+            plan.network_used = Some(network.to_string());
+            plan.disk_used = disks.as_ref().map(ToString::to_string);
+            return Ok((network.backend, disks.map(|choice| choice.backend)));
+        }
+        if !is_drawn || !plan.do_without(&missing)? {
+            let missing: Vec<String> = missing
+                .into_iter()
+                .map(|row| Told(row).to_string())
+                .collect();
+            return Err(Failure::Unavailable(missing.join("\n")));
+        }
     }
-    plan.network_used = Some(network.to_string());
-    plan.disk_used = disks.as_ref().map(ToString::to_string);
-    Ok((network.backend, disks.map(|choice| choice.backend)))
 }
 
-fn make_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
+fn make_plan(args: &RunArgs, targets: &Targets) -> Result<(Plan, bool), PlanError> {
     let file = args.plan.as_deref().map(plan::read).transpose()?;
     let draft = args.draft().or(file.unwrap_or_default());
-    draft.validate(targets, fresh_seed)
+    let is_drawn = draft.fault.is_none() && draft.scenario.is_none();
+    Ok((draft.validate(targets, fresh_seed)?, is_drawn))
 }
 
-fn make_scripted_plan(args: &RunArgs, targets: &Targets) -> Result<Plan, PlanError> {
+fn make_scripted_plan(args: &RunArgs, targets: &Targets) -> Result<(Plan, bool), PlanError> {
     let name = args.plan.as_deref().expect("the command line requires it");
     let draft = args.draft().or(plan::scenario(name)?);
-    draft.validate(targets, fresh_seed)
+    Ok((draft.validate(targets, fresh_seed)?, false))
 }
 
 /// Short enough to be read out to somebody.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::drawing::{self, LeftOut};
 use super::scenario::{ScenarioDraft, ScenarioError};
 use super::{FORMAT, Plan, attack};
 use crate::span::Span;
@@ -10,8 +11,8 @@ use crate::target::{Target, Targets};
 use ordeal_nemesis::disk::{Directories, DiskNameError, DiskWanted};
 use ordeal_nemesis::lever::OrderKind;
 use ordeal_nemesis::network::{NetworkNameError, Wanted};
-use ordeal_nemesis::planner::atlas;
-use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError, PlanSpec};
+use ordeal_nemesis::planner::atlas::CATCH_UP_MS;
+use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError};
 use ordeal_nemesis::schedule::ScheduleError;
 use ordeal_nemesis::{PlannedFault, Schedule};
 use ordeal_workloads::set::WORKERS_MAX;
@@ -53,6 +54,8 @@ pub(crate) struct Draft {
     pub(crate) disk: Option<String>,
     #[serde(rename = "disk_used")]
     pub(crate) _disk_used: Option<String>,
+    /// What was not drawn.
+    pub(crate) left_out: Option<LeftOut>,
     pub(crate) time: Option<Span>,
     pub(crate) warm_up: Option<Span>,
     pub(crate) rate: Option<u32>,
@@ -171,6 +174,21 @@ pub(crate) enum PlanError {
         /// How many it may be.
         most: usize,
     },
+    /// A node would forget what others may never have had.
+    #[error(
+        "fault {forgets} makes a node forget what it acknowledged, and fault {other} may keep \
+         others from having it: nothing that stops, slows or separates nodes may be in force from \
+         {} s before until {} s after; move them apart, or add --unsurvivable (in a plan: \
+         `unsurvivable = true`)",
+        CATCH_UP_MS / 1000,
+        CATCH_UP_MS / 1000
+    )]
+    TooClose {
+        /// Which.
+        forgets: String,
+        /// The other one.
+        other: String,
+    },
     /// The target does not take an order that a fault gives.
     #[error(
         "target {target} takes no orders of the kind `{kind}` with the flags of this plan; leave \
@@ -282,6 +300,7 @@ impl Draft {
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
             promote_after: self.promote_after.or(other.promote_after),
+            left_out: self.left_out.or(other.left_out),
             fault,
             scenario: self.scenario.or(other.scenario),
         }
@@ -351,13 +370,15 @@ impl Draft {
             node_binary,
             node_flags,
             promote_after: promotion(self.promote_after)?,
+            left_out: LeftOut::new(),
             schedule: Schedule::default(),
             scenario: None,
         };
         if let Some(scenario) = self.scenario {
             plan.scenario = Some(scenario.check(&plan, self.fault.as_deref())?);
         } else {
-            plan.schedule = schedule(&plan, self.fault)?;
+            let given = self.fault.map(|faults| (faults, self.left_out));
+            (plan.schedule, plan.left_out) = drawing::schedule(&plan, target, given)?;
         }
         obeyed(plan, target)
     }
@@ -408,25 +429,6 @@ fn watched(is_asked: bool, workload: WorkloadName) -> Result<bool, PlanError> {
         None if is_asked => Err(PlanError::Unwatched(workload)),
         _ => Ok(is_asked),
     }
-}
-
-fn schedule(plan: &Plan, given: Option<Vec<PlannedFault>>) -> Result<Schedule, PlanError> {
-    let time_ms = plan.time.as_millis();
-    let schedule = match given {
-        Some(faults) => Schedule { faults },
-        None => planner::plan(&PlanSpec::new(plan.nemesis, plan.nodes, time_ms, plan.seed))?,
-    };
-    schedule.validate(plan.nodes, time_ms)?;
-    let destroyed = atlas::destroyed(&schedule, plan.nodes).len();
-    let most = atlas::expendable_most(plan.nodes);
-    if destroyed > most && !plan.unsurvivable {
-        return Err(PlanError::Unsurvivable {
-            destroyed,
-            nodes: plan.nodes,
-            most,
-        });
-    }
-    Ok(schedule)
 }
 
 fn find_target<'a>(targets: &'a Targets, name: &str) -> Result<&'a dyn Target, PlanError> {

@@ -26,6 +26,10 @@ pub(crate) const SCENARIOS: &[(&str, &str)] = &[
         include_str!("../../scenarios/s05-check-quorum.toml"),
     ),
     (
+        "s05-deadlock",
+        include_str!("../../scenarios/s05-deadlock.toml"),
+    ),
+    (
         "s11-minority-leader",
         include_str!("../../scenarios/s11-minority-leader.toml"),
     ),
@@ -38,6 +42,10 @@ pub(crate) const SCENARIOS: &[(&str, &str)] = &[
         include_str!("../../scenarios/s17-snapshot-catch-up.toml"),
     ),
     (
+        "s18-transfer",
+        include_str!("../../scenarios/s18-transfer.toml"),
+    ),
+    (
         "s20-power-loss-after-ack",
         include_str!("../../scenarios/s20-power-loss-after-ack.toml"),
     ),
@@ -48,6 +56,10 @@ pub(crate) const SCENARIOS: &[(&str, &str)] = &[
     (
         "s21-quorum-reads",
         include_str!("../../scenarios/s21-quorum-reads.toml"),
+    ),
+    (
+        "s21-write-back",
+        include_str!("../../scenarios/s21-write-back.toml"),
     ),
     (
         "s22-async-loss",

@@ -125,7 +125,11 @@ mod tests {
     #[test]
     fn a_scale_holds_milliseconds_and_hours_of_both_signs() {
         assert!(decades(0).abs() < 1e-9);
-        for (ns, steps) in [(90_000_000, 1.0), (-990_000_000, -2.0), (9_990_000_000, 3.0)] {
+        for (ns, steps) in [
+            (90_000_000, 1.0),
+            (-990_000_000, -2.0),
+            (9_990_000_000, 3.0),
+        ] {
             assert!((decades(ns) - steps).abs() < 1e-9, "{ns}");
         }
         let words = [0, 90_000_000, -990_000_000, 9_999_990_000_000].map(level);
@@ -144,7 +148,10 @@ mod tests {
     fn a_page_has_the_plot_where_clocks_were_read() {
         let mut sample = Sample::small();
         assert!(!html(&sample.view()).contains("wall clocks"));
-        sample.clocks = vec![reading(10, "n1", 3_600_000_000_000), reading(20, "<n2>", -5)];
+        sample.clocks = vec![
+            reading(10, "n1", 3_600_000_000_000),
+            reading(20, "<n2>", -5),
+        ];
         let page = html(&sample.view());
         assert_well_formed(&page);
         assert!(page.contains("wall clocks") && page.contains("+10,000 s"));

@@ -182,7 +182,10 @@ fn around(record: &FaultRecord, packets: &Packets) -> Vec<Node> {
             at_every_edge(record, &shaped.edges.keys().collect::<Vec<_>>())
         }
         (Scope::Around(Targets::Leader), _) => Vec::new(),
-        (Scope::Around(Targets::All), _) => record.nodes.clone(),
+        // Whoever is meant by a word of another kind is not to be seen from the edges.
+        (Scope::Around(targets), _) if !matches!(targets, Targets::Nodes(_)) => {
+            record.nodes.clone()
+        }
         (scope, _) => scope.named().into_iter().collect(),
     }
 }
@@ -265,6 +268,7 @@ mod tests {
             window_ns: Some((1, 2)),
             effect: Effect::Installed(Proof::Cut(Dropped {
                 packets: edges.collect(),
+                resumed_after_ms: None,
             })),
             healed: true,
         };

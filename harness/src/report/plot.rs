@@ -87,7 +87,12 @@ pub(super) fn plot_rows(operations: &[Drawn<'_>], span: f64) -> Markup {
 }
 
 /// A plot: its legend above, levels in the margin, and shapes in milliseconds by [`HEIGHT`].
-pub(super) fn plot(span: f64, legend: &Markup, levels: &[(f64, String)], shapes: &Markup) -> Markup {
+pub(super) fn plot(
+    span: f64,
+    legend: &Markup,
+    levels: &[(f64, String)],
+    shapes: &Markup,
+) -> Markup {
     let track = html! {
         div.title { (legend) }
         @for (height, words) in levels {

@@ -366,6 +366,7 @@ mod tests {
                 last: 0,
                 applied: None,
                 ahead_ns: None,
+                installed: None,
             })
         };
         *cluster.views() = vec![view(true, 3), view(false, 9), view(true, 4)];
@@ -400,6 +401,7 @@ mod tests {
                 last,
                 applied: None,
                 ahead_ns: None,
+                installed: None,
             })
         };
         let is_successor = |place| cluster.is_successor(place, Duration::from_millis(500));

@@ -5,6 +5,8 @@ use crate::clock::Clock;
 use crate::target::ClientError;
 use ordeal_checker::history::{Event, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
+use ordeal_nemesis::injector::FaultRecord;
+use ordeal_nemesis::{Effect, Proof};
 use ordeal_workloads::Op;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,6 +22,16 @@ pub(crate) struct Recovery {
     pub(crate) served_after: Vec<Option<Duration>>,
     /// The bound.
     pub(crate) bound: Duration,
+    /// The longest that TCP's own back-off outlasted a cut, where it was measured.
+    pub(crate) backoff_ms: Option<u64>,
+}
+
+/// How long TCP's own back-off outlasted a cut, where the kernel does not bound it.
+pub(crate) fn backoff_ms(record: &FaultRecord) -> Option<u64> {
+    match &record.effect {
+        Effect::Installed(Proof::Cut(dropped)) => dropped.resumed_after_ms,
+        _ => None,
+    }
 }
 
 impl Recovery {
@@ -67,6 +79,13 @@ impl Recovery {
                     anomalies.len()
                 ),
             ),
+        };
+        let summary = match self.backoff_ms {
+            Some(ms) => format!(
+                "{summary}; TCP's own back-off lasted up to {ms} ms after a heal, which does not \
+                 count"
+            ),
+            None => summary,
         };
         let millis = |served: &Option<Duration>| json!(served.map(|after| after.as_millis()));
         Finding {
@@ -118,6 +137,7 @@ pub(crate) fn recovery(
     Recovery {
         served_after: served.iter().enumerate().map(after).collect(),
         bound,
+        backoff_ms: None,
     }
 }
 
@@ -158,6 +178,7 @@ mod tests {
         let back = Recovery {
             served_after: vec![ms(3), ms(9)],
             bound,
+            backoff_ms: None,
         };
         assert_eq!(back.finding().validity, Validity::Valid);
         assert_eq!(
@@ -167,8 +188,14 @@ mod tests {
         let gone = Recovery {
             served_after: vec![ms(3), None],
             bound,
+            backoff_ms: Some(700),
         };
         assert_eq!(gone.finding().validity, Validity::Invalid);
+        assert!(
+            gone.finding()
+                .summary
+                .contains("back-off lasted up to 700 ms")
+        );
         assert!(
             gone.finding().anomalies[0]
                 .message

@@ -212,6 +212,14 @@ impl Rig {
         .into()
     }
 
+    /// What the network has lost that no fault was to take, where there was any: not the target's
+    /// fault, and not the plan's.
+    pub(super) fn unasked_losses(&self) -> Option<(String, String)> {
+        let lost = self.network.lost_unasked().filter(|lost| *lost > 0)?;
+        let words = format!("{lost} packets by the network itself, on a machine too busy for it");
+        Some(("lost unasked".to_owned(), words))
+    }
+
     /// From now on `live` tells of every death as it happens.
     pub(super) fn announce_deaths(&self, live: Arc<Live>) {
         // There is one live view a run.

@@ -190,6 +190,7 @@ impl Stage {
                 answers: view.is_some(),
                 term: view.as_ref().map_or(0, |view| view.term),
                 applied: view.as_ref().and_then(|view| view.applied),
+                installed: view.as_ref().and_then(|view| view.installed),
                 ok: self.counters.ok_at(node),
             }
         };

@@ -302,6 +302,11 @@ impl<'a> Trial<'a> {
         Ok(results)
     }
 
+    /// What the network has lost by itself so far.
+    pub(super) fn unasked_losses(&self) -> Option<(String, String)> {
+        self.rig.unasked_losses()
+    }
+
     /// Ends every process; gives back the plan, and who died, be it at this very end.
     pub(super) async fn stop(self) -> Result<(Plan, Vec<(Time, Death)>), RigError> {
         self.live.end();

@@ -325,6 +325,7 @@ impl Probe for RaftProbe {
                 last: status.last,
                 applied: Some(status.applied),
                 ahead_ns: ahead_ns(status.wall_ns, asked, SystemTime::now()),
+                installed: Some(status.installed),
             })
         })
     }

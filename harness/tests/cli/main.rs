@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod clean;
 mod ending;
+mod lever;
 mod mode;
 mod power;
 mod process;

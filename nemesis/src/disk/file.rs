@@ -5,9 +5,10 @@
 //!     ▲ fsync: all of them applied here         ▲ read, write
 //! ```
 //!
-//! Invariant: `pending` applied to `durable` gives `current`, unless an fsync has failed: what it
-//! was to write is in `current` as long as the machine runs, and will never be in `durable`, as on
-//! Linux (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+//! Invariant: `pending` applied to `durable` gives `current`, unless the medium lies about writes,
+//! or an fsync has failed: what it was to write is in `current` as long as the machine runs, and
+//! will never be in `durable`, as on Linux (Rebello et al., "Can Applications Recover from fsync
+//! Failures?", USENIX ATC 2020).
 
 use std::ops::Range;
 
@@ -55,6 +56,8 @@ pub(super) struct File {
     pending: Vec<Change>,
     /// The sum of their bytes.
     pending_bytes: u64,
+    /// Bytes in `current` that the medium was never given, though it said so.
+    lied: u64,
 }
 
 impl File {
@@ -67,6 +70,12 @@ impl File {
             at,
             bytes: bytes.to_vec(),
         });
+    }
+
+    /// A write that the medium says it has, and forgets: no fsync will make it durable.
+    pub(super) fn write_in_vain(&mut self, at: u64, bytes: &[u8]) {
+        self.current.write(at, bytes);
+        self.lied += bytes.len() as u64;
     }
 
     pub(super) fn resize(&mut self, len: u64) {
@@ -113,8 +122,8 @@ impl File {
 
     /// The power is gone.
     pub(super) fn lose_power(&mut self, keep: Keep, rng: &mut ChaCha8Rng, lost: &mut Lost) {
-        let mut dropped = 0;
-        let any = !self.pending.is_empty();
+        let mut dropped = std::mem::take(&mut self.lied);
+        let any = dropped > 0 || !self.pending.is_empty();
         for change in std::mem::take(&mut self.pending) {
             dropped += keep_some(&change, keep, rng, &mut self.durable);
         }

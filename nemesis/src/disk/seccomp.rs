@@ -135,6 +135,9 @@ impl Disks for SeccompDisks {
 
     fn install(&self, node: Node, ailment: Ailment) -> Result<AilmentId, DiskError> {
         let disk = self.disks.get(&node).ok_or(DiskError::NoDisk(node))?;
+        if ailment.takes_fuse() {
+            return Err(unsupported(ailment.name()));
+        }
         if !Kind::met_by(ailment)
             .iter()
             .all(|kind| self.kinds.contains(kind))

@@ -17,6 +17,8 @@ pub(super) struct Unit {
     pub(super) older: Option<Volume>,
     /// Counts how often it was switched on. A file system that was mounted before is dead.
     pub(super) power: u64,
+    /// How many bits were told wrongly so far.
+    flips: u64,
     ailments: BTreeMap<AilmentId, Installed>,
 }
 
@@ -43,6 +45,7 @@ impl Unit {
             volume,
             older: None,
             power: 0,
+            flips: 0,
             ailments: BTreeMap::new(),
         }
     }
@@ -77,14 +80,25 @@ impl Unit {
         .collect()
     }
 
-    pub(super) fn read(&mut self) -> Result<(), Errno> {
-        match self
-            .meet(|ailment| ailment == Ailment::ReadError)
-            .is_empty()
-        {
-            true => Ok(()),
-            false => Err(Errno::EIO),
+    /// A read: of which bit of what it reads the wrong value is told, if of any.
+    pub(super) fn read(&mut self) -> Result<Option<u64>, Errno> {
+        let concerns = |ailment| matches!(ailment, Ailment::ReadError | Ailment::ReadFlip);
+        let met = self.meet(concerns);
+        if met.contains(&Ailment::ReadError) {
+            return Err(Errno::EIO);
         }
+        Ok(met.contains(&Ailment::ReadFlip).then(|| {
+            self.flips += 1;
+            // Another place each time, and the same ones again with the same reads.
+            self.flips.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
+        }))
+    }
+
+    /// Whether the medium gets nothing of a write that was taken.
+    pub(super) fn lies_about_writes(&mut self) -> bool {
+        !self
+            .meet(|ailment| ailment == Ailment::LyingWrite)
+            .is_empty()
     }
 
     /// A write that may need room.
@@ -116,7 +130,9 @@ impl Unit {
                 Ailment::FsyncError => fate.fails = true,
                 Ailment::LyingFsync => fate.lies = true,
                 Ailment::SlowFsync(late) => fate.late += late,
+                // No fsync meets any of these.
                 Ailment::ReadError | Ailment::WriteError | Ailment::Full => {}
+                Ailment::LyingWrite | Ailment::ReadFlip => {}
             }
         }
         fate

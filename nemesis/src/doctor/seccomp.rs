@@ -41,8 +41,11 @@ pub fn choose_disk(
     if classes.is_empty() {
         return (None, Vec::new());
     }
+    let takes_fuse = schedule.ailments().into_iter().any(Ailment::takes_fuse);
     if wanted == DiskWanted::Seccomp {
-        let rows = classes.into_iter().map(|class| of_class(inside, class));
+        let rows = classes
+            .into_iter()
+            .map(|class| of_class(inside, class, takes_fuse));
         return (choice(DiskBackend::Seccomp, "as asked for"), rows.collect());
     }
     let mut rows = examine(inside, &classes);
@@ -55,7 +58,7 @@ pub fn choose_disk(
         }
         (_, Some(row)) => format!("there is no FUSE here: {}", row.summary()),
     };
-    if classes == BTreeSet::from([FaultClass::Disk]) {
+    if classes == BTreeSet::from([FaultClass::Disk]) && !takes_fuse {
         let row = examine_seccomp(inside);
         if row.is_available() {
             return (choice(DiskBackend::Seccomp, &why), vec![row]);
@@ -65,8 +68,8 @@ pub fn choose_disk(
     (choice(DiskBackend::Fuse, "nothing else can do it"), rows)
 }
 
-fn of_class(inside: &Sandbox, class: FaultClass) -> Row {
-    if class == FaultClass::Disk {
+fn of_class(inside: &Sandbox, class: FaultClass, takes_fuse: bool) -> Row {
+    if class == FaultClass::Disk && !takes_fuse {
         return examine_seccomp(inside);
     }
     Row {

@@ -61,11 +61,6 @@ impl FaultClass {
         Self::Admin,
     ];
 
-    /// Whether it is an administrator's order, which has nothing to heal.
-    pub fn is_order(self) -> bool {
-        false
-    }
-
     /// Whether it takes a disk of ours under the nodes' data.
     pub fn needs_disk(self) -> bool {
         matches!(self, Self::PowerLoss | Self::Disk | Self::Damage)

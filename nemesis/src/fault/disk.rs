@@ -67,6 +67,11 @@ pub enum Ailment {
     SlowFsync(Duration),
     /// Fsyncs say that they did, and do nothing.
     LyingFsync,
+    /// Writes say that they did, and are read back as long as the machine runs; no fsync, also a
+    /// later one, makes them durable.
+    LyingWrite,
+    /// Reads return one bit that is wrong; what is on the disk is right.
+    ReadFlip,
 }
 
 impl Ailment {
@@ -79,7 +84,19 @@ impl Ailment {
             Self::Full => "full",
             Self::SlowFsync(_) => "slow-fsync",
             Self::LyingFsync => "lying-fsync",
+            Self::LyingWrite => "lying-write",
+            Self::ReadFlip => "read-flip",
         }
+    }
+
+    /// Whether it shows only when the power goes: what was acknowledged is lost then.
+    pub fn is_lie(self) -> bool {
+        matches!(self, Self::LyingFsync | Self::LyingWrite)
+    }
+
+    /// Whether it takes a disk of ours: a filter of calls does not change what they do.
+    pub fn takes_fuse(self) -> bool {
+        matches!(self, Self::LyingWrite | Self::ReadFlip)
     }
 
     /// Whether it is an fsync that meets it.
@@ -92,7 +109,7 @@ impl Ailment {
 
     /// Whether a node notices, so that ending itself is a right answer.
     pub fn is_noticed(self) -> bool {
-        !matches!(self, Self::SlowFsync(_) | Self::LyingFsync)
+        !self.is_lie() && !matches!(self, Self::SlowFsync(_))
     }
 }
 
@@ -189,8 +206,8 @@ pub(super) fn power_loss(text: &str) -> Result<PowerLoss, Problem> {
 }
 
 const DISK: &str = "disk n1: fsync-error` or `disk leader: slow-fsync 20ms` (read-error, \
-                    write-error, fsync-error, full, slow-fsync, lying-fsync; at most `2000ms`) \
-                    or `disk all: full";
+                    write-error, fsync-error, full, slow-fsync, lying-fsync, lying-write, \
+                    read-flip; at most `2000ms`) or `disk all: full";
 
 /// Reads what follows the word `disk`.
 pub(super) fn disk(text: &str) -> Result<DiskFault, Problem> {
@@ -211,6 +228,8 @@ fn ailment(text: &str) -> Option<Ailment> {
             "fsync-error" => Ailment::FsyncError,
             "full" => Ailment::Full,
             "lying-fsync" => Ailment::LyingFsync,
+            "lying-write" => Ailment::LyingWrite,
+            "read-flip" => Ailment::ReadFlip,
             _ => return None,
         },
         Some(("slow-fsync", late)) => {

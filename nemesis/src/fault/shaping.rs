@@ -16,6 +16,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::stored_as_text;
+
 /// A kind of thing that can be done to packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -328,19 +330,7 @@ impl FromStr for Rate {
     }
 }
 
-impl From<Shaping> for String {
-    fn from(shaping: Shaping) -> String {
-        shaping.to_string()
-    }
-}
-
-impl TryFrom<String> for Shaping {
-    type Error = ShapingTextError;
-
-    fn try_from(text: String) -> Result<Self, ShapingTextError> {
-        text.parse()
-    }
-}
+stored_as_text!(Shaping);
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,15 @@
 //! One planned fault from its time to its record: what all kinds of faults have in common.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 
 use super::{FaultEvent, FaultRecord, Injector, Step};
 use crate::{
-    fault::{AdminFault, Fault},
+    fault::{AdminFault, Fault, Targets},
     lever::Order,
     node::{Edge, Node},
     proof::{Effect, Proof},
@@ -56,8 +59,14 @@ impl<'a> Attempt<'a> {
         }
         // A spare may have become a member: what is done to all is done to spares too.
         let count = self.injector.nodes + self.injector.spares;
-        let targets = self.planned.fault.targets();
-        let nodes = targets.and_then(|targets| targets.resolve(count, leader));
+        let seed = self.seed_of(Node(0));
+        let nodes = self.planned.fault.targets().map(|targets| match targets {
+            Targets::All => targets.resolve(count, leader, seed),
+            _ => targets.resolve(self.injector.nodes, leader, seed),
+        });
+        if nodes.as_ref().is_some_and(BTreeSet::is_empty) {
+            return self.skip("there are no such nodes in this cluster");
+        }
         let nodes = nodes.unwrap_or_default();
         match &self.planned.fault {
             Fault::Partition(shape) => {
@@ -65,7 +74,7 @@ impl<'a> Attempt<'a> {
                 self.cut(&grudge)
             }
             Fault::Packets(packets) => {
-                let edges = packets.scope.edges(count, leader).unwrap_or_default();
+                let edges = packets.scope.edges(count, leader, seed);
                 self.shape(&edges, &packets.shaping)
             }
             Fault::Kill(_) => self.kill(&nodes),

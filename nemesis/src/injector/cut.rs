@@ -1,14 +1,23 @@
 //! Partitions: proven by packets that met the cut.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Network},
+    network::{CutId, Network, OldConnection},
     node::{Edge, Endpoint, Node},
     proof::{Effect, Proof},
 };
+
+/// The kernel's back-off is no longer than the cut was, and an acknowledgement on top.
+const BACKOFF_SLACK: Duration = Duration::from_secs(1);
+
+/// A run does not wait longer to see it; it goes up to 120 s.
+const BACKOFF_WITHIN: Duration = Duration::from_secs(20);
 
 impl Attempt<'_> {
     pub(super) fn cut(mut self, grudge: &Grudge) -> FaultRecord {
@@ -23,15 +32,23 @@ impl Attempt<'_> {
             grudge.edges().collect(),
             &format!("cut {grudge}"),
         );
+        let mut old = match network.bounds_tcp_backoff() {
+            true => None,
+            false => OldConnection::over(network, grudge),
+        };
         let cut = match network.cut(grudge) {
             Ok(cut) => cut,
             Err(error) => return self.fail(&format!("cutting failed: {error}")),
         };
         self.pulled();
+        let began = Instant::now();
+        // Where the kernel does not take the byte, there is nothing to be seen.
+        old = old.and_then(|mut old| old.send().is_ok().then_some(old));
         let seen = self.await_first_drop(network, cut);
         self.hold();
         self.healing();
-        let dropped = match network.heal(cut) {
+        let lasted = began.elapsed();
+        let mut dropped = match network.heal(cut) {
             Ok(dropped) => dropped,
             Err(error) => {
                 let why = format!("healing failed: {error}");
@@ -39,6 +56,11 @@ impl Attempt<'_> {
             }
         };
         let healed = !network.cuts().contains(&cut);
+        if let Some(old) = old {
+            let within = (lasted + BACKOFF_SLACK).min(BACKOFF_WITHIN);
+            let resumed = old.resumes(within).map(|after| after.as_millis());
+            dropped.resumed_after_ms = resumed.and_then(|ms| u64::try_from(ms).ok());
+        }
         if dropped.total() == 0 {
             let why = "no packet met the cut while it was there".to_owned();
             return self.finish(Effect::NoEffect(why), healed);

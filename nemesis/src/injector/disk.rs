@@ -3,7 +3,10 @@
 //! A node that ends itself because of its disk does what it should: it is started again when the
 //! disk is well.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{
     FaultRecord,
@@ -17,6 +20,12 @@ use crate::{
     process::{Lifecycle, State},
     proof::{DamagedNode, DiskMet, Effect, Killed, Proof, Successor},
 };
+
+/// How old a look at who leads may be.
+const OLD_LOOK: Duration = Duration::from_millis(300);
+
+/// How long a leader is given to send everybody what they lack.
+const LEVEL_AFTER: Duration = Duration::from_millis(500);
 
 const NO_DISK: &str = "there is no disk of ours under the nodes' data";
 
@@ -128,6 +137,7 @@ impl Attempt<'_> {
         };
         let what = format!("{damage} on the disk of {}", spaced(nodes));
         self.injecting(nodes.iter().copied().collect(), Vec::new(), &what);
+        let had_leader = self.injector.observer.leader().is_some();
         let (killed, errors) = each(nodes, |node| processes.kill(node));
         if killed.is_empty() {
             return self.nothing_done(&errors);
@@ -135,6 +145,9 @@ impl Attempt<'_> {
         let mut trouble: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let mut done = self.damage_each(disks, killed, damage, &mut trouble);
         self.pulled();
+        if had_leader {
+            self.stay_away(nodes);
+        }
         for one in &done {
             if let Err(error) = processes.start(one.killed.node) {
                 trouble.push(error.to_string());
@@ -159,6 +172,27 @@ impl Attempt<'_> {
             return self.finish(Effect::NoEffect(why), healed);
         }
         self.finish(with(Proof::Damaged { nodes: done }, &trouble), healed)
+    }
+
+    /// Who has forgotten what it had comes back when the others have a leader, and had the time to
+    /// get from it what they lacked: see [`crate::planner::atlas`]. Not later than the fault heals.
+    fn stay_away(&self, nodes: &BTreeSet<Node>) {
+        let gone = Instant::now();
+        let leads = || {
+            let leader = self.injector.observer.leader();
+            leader.is_some_and(|node| !nodes.contains(&node))
+        };
+        let mut since = None;
+        while !self.is_over() {
+            match (leads(), since) {
+                // What was seen before they were gone may be an old look.
+                (true, None) if gone.elapsed() >= OLD_LOOK => since = Some(Instant::now()),
+                (true, Some(since)) if since.elapsed() >= LEVEL_AFTER => return,
+                (true, _) => {}
+                (false, _) => since = None,
+            }
+            self.look_again();
+        }
     }
 
     fn damage_each(

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
+use crate::{node::Node, text::stored_as_text};
 
 /// Orders to single nodes, and a look at where one stands.
 ///
@@ -219,19 +219,7 @@ impl FromStr for Order {
     }
 }
 
-impl From<Order> for String {
-    fn from(order: Order) -> String {
-        order.to_string()
-    }
-}
-
-impl TryFrom<String> for Order {
-    type Error = OrderTextError;
-
-    fn try_from(text: String) -> Result<Self, OrderTextError> {
-        text.parse()
-    }
-}
+stored_as_text!(Order);
 
 #[cfg(test)]
 mod tests {

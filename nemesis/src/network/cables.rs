@@ -19,7 +19,7 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
 use super::{
     CLIENT_ADDRESS, Namespace, NetworkError, address,
-    endpoint::{QUEUE_PACKETS, failed, prepare},
+    endpoint::{QUEUE_PACKETS, failed, prepare, take_in_by_one_processor},
     netlink::{self, Mac},
 };
 use crate::{
@@ -63,11 +63,15 @@ impl Cables {
         let here = Endpoint::Clients;
         let call = |of: Endpoint, what| move |source| failed(of, (what, source));
         let mut bounds_tcp_backoff = prepare(here)?;
+        take_in_by_one_processor(place(here));
         let clients = Namespace::of_this_thread().map_err(call(here, "open the namespace"))?;
         // All start before the first is waited for: namespaces are made in parallel.
         let starting: Vec<_> = Node::first(nodes)
             .map(|node| {
-                let prepare = move || prepare(node.into());
+                let prepare = move || {
+                    take_in_by_one_processor(place(node.into()));
+                    prepare(node.into())
+                };
                 (node, Namespace::create(&format!("make {node}"), prepare))
             })
             .collect();
@@ -146,6 +150,7 @@ impl Drop for Cables {
 fn lay_from_hub(ends: &[(Endpoint, Namespace)], mtu: u16) -> Result<Namespace, NetworkError> {
     let cables = ends.to_vec();
     let lay = move || {
+        take_in_by_one_processor(0);
         for (end, namespace) in &cables {
             let plug = plug(*end);
             netlink::add_veth(&plug, INTERFACE, mac(*end), namespace.fd().as_fd())

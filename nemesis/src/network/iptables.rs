@@ -144,31 +144,40 @@ impl Iptables {
     }
 
     /// Removes a fault's chains, and looks whether they are gone; of `sites`, those remain where
-    /// that failed.
+    /// that failed. Returns what the rules had counted.
+    ///
+    /// Everything of one namespace is done there one after the other, while the others do theirs:
+    /// what takes long is that the kernel waits until nobody uses the rules any more, and that it
+    /// does for all of them at once.
     fn remove<F>(
         &self,
         id: u64,
         sites: &mut BTreeSet<Endpoint>,
         rules: F,
-    ) -> Result<(), NetworkError>
+    ) -> Result<Vec<Count>, NetworkError>
     where
         F: Fn(Endpoint) -> String + Sync,
     {
         let removed = self.at_each(sites, |inside, site| {
+            let counts = rules::counts(&self.tools.save(inside)?, id);
+            let counts = counts.ok_or(NetworkError::Gone { of: site, id })?;
             self.tools.restore(inside, &rules(site))?;
             match rules::counts(&self.tools.save(inside)?, id) {
-                None => Ok(()),
+                None => Ok(counts),
                 Some(_) => Err(NetworkError::Stays { of: site, id }),
             }
         });
-        let mut trouble = None;
+        let (mut all, mut trouble) = (Vec::new(), None);
         for (site, removed) in removed {
             match removed {
-                Ok(()) => drop(sites.remove(&site)),
+                Ok(counts) => {
+                    sites.remove(&site);
+                    all.extend(counts);
+                }
                 Err(error) => trouble = Some(error),
             }
         }
-        trouble.map_or(Ok(()), Err)
+        trouble.map_or(Ok(all), Err)
     }
 
     /// Installs a fault's rules at its sites; where that fails at one, takes them away at the
@@ -257,9 +266,8 @@ impl Network for Iptables {
         let mut faults = lock(&self.faults);
         let installed = faults.cuts.get_mut(&cut);
         let installed = installed.ok_or(NetworkError::NoSuchCut(cut))?;
-        let counts = self.counts(cut.0, &installed.sites)?;
+        let counts = self.remove(cut.0, &mut installed.sites, |_| rules::uncut(cut.0))?;
         let dropped = dropped(&installed.edges, &counts);
-        self.remove(cut.0, &mut installed.sites, |_| rules::uncut(cut.0))?;
         faults.cuts.remove(&cut);
         Ok(dropped)
     }
@@ -335,7 +343,7 @@ impl Network for Iptables {
         };
         let after = |site| egress(site, others().map(|(_, installed)| installed));
         let undo = |site| rules::batch(&(rules::unshape(id) + &rules::classify(&after(site))));
-        let removed = self.remove(id, &mut left, undo).and_then(|()| {
+        let removed = self.remove(id, &mut left, undo).and_then(|_| {
             self.queue(&all, |site| {
                 let (old, new) = (before(site), after(site));
                 queues::prepare(&old, &new) + &queues::clear(&old, &new)

@@ -89,6 +89,9 @@ pub struct Traffic {
     pub cut: u64,
     /// Refused by the receiver's device: not a fault of ours, and never expected.
     pub undelivered: u64,
+    /// Dropped by the kernel before the switch read them, since too many waited for it: the
+    /// switch's own loss, and never expected. Counted ten times a second while packets come.
+    pub overrun: u64,
 }
 
 /// The network as a thread of ours: needs no package, and `/dev/net/tun` or the right to make veth
@@ -181,6 +184,7 @@ impl Switch {
             forwarded: counters.forwarded.load(Relaxed),
             cut: counters.cut.load(Relaxed),
             undelivered: counters.undelivered.load(Relaxed),
+            overrun: counters.overrun.load(Relaxed),
         }
     }
 
@@ -227,6 +231,11 @@ impl Network for Switch {
 
     fn bounds_tcp_backoff(&self) -> bool {
         self.bounds_tcp_backoff
+    }
+
+    fn lost_unasked(&self) -> Option<u64> {
+        let traffic = self.traffic();
+        Some(traffic.undelivered + traffic.overrun)
     }
 
     fn renew(&self, node: Node) -> Result<(), NetworkError> {

@@ -1,5 +1,6 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
+mod choice;
 mod clock;
 mod disk;
 mod member;
@@ -8,8 +9,9 @@ mod process;
 
 use std::collections::BTreeSet;
 
-use rand::{RngExt, rngs::ChaCha8Rng, seq::SliceRandom};
+use rand::{RngExt, rngs::ChaCha8Rng};
 
+use self::choice::{anybody, shuffled, some, split};
 use crate::{
     fault::{Damage, Fault, FaultClass, Keep, PacketEffect, PowerLoss, Shape, Targets},
     network::NODES_MAX,
@@ -96,6 +98,10 @@ pub(super) struct Free {
     pub(super) members_are_first: bool,
     /// Whether no fault has a clock in hand.
     pub(super) clocks_are_right: bool,
+    /// Whether every node can have had what the others have for a while.
+    pub(super) is_level: bool,
+    /// Whether some node has forgotten what it had, and must not be left with others who never did.
+    pub(super) is_forgetting: bool,
 }
 
 impl Free {
@@ -116,7 +122,9 @@ impl Card {
         Self::Clients,
     ];
 
-    pub(super) const MIXED: [Card; 10] = [
+    /// Of disks only what every node that writes meets at once: room that was taken beforehand
+    /// lasts for a while, and few nodes read once they have started.
+    pub(super) const MIXED: [Card; 15] = [
         Self::Kill,
         Self::KillLeader,
         Self::Pause,
@@ -127,6 +135,11 @@ impl Card {
         Self::Ring,
         Self::OneWay,
         Self::Clients,
+        Self::PowerLoss,
+        Self::PowerLossLeader,
+        Self::WriteError,
+        Self::FsyncError,
+        Self::SlowFsync,
     ];
 
     /// All but refusals, which only those who dial notice, and altered payloads: TCP promises that
@@ -180,6 +193,16 @@ impl Card {
 
     pub(super) const TRANSFERS: [Card; 2] = [Self::Transfer, Self::TransferAlone];
 
+    /// What an administrator orders, but members.
+    pub(super) const ORDERS: [Card; 6] = [
+        Self::Transfer,
+        Self::TransferAlone,
+        Self::Campaign,
+        Self::StepDown,
+        Self::Snapshot,
+        Self::Compact,
+    ];
+
     /// What swarms are drawn from: all of which a cluster must survive any choice.
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
@@ -188,6 +211,10 @@ impl Card {
         if cfg!(target_arch = "x86_64") {
             cards.extend(Self::CLOCKS);
         }
+        cards.push(Self::PowerLossAll);
+        cards.extend(Self::DAMAGES);
+        cards.extend(Self::MEMBERSHIPS);
+        cards.extend(Self::ORDERS);
         cards
     }
 
@@ -269,7 +296,18 @@ impl Card {
         }
     }
 
+    /// Whether it leaves alone who has which copy, and who leads.
+    pub(super) fn is_beside(self) -> bool {
+        matches!(
+            self,
+            Self::Clients | Self::Snapshot | Self::Compact | Self::LyingFsync
+        )
+    }
+
     pub(super) fn is_playable(self, free: &Free) -> bool {
+        if free.is_forgetting && !self.is_beside() {
+            return false;
+        }
         match self {
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
@@ -277,7 +315,7 @@ impl Card {
             Self::RestartAll => free.nobody_is_hit,
             Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
-                free.budget > 0 && free.damageable().next().is_some()
+                free.is_level && free.budget > 0 && free.damageable().next().is_some()
             }
             Self::ClockOffset | Self::ClockRate | Self::ClockStrobe => free.clocks_are_right,
             Self::Grow | Self::ShrinkAlone => free.members_are_first,
@@ -360,29 +398,4 @@ impl Card {
             },
         }
     }
-}
-
-/// One node or more of those that are free, within the budget.
-fn some(free: &Free, rng: &mut ChaCha8Rng) -> Targets {
-    let mut nodes = free.nodes.clone();
-    nodes.shuffle(rng);
-    let most = free.budget.min(nodes.len());
-    nodes.truncate(rng.random_range(1..=most));
-    Targets::Nodes(nodes.into_iter().collect())
-}
-
-fn shuffled(count: u16, rng: &mut ChaCha8Rng) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Node::first(count).collect();
-    nodes.shuffle(rng);
-    nodes
-}
-
-/// Two random sides, the first of `size` nodes.
-fn split(count: u16, size: usize, rng: &mut ChaCha8Rng) -> (BTreeSet<Node>, BTreeSet<Node>) {
-    let nodes = shuffled(count, rng);
-    let (left, right) = nodes.split_at(size);
-    (
-        left.iter().copied().collect(),
-        right.iter().copied().collect(),
-    )
 }

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
-use crate::fault::PacketEffect;
+use crate::{fault::PacketEffect, text::stored_as_text};
 
 /// A named way to break the cluster, as `--nemesis` takes it and `ordeal list` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub enum Nemesis {
     Snapshot,
     /// Nodes take snapshots, and drop the log that these stand for.
     Compact,
-    /// Kills, pauses and partitions of every shape, overlapping.
+    /// Kills, pauses, partitions of every shape, power losses and ill disks, overlapping.
     Mixed,
     /// A random choice of all that can be survived, at a random pace.
     Swarm,
@@ -292,6 +292,11 @@ impl Nemesis {
         cards.to_vec()
     }
 
+    /// Whether it is a choice of many kinds of faults, and the same without some of them.
+    pub fn is_a_choice(self) -> bool {
+        matches!(self, Self::Mixed | Self::Swarm | Self::FlipFlop)
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -378,16 +383,4 @@ impl FromStr for Nemesis {
     }
 }
 
-impl From<Nemesis> for String {
-    fn from(nemesis: Nemesis) -> String {
-        nemesis.name().to_owned()
-    }
-}
-
-impl TryFrom<String> for Nemesis {
-    type Error = NemesisNameError;
-
-    fn try_from(text: String) -> Result<Self, NemesisNameError> {
-        text.parse()
-    }
-}
+stored_as_text!(Nemesis);

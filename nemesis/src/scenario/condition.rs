@@ -12,6 +12,7 @@
 //! | `ok 50`, `ok 5 at $new` | so many operations succeeded since the step began |
 //! | `no ok`, `no ok at $old` | none did |
 //! | `caught-up $old` | each has applied what the leader had applied when the step began |
+//! | `installed $old` | each has taken a snapshot in the place of its log since it was started |
 //! | `converged` | all nodes answer and have applied the same |
 //! | `term same` | no node is in a higher term than any was when the step began |
 
@@ -24,7 +25,7 @@ use super::{
     sight::{Seen, Sight},
     template::{Template, TemplateError},
 };
-use crate::node::Node;
+use crate::{node::Node, text::stored_as_text};
 
 /// Something that holds at a moment, or does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub enum Condition {
     NoOk(Template),
     /// Each of these has applied what the leader had.
     CaughtUp(Template),
+    /// Each of these has taken a snapshot of another node in the place of its log.
+    Installed(Template),
     /// All have applied the same.
     Converged,
     /// Nobody is in a higher term.
@@ -69,7 +72,8 @@ pub enum ConditionError {
     #[error(
         "`{0}` is no condition: use a time like 2s, or leader, no leader, leader is NODES, leader \
          is not NODES, leads NODES, answers NODES, silent NODES, down NODES, serves NODES, \
-         ok N [at NODES], no ok [at NODES], caught-up NODES, converged or term same"
+         ok N [at NODES], no ok [at NODES], caught-up NODES, installed NODES, converged or term \
+         same"
     )]
     Kind(String),
     /// Its nodes are none.
@@ -89,7 +93,7 @@ pub enum ConditionError {
 type AboutNodes = fn(Template) -> Condition;
 
 /// With a node in its place, the forms that take nodes.
-const WITH_NODES: [(&str, AboutNodes); 8] = [
+const WITH_NODES: [(&str, AboutNodes); 9] = [
     // The longer word first: `leader is not` begins with `leader is`.
     ("leader is not ", Condition::LeaderIsNot),
     ("leader is ", Condition::LeaderIs),
@@ -99,6 +103,7 @@ const WITH_NODES: [(&str, AboutNodes); 8] = [
     ("down ", Condition::Down),
     ("serves ", Condition::Serves),
     ("caught-up ", Condition::CaughtUp),
+    ("installed ", Condition::Installed),
 ];
 
 const ALL: &str = "$all";
@@ -116,7 +121,8 @@ impl Condition {
             | Self::Serves(nodes)
             | Self::Ok(_, nodes)
             | Self::NoOk(nodes)
-            | Self::CaughtUp(nodes) => Some(nodes),
+            | Self::CaughtUp(nodes)
+            | Self::Installed(nodes) => Some(nodes),
             _ => None,
         }
     }
@@ -162,6 +168,9 @@ impl Condition {
             Self::Ok(least, _) => (ok(nodes) >= *least, format!("{} ok", ok(nodes))),
             Self::NoOk(_) => (ok(nodes) == 0, format!("{} ok", ok(nodes))),
             Self::CaughtUp(_) => caught_up(now, then, nodes),
+            Self::Installed(_) => each("has taken no snapshot of another", &|seen| {
+                seen.installed.is_some_and(|snapshots| snapshots > 0)
+            }),
             Self::Converged => converged(now),
             Self::TermSame => {
                 let term = |sight: &Sight| sight.nodes.iter().map(|seen| seen.term).max();
@@ -274,25 +283,14 @@ impl fmt::Display for Condition {
             Self::Ok(least, nodes) => write!(f, "ok {least}{}", at(nodes)),
             Self::NoOk(nodes) => write!(f, "no ok{}", at(nodes)),
             Self::CaughtUp(nodes) => write!(f, "caught-up {nodes}"),
+            Self::Installed(nodes) => write!(f, "installed {nodes}"),
             Self::Converged => f.write_str("converged"),
             Self::TermSame => f.write_str("term same"),
         }
     }
 }
 
-impl From<Condition> for String {
-    fn from(condition: Condition) -> Self {
-        condition.to_string()
-    }
-}
-
-impl TryFrom<String> for Condition {
-    type Error = ConditionError;
-
-    fn try_from(text: String) -> Result<Self, ConditionError> {
-        text.parse()
-    }
-}
+stored_as_text!(Condition);
 
 #[cfg(test)]
 mod tests {
@@ -316,6 +314,7 @@ mod tests {
             "no ok",
             "no ok at $old",
             "caught-up $old",
+            "installed $old",
             "converged",
             "term same",
         ] {
@@ -341,6 +340,7 @@ mod tests {
             answers: applied.is_some(),
             term,
             applied,
+            installed: applied.map(|applied| applied / 10),
             ok,
         };
         Sight {
@@ -370,6 +370,9 @@ mod tests {
             ("caught-up n2", &[2], true),
             ("caught-up n1", &[1], false),
             ("caught-up n3", &[3], false),
+            ("installed n2", &[2], true),
+            ("installed n1 n2", &[1, 2], false),
+            ("installed n3", &[3], false),
             ("converged", &[], false),
             ("term same", &[], false),
         ] {

@@ -21,6 +21,9 @@ use crate::{fault::Fault, node::Node};
 /// How long an operation that is under way may take, with the harness's own deadline far below.
 const HOLD_WITHIN_MS: u64 = 70_000;
 
+/// How long an order may take to show, unless the step says otherwise.
+const ORDER_LASTS: Duration = Duration::from_secs(5);
+
 /// Something to be done with the levers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
@@ -279,6 +282,8 @@ impl<'a> Play<'a> {
             Ok(fault) => fault,
             Err(error) => return Progress::Missed(format!("{error}")),
         };
+        // There is nothing of an order to keep in force until the end.
+        let lasts = lasts.or(matches!(fault, Fault::Admin(_)).then_some(ORDER_LASTS));
         self.injected += 1;
         let id = self.injected;
         if let Some(name) = name {
@@ -357,6 +362,7 @@ mod tests {
             answers: true,
             term: 1,
             applied: Some(now_ms),
+            installed: Some(0),
             ok: now_ms,
         };
         Sight {
@@ -533,6 +539,22 @@ mod tests {
             conversation(&steps, sights()),
             conversation(&steps, sights())
         );
+    }
+
+    #[test]
+    fn an_order_is_done_when_it_is_proven_and_missed_when_it_was_for_nothing() {
+        let script = script(&["admin = 'transfer $follower'"]);
+        for (state, end) in [
+            (FaultState::Installed, "20 Done"),
+            (over(true, true), "20 Done"),
+            (over(false, true), "20 Missed(1)"),
+        ] {
+            let begun = with(sight(10), 1, FaultState::Begun);
+            let lines = conversation(&script, vec![sight(0), begun, with(sight(20), 1, state)]);
+            assert!(lines[0].starts_with("0 Inject { id: 1, fault: Admin(Transfer"));
+            assert!(lines[0].ends_with("lasts: Some(5s) }"), "{lines:?}");
+            assert_eq!(lines.last().unwrap(), end);
+        }
     }
 
     #[test]

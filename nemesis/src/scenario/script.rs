@@ -14,7 +14,7 @@ use super::{
     template::{Cast, Template, Unfilled},
 };
 use crate::{
-    fault::{Ailment, DiskFault, Fault},
+    fault::{Ailment, Fault},
     node::Node,
     schedule::{PlannedFault, Schedule},
 };
@@ -91,16 +91,14 @@ impl Script {
         let possible = self.check(count).unwrap_or_default();
         let nodes = |fault: &Fault| {
             let targets = fault.targets();
-            targets.map_or(0, |targets| targets.possible(count).len())
+            targets.map_or(0, |targets| targets.most(count))
         };
         let faults = || possible.faults.iter().map(|planned| &planned.fault);
         let is_dark = faults().any(|fault| matches!(fault, Fault::PowerLoss(_)));
-        let destroyed = faults().map(|fault| match fault {
-            Fault::Damage(_) => nodes(fault),
-            Fault::Disk(DiskFault {
-                ailment: Ailment::LyingFsync,
-                ..
-            }) if is_dark => nodes(fault),
+        let destroyed = faults().map(|whole| match whole {
+            Fault::Damage(_) => nodes(whole),
+            Fault::Disk(fault) if fault.ailment == Ailment::ReadFlip => nodes(whole),
+            Fault::Disk(fault) if fault.ailment.is_lie() && is_dark => nodes(whole),
             _ => 0,
         });
         destroyed.sum::<usize>().min(usize::from(count))
@@ -179,9 +177,14 @@ impl Names {
     }
 
     fn fault(&self, template: &Template, count: u16) -> Result<Fault, String> {
-        self.known(template, count)?;
+        self.bound(template)?;
         let text = self.fill(template, count)?;
         let fault: Fault = text.parse().map_err(|error| format!("{error}"))?;
+        let spares = match &fault {
+            Fault::Member(fault) => fault.joining(),
+            _ => BTreeSet::new(),
+        };
+        exist(template, count, &spares)?;
         let alone = PlannedFault {
             id: 1,
             at_ms: 0,
@@ -200,7 +203,7 @@ impl Names {
 
     fn order(&self, template: &Template, count: u16) -> Result<Fault, String> {
         let fault = self.fault(template, count)?;
-        if fault.class().is_order() {
+        if fault.class().is_offered_by_target() {
             return Ok(fault);
         }
         Err(format!(
@@ -210,14 +213,15 @@ impl Names {
 
     /// Whether every name means something, and every node exists.
     fn known(&self, template: &Template, count: u16) -> Result<(), String> {
-        if let Some(name) = template
-            .bound_names()
-            .find(|name| !self.nodes.contains_key(*name))
-        {
-            return Err(format!("no step before binds `${name}` with `let`"));
-        }
-        match template.literals().find(|node| node.0 > count) {
-            Some(node) => Err(format!("{node} is no node of a cluster of {count}")),
+        self.bound(template)?;
+        exist(template, count, &BTreeSet::new())
+    }
+
+    /// Whether every name means something.
+    fn bound(&self, template: &Template) -> Result<(), String> {
+        let mut names = template.bound_names();
+        match names.find(|name| !self.nodes.contains_key(*name)) {
+            Some(name) => Err(format!("no step before binds `${name}` with `let`")),
             None => Ok(()),
         }
     }
@@ -269,6 +273,15 @@ impl Names {
             rng: &mut rng,
         };
         template.nodes(&mut cast).map_err(nobody)
+    }
+}
+
+/// Whether every node that it names is one of the cluster, or of these spares.
+fn exist(template: &Template, count: u16, spares: &BTreeSet<Node>) -> Result<(), String> {
+    let is_odd = |node: &Node| node.0 > count && !spares.contains(node);
+    match template.literals().find(is_odd) {
+        Some(node) => Err(format!("{node} is no node of a cluster of {count}")),
+        None => Ok(()),
     }
 }
 
@@ -340,6 +353,29 @@ mod tests {
             assert!(error.contains(why), "{steps:?}: {error}");
         }
         assert!(Script::default().check(3).is_err());
+    }
+
+    #[test]
+    fn an_administrator_may_be_asked_for_whatever_a_target_offers() {
+        let orders = [
+            "transfer $follower",
+            "transfer any: isolated",
+            "campaign n2",
+            "step-down",
+            "snapshot $all",
+            "compact $leader",
+            "grow n4",
+            "shrink $follower",
+            "replace $leader -> n4",
+        ];
+        let steps: Vec<String> = orders
+            .iter()
+            .map(|order| format!("[[step]]\nadmin = \"{order}\"\n"))
+            .collect();
+        let script = script(&steps.concat());
+        let possible = script.check(3).unwrap();
+        assert_eq!(possible.faults.len(), orders.len());
+        assert_eq!(possible.spares(3), 1, "n4 runs from the start");
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Seen {
     pub term: u64,
     /// The highest index it has applied, where it tells.
     pub applied: Option<u64>,
+    /// How many snapshots it has taken from others in the place of its log since it started, where
+    /// it tells.
+    pub installed: Option<u64>,
     /// How many operations of clients have succeeded at it so far.
     pub ok: u64,
 }

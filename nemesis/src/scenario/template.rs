@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use rand::{rngs::ChaCha8Rng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
+use crate::{node::Node, text::stored_as_text};
 
 /// The words that mean nodes without a `let`.
 const ROLES: [&str; 8] = [
@@ -212,19 +212,7 @@ impl fmt::Display for Template {
     }
 }
 
-impl From<Template> for String {
-    fn from(template: Template) -> Self {
-        template.0
-    }
-}
-
-impl TryFrom<String> for Template {
-    type Error = TemplateError;
-
-    fn try_from(text: String) -> Result<Self, TemplateError> {
-        text.parse()
-    }
-}
+stored_as_text!(Template);
 
 #[cfg(test)]
 mod tests {

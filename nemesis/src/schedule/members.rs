@@ -1,10 +1,7 @@
 //! Which changes of the members can be.
 
 use super::{PlannedFault, ScheduleError};
-use crate::{
-    fault::{MemberFault, Targets},
-    network::NODES_MAX,
-};
+use crate::{fault::MemberFault, network::NODES_MAX};
 
 /// Whoever joins must be a spare, and somebody must stay.
 pub(super) fn validate(
@@ -13,11 +10,7 @@ pub(super) fn validate(
     count: u16,
 ) -> Result<(), ScheduleError> {
     let joining = fault.joining();
-    let leaving = fault.leaving().map_or(0, |old| match old {
-        Targets::Nodes(nodes) => nodes.len(),
-        Targets::Leader => 1,
-        Targets::All => usize::from(count),
-    });
+    let leaving = fault.leaving().map_or(0, |old| old.most(count));
     let wrong = |why| ScheduleError::Members {
         id: planned.id,
         fault: planned.fault.to_string(),

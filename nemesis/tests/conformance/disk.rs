@@ -31,6 +31,11 @@ pub(crate) fn rows() -> Vec<Measured> {
         "`disk n1: lying-fsync`": "fsync succeeds; what it said to have written is gone after a \
                                    power loss",
             "FUSE": disk::lying_fsync;
+        "`disk n1: lying-write`": "writing and fsync succeed and are read back; gone after a power \
+                                   loss, also with an fsync after the heal",
+            "FUSE": disk::lying_write;
+        "`disk n1: read-flip`": "one bit of each read differs; afterwards none",
+            "FUSE": disk::read_flip;
         "`damage n1: bit-flip 3`": "exactly three bits of all files differ",
             "FUSE": disk::bit_flip;
         "`damage n1: truncate`": "one file is shorter by 1 to 4096 bytes, and the same up to there",
@@ -158,6 +163,36 @@ pub(crate) fn lying_fsync(sandbox: &Sandbox) {
     assert_eq!(probe.text("log"), "synced-lied");
     let _ = rig.during("power-loss n1", || {});
     assert_eq!(rig.dial(N1).text("log"), "synced");
+    assert_well(&rig);
+}
+
+pub(crate) fn lying_write(sandbox: &Sandbox) {
+    let Some((rig, mut probe)) = rig(sandbox) else {
+        return;
+    };
+    let _ = rig.during("disk n1: lying-write", || {
+        synced(&mut probe, "log", "-lied");
+    });
+    synced(&mut probe, "log", "-later");
+    assert_eq!(probe.text("log"), "synced-lied-later");
+    let _ = rig.during("power-loss n1", || {});
+    assert_eq!(rig.dial(N1).text("log"), "synced\0\0\0\0\0-later");
+    assert_well(&rig);
+}
+
+pub(crate) fn read_flip(sandbox: &Sandbox) {
+    let Some((rig, mut probe)) = rig(sandbox) else {
+        return;
+    };
+    let right = probe.bytes("log");
+    let _ = rig.during("disk n1: read-flip", || {
+        let wrong = probe.bytes("log");
+        assert_eq!(wrong.len(), right.len());
+        let bits = wrong.iter().zip(&right).map(|(a, b)| (a ^ b).count_ones());
+        assert_eq!(bits.sum::<u32>(), 1);
+        assert_eq!(rig.dial(N2).must("names"), "", "the other node's is well");
+    });
+    assert_eq!(probe.bytes("log"), right);
     assert_well(&rig);
 }
 

@@ -25,7 +25,7 @@ use ordeal_nemesis::{
     injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop},
     lever::{Levers, Observer},
     network::Network,
-    process::{Lifecycle, NodeCommand, Processes},
+    process::{Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
     schedule::PlannedFault,
 };
@@ -217,8 +217,12 @@ impl Rig {
 }
 
 impl Observer for Rig {
+    /// n1, or who else is there.
     fn leader(&self) -> Option<Node> {
-        Some(N1)
+        match self.processes.state(N1) {
+            State::Running { .. } | State::Paused { .. } => Some(N1),
+            _ => Some(N2),
+        }
     }
 
     fn serving(&self, node: Node, pid: u32) -> bool {

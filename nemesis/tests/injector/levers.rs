@@ -44,6 +44,7 @@ impl Cuts {
                 .edges()
                 .map(|edge| (edge, u64::from(!self.quiet)))
                 .collect(),
+            resumed_after_ms: None,
         }
     }
 }

@@ -34,7 +34,7 @@ use ordeal_nemesis::{
     network::{FateSeed, Network, ShapingId, address},
 };
 
-use super::eventually;
+use super::{eventually, eventually_told};
 
 pub(crate) const PORT: u16 = 9000;
 /// The number of the datagram that ends a measurement.
@@ -146,7 +146,14 @@ impl Line {
             n1.send_to(&datagram, to).unwrap();
         }
         sched_setaffinity(Pid::from_raw(0), &processors).unwrap();
-        eventually("all arrive", || count.load(Relaxed) >= awaited);
+        let missing = || {
+            let lost = self.network.lost_unasked();
+            format!(
+                "{} of {awaited} arrive, the network says it lost {lost:?}",
+                count.load(Relaxed)
+            )
+        };
+        eventually_told(missing, || count.load(Relaxed) >= awaited);
         end();
         datagram[..4].copy_from_slice(&FENCE.to_le_bytes());
         n1.send_to(&datagram, to).unwrap();

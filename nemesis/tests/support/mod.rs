@@ -168,12 +168,18 @@ fn run_test(name: &str) -> Result<(), String> {
 }
 
 /// Looks at `condition` until it holds; panics with `what` when it does not within five seconds.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_told(|| what.to_owned(), condition);
+}
+
+/// The same, with words that are found when it does not.
+pub(crate) fn eventually_told(what: impl Fn() -> String, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(
             began.elapsed() < Duration::from_secs(5),
-            "not within 5 s: {what}"
+            "not within 5 s: {}",
+            what()
         );
         std::thread::sleep(Duration::from_millis(1));
     }

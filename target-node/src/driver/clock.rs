@@ -15,7 +15,9 @@ use crate::raft::Moment;
 )]
 pub(super) fn wall_ns() -> u64 {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 /// What the core is told of time: a count of thousandths of a tick, monotonic, that goes on while

@@ -291,6 +291,7 @@ impl QuorumDriver {
             last,
             first: self.core.snapshot_index() + 1,
             snapshot: self.core.snapshot_index(),
+            installed: 0,
             voters: membership.addresses.keys().copied().collect(),
             members_index: 0,
             is_alone: false,

@@ -63,6 +63,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 console.say(format_args!("takes a snapshot of its state at {last}"));
             }
             Event::Installed { last } => {
+                self.installed += 1;
                 console.say(format_args!(
                     "takes the leader's snapshot at {last} for its log"
                 ));
@@ -109,6 +110,7 @@ impl<C: ReplicatedLog> Driver<C> {
             last: view.last,
             first: view.base + 1,
             snapshot: core.snapshot_index(),
+            installed: self.installed,
             clock_rate: self.clock.rate(),
             voters: listed(&members.voters),
             outgoing: listed(&members.outgoing),

@@ -81,6 +81,9 @@ pub struct Status {
     /// Last index in its newest snapshot, 0 where there is none.
     #[serde(default)]
     pub snapshot: u64,
+    /// How many snapshots of leaders it has taken in the place of its log since it started.
+    #[serde(default)]
+    pub installed: u64,
     /// The voters of the configuration in effect.
     pub voters: Vec<NodeId>,
     /// Who voted before, while the change from one configuration to another is under way, and

@@ -28,6 +28,8 @@ impl Kind {
             Ailment::WriteError => &[Self::Write],
             Ailment::Full => &[Self::Write, Self::Room],
             Ailment::FsyncError | Ailment::SlowFsync(_) | Ailment::LyingFsync => &[Self::Sync],
+            // A filter does not change what a call does: see [`Ailment::takes_fuse`].
+            Ailment::LyingWrite | Ailment::ReadFlip => &[],
         }
     }
 

@@ -130,7 +130,7 @@ fn fate(watched: &Watched, call: &Call) -> Fate {
             Ailment::Full if is_room || call::grows(call) => {
                 fate.fails = fate.fails.or(Some(libc::ENOSPC));
             }
-            Ailment::Full => continue,
+            Ailment::Full | Ailment::LyingWrite | Ailment::ReadFlip => continue,
             Ailment::SlowFsync(late) => fate.late += late,
             Ailment::LyingFsync => fate.lies = true,
         }

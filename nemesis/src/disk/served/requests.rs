@@ -236,9 +236,11 @@ impl Filesystem for Served {
     ) {
         let read = || {
             let mut unit = self.unit()?;
-            unit.read()?;
+            let wrong = unit.read()?;
             let size = usize::try_from(size).expect("32 bits fit");
-            Ok(unit.volume.file(number.0)?.current().read(at, size))
+            let mut bytes = unit.volume.file(number.0)?.current().read(at, size);
+            flip(&mut bytes, wrong);
+            Ok(bytes)
         };
         match read() {
             Ok(bytes) => reply.data(&bytes),
@@ -336,5 +338,14 @@ impl Filesystem for Served {
         reply: ReplyEmpty,
     ) {
         acknowledge(self.fallocate_at(number.0, at, length, mode), reply);
+    }
+}
+
+/// Tells one bit wrongly, chosen by `wrong` out of all of them.
+fn flip(bytes: &mut [u8], wrong: Option<u64>) {
+    let bits = bytes.len() as u64 * 8;
+    if let Some(place) = wrong.and_then(|wrong| wrong.checked_rem(bits)) {
+        let byte = usize::try_from(place / 8).expect("a read is small");
+        bytes[byte] ^= 1 << (place % 8);
     }
 }

@@ -66,7 +66,10 @@ pub(super) fn dropped(edges: &BTreeSet<Edge>, counts: &[Count]) -> Dropped {
     for count in counts.iter().filter(|count| count.what == Counted::Cut) {
         *packets.entry(count.edge).or_default() += count.packets;
     }
-    Dropped { packets }
+    Dropped {
+        packets,
+        resumed_after_ms: None,
+    }
 }
 
 pub(super) fn shaped(installed: &Installed, counts: &[Count]) -> Shaped {

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use nix::sys::{
@@ -37,6 +37,7 @@ pub(super) struct Counters {
     pub(super) forwarded: AtomicU64,
     pub(super) cut: AtomicU64,
     pub(super) undelivered: AtomicU64,
+    pub(super) overrun: AtomicU64,
 }
 
 /// The devices and what decides about their packets.
@@ -53,7 +54,12 @@ pub(super) struct Carrier {
     alarm_at: Option<Instant>,
     /// The healed shapings whose packets were released.
     released: u64,
+    /// When ports were last asked what they have dropped.
+    asked_at: Instant,
 }
+
+/// How often ports are asked what they have dropped.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// The epoll tags of what is no port; ports are tagged with their index.
 const ROUSE: u64 = u64::MAX;
@@ -93,6 +99,7 @@ impl Carrier {
             waiting: WaitingRoom::default(),
             alarm_at: None,
             released: 0,
+            asked_at: Instant::now(),
         })
     }
 
@@ -133,7 +140,18 @@ impl Carrier {
                 }
             }
             self.deliver_due();
+            self.ask_for_overruns();
         }
+    }
+
+    /// Counts as the switch's own loss what the kernel has dropped before it was read.
+    fn ask_for_overruns(&mut self) {
+        if self.asked_at.elapsed() < ASK_EVERY {
+            return;
+        }
+        self.asked_at = Instant::now();
+        let dropped: u64 = self.ports.iter().map(Port::overrun).sum();
+        self.shared.counters.overrun.fetch_add(dropped, Relaxed);
     }
 
     /// Puts fresh devices in the place of old ones, which end with that: closing one takes it out
@@ -161,7 +179,7 @@ impl Carrier {
             Some(due) => {
                 // A timer set to nothing would never go off.
                 let left = due.saturating_duration_since(Instant::now());
-                let left = left.max(std::time::Duration::from_nanos(1));
+                let left = left.max(Duration::from_nanos(1));
                 let once = Expiration::OneShot(TimeSpec::from_duration(left));
                 self.alarm.set(once, TimerSetTimeFlags::empty())
             }

@@ -30,6 +30,7 @@ impl Cut {
         let read = |(edge, counter): (&Edge, &Arc<AtomicU64>)| (*edge, counter.load(Relaxed));
         Dropped {
             packets: self.0.iter().map(read).collect(),
+            resumed_after_ms: None,
         }
     }
 }

@@ -79,6 +79,15 @@ impl Port {
         Ok(Self { device, kind })
     }
 
+    /// How many packets were dropped since this was asked last, because too many waited to be read.
+    /// A TUN device has a queue of its own, from which none is dropped before 10,000 wait.
+    pub(super) fn overrun(&self) -> u64 {
+        match self.kind {
+            Kind::Tun => 0,
+            Kind::Packet(_) => sys::overrun(&self.device).unwrap_or(0),
+        }
+    }
+
     /// Reads one packet; fails where there is none now.
     pub(super) fn read(&self, packet: &mut [u8]) -> Result<usize, Errno> {
         match self.kind {

@@ -2,8 +2,8 @@
 
 use rand::{RngExt, rngs::ChaCha8Rng, seq::IndexedRandom};
 
-use super::{Card, shuffled};
-use crate::fault::{ClockFault, Fault, Skew, Targets};
+use super::{Card, choice::anybody};
+use crate::fault::{ClockFault, Fault, Skew};
 
 const MS: i64 = 1_000_000;
 
@@ -16,16 +16,7 @@ const STROBES_MS: [i64; 3] = [4, 200, 5_000];
 const PERIODS_MS: [i64; 3] = [1, 10, 100];
 
 pub(super) fn fault(card: Card, count: u16, rng: &mut ChaCha8Rng) -> Fault {
-    let targets = match rng.random_range(0..3) {
-        0 => Targets::Leader,
-        1 if count > 1 => {
-            let some = rng.random_range(1..usize::from(count));
-            let mut nodes = shuffled(count, rng);
-            nodes.truncate(some);
-            Targets::Nodes(nodes.into_iter().collect())
-        }
-        _ => Targets::All,
-    };
+    let targets = anybody(count, rng);
     let draw = |from: &[i64], rng: &mut ChaCha8Rng| {
         let ms = from.choose(rng).expect("no list is empty");
         ms * MS

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
-use super::{Card, Free, some, split};
+use super::{Card, Free, anybody, some};
 use crate::{
     fault::{Ailment, Damage, DamageFault, DiskFault, Fault, Keep, PowerLoss, Targets},
     node::Node,
@@ -18,8 +18,7 @@ pub(super) fn fault(card: Card, count: u16, free: &Free, rng: &mut ChaCha8Rng) -
         Card::Full => (some(free, rng), Ailment::Full),
         Card::SlowFsync => {
             let late = [5, 20, 100][rng.random_range(0..3)];
-            let size = rng.random_range(1..=usize::from(count));
-            let targets = Targets::Nodes(split(count, size, rng).0);
+            let targets = anybody(count, rng);
             (targets, Ailment::SlowFsync(Duration::from_millis(late)))
         }
         _ => (Targets::All, Ailment::LyingFsync),

@@ -2,8 +2,8 @@
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
-use super::split;
-use crate::fault::{Fault, PacketEffect, Packets, Scope, Targets};
+use super::anybody;
+use crate::fault::{Fault, PacketEffect, Packets, Scope};
 
 /// One effect.
 pub(super) fn one(count: u16, effect: PacketEffect, rng: &mut ChaCha8Rng) -> Fault {
@@ -38,19 +38,10 @@ fn strength(effect: PacketEffect, rng: &mut ChaCha8Rng) -> String {
     )
 }
 
-/// On the packets of one node, of a minority, of a majority, of the leader or of all.
+/// On the packets of some nodes.
 fn around(count: u16, shaping: &str, rng: &mut ChaCha8Rng) -> Fault {
-    let minority = usize::from((count.saturating_sub(1) / 2).max(1));
-    let some = |size: usize, rng: &mut _| Targets::Nodes(split(count, size, rng).0);
-    let around = match rng.random_range(0..5) {
-        0 => some(1, rng),
-        1 => some(minority, rng),
-        2 => some(minority + 1, rng),
-        3 => Targets::Leader,
-        _ => Targets::All,
-    };
     Fault::Packets(Packets {
-        scope: Scope::Around(around),
+        scope: Scope::Around(anybody(count, rng)),
         shaping: shaping.parse().expect("written in this file"),
     })
 }

@@ -37,7 +37,7 @@ pub(super) fn fault(card: Card, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
         }),
         _ => Fault::Memory(MemoryLimit {
             targets,
-            room_mb: [0, 1, 4][draw],
+            room_mb: [0, 0, 1][draw],
         }),
     }
 }

@@ -21,7 +21,7 @@ impl Nemesis {
             Self::CrashLoop => "SIGKILL as often as they come up, 3 to 10 times",
             Self::KillStarting => "SIGKILL within 2 to 50 ms after their start, before they listen",
             Self::SlowCpu => "they run 5 to 50 % of the time, by SIGSTOP and SIGCONT",
-            Self::Memory => "they get at most 0 to 4 MiB more memory than they have",
+            Self::Memory => "they get no more memory than they have, or 1 MiB",
             Self::Partition => "cuts of every shape below, in turn",
             Self::Halves => "the cluster in two random sides",
             Self::Isolate => "one random node cut off from all others",
@@ -74,9 +74,6 @@ impl Nemesis {
             Self::ClockOffset => "wall clocks are 11 ms to an hour ahead or behind",
             Self::ClockRate => "wall clocks run at half to twice their pace",
             Self::ClockStrobe => "wall clocks are wrong and right in turn, every 1 to 100 ms",
-            Self::Mixed => "kills, pauses and cuts of every shape, overlapping",
-            Self::Swarm => "a random choice of all that can be survived, at a random pace",
-            Self::FlipFlop => "all that can be survived, one at a time, and as long again nothing",
             _ => self.of_an_administrator(),
         }
     }
@@ -92,7 +89,19 @@ impl Nemesis {
             Self::Campaign => "followers are told to begin an election",
             Self::StepDown => "leaders are told to stop",
             Self::Snapshot => "nodes are told to take a snapshot",
-            _ => "nodes are told to take a snapshot, and to drop the log before it",
+            Self::Compact => "nodes are told to take a snapshot, and to drop the log before it",
+            _ => self.of_a_choice(),
+        }
+    }
+
+    /// The same for those that are a choice of many.
+    fn of_a_choice(self) -> &'static str {
+        match self {
+            Self::Mixed => {
+                "kills, pauses, cuts of every shape, power losses and ill disks, overlapping"
+            }
+            Self::Swarm => "a random choice of all that can be survived, at a random pace",
+            _ => "all that can be survived, one at a time, and as long again nothing",
         }
     }
 }
