@@ -22,7 +22,6 @@ use std::{
     io,
     process::Command,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use self::patch::Patched;
@@ -136,8 +135,13 @@ impl Setting {
     }
 }
 
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+/// The time of this machine, in nanoseconds since 1970.
+#[allow(
+    clippy::disallowed_types,
+    reason = "what is made wrong is the wall clock"
+)]
+pub(crate) fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let since = since.map_or(0, |since| since.as_nanos());
     i64::try_from(since).unwrap_or(i64::MAX)
 }

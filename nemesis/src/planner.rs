@@ -341,7 +341,8 @@ impl<'a> Draw<'a> {
             // Heals take a moment, and nobody else is to set that clock meanwhile.
             self.clocks_until_ms = at_ms.saturating_add(for_ms).saturating_add(REST_MS);
         }
-        let level_ms = at_ms.saturating_add(for_ms) + atlas::CATCH_UP_MS;
+        let over_ms = at_ms.saturating_add(for_ms);
+        let level_ms = over_ms.saturating_add(atlas::CATCH_UP_MS);
         if !atlas::is_beside(&fault) {
             self.uneven_until_ms = self.uneven_until_ms.max(level_ms);
         }

@@ -182,7 +182,7 @@ mod tests {
             );
         }
         let room = vdso.room(64).unwrap();
-        assert!(bytes[room..].iter().all(|byte| *byte == 0) && room % 16 == 0);
+        assert!(bytes[room..].iter().all(|byte| *byte == 0) && room.is_multiple_of(16));
         let most = bytes.len() - room;
         assert!(vdso.room(most).is_ok());
         let (free, needed) = (most, most + 1);

@@ -1,16 +1,10 @@
 //! The probe of clocks: a program that nobody prepared tells a wrong time, and then a right one.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use super::within_a_second;
 use crate::{
-    clock::{Clocks, VdsoClocks},
+    clock::{Clocks, VdsoClocks, now_ns},
     fault::Skew,
     network::Switch,
     node::Node,
@@ -75,7 +69,5 @@ fn seconds_ahead(log: &Path) -> Result<i64, String> {
         .last()
         .and_then(|line| line.parse().ok())
         .ok_or_else(|| format!("`date +%s` printed `{text}`"))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs());
-    Ok(told - i64::try_from(now).unwrap_or(i64::MAX))
+    Ok(told - now_ns() / 1_000_000_000)
 }

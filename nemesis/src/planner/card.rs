@@ -207,10 +207,7 @@ impl Card {
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
         let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
-        // Nobody can make a clock wrong elsewhere, and a plan that asks for it is refused.
-        if cfg!(target_arch = "x86_64") {
-            cards.extend(Self::CLOCKS);
-        }
+        cards.extend(Self::CLOCKS);
         cards.push(Self::PowerLossAll);
         cards.extend(Self::DAMAGES);
         cards.extend(Self::MEMBERSHIPS);

@@ -68,6 +68,13 @@ impl Nemesis {
             Self::Truncate => "the end of a file is gone",
             Self::Restore => "a disk is as it was when faults began",
             Self::Wipe => "a disk is empty",
+            _ => self.of_clocks(),
+        }
+    }
+
+    /// The same for clocks.
+    fn of_clocks(self) -> &'static str {
+        match self {
             Self::Clock => {
                 "what follows, in turn: wall clocks of some, the leader or all are wrong"
             }
