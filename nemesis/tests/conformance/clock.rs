@@ -166,7 +166,7 @@ pub(crate) fn changes(sandbox: &Sandbox) {
     let mut asking = rig.dial(N1);
     let pid = asking.must("pid");
     let _ = rig.during("clock n1: +288s", || {
-        assert!(is_ahead(&mut asking, 288 * S))
+        assert!(is_ahead(&mut asking, 288 * S));
     });
     assert!(is_ahead(&mut asking, 0));
     let clocks = rig.clocks.as_deref().unwrap();
