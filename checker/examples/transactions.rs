@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{HistoryBuilder, MalformedHistory, Outcome, Process, Time};
 use ordeal_checker::transaction::{Elements, Kind, Name, Serializability, Step, check};
 
@@ -36,7 +37,11 @@ fn judge(seen_in_x: &[i64], seen_in_y: &[i64]) -> Result<Serializability, Malfor
         history.invoke(Process(process), Time(from), question)?;
         history.complete(Process(process), Time(to), Outcome::Ok(steps))?;
     }
-    Ok(check(Kind::ListAppend, &history.finish()))
+    Ok(check(
+        Kind::ListAppend,
+        &history.finish(),
+        &Budget::default(),
+    ))
 }
 
 fn main() -> ExitCode {

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::{Command, exit};
 use std::time::Instant;
 
+use ordeal_checker::budget::Budget;
 use ordeal_checker::judge::{Options, check_file};
 use ordeal_checker::transaction::{Kind, check};
 
@@ -65,7 +66,7 @@ fn alone(words: &[&str]) {
 fn list_append(count: u64, is_skewed: bool) {
     let history = transactions::large(count, is_skewed);
     let began = Instant::now();
-    let verdict = check(Kind::ListAppend, &history);
+    let verdict = check(Kind::ListAppend, &history, &Budget::default());
     let took = began.elapsed();
     let kinds: Vec<_> = verdict.violations.iter().map(|found| &found.kind).collect();
     let expected: &[&str] = if is_skewed { &["G-single"] } else { &[] };

@@ -175,8 +175,8 @@ impl Subject {
             Subject::Mutex => file.whole(&Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
             Subject::FencedLock => file.whole(&FencedLock, lock_op, fenced_ret),
             Subject::Registers => file.whole(&Registers, registers_op, registers_ret),
-            Subject::ListAppend => transactional(transaction::Kind::ListAppend, file.lines),
-            Subject::RwRegister => transactional(transaction::Kind::RwRegister, file.lines),
+            Subject::ListAppend => transactional(transaction::Kind::ListAppend, file),
+            Subject::RwRegister => transactional(transaction::Kind::RwRegister, file),
         }
     }
 }
@@ -190,13 +190,20 @@ impl fmt::Display for Subject {
 
 fn transactional(
     kind: transaction::Kind,
-    lines: impl Iterator<Item = Line>,
+    file: File<impl Iterator<Item = Line>>,
 ) -> Result<Judged, Unjudgeable> {
     let mut builder = HistoryBuilder::new();
     let (mut source, mut places) = (Source::default(), Places::default());
-    for line in lines {
+    for line in file.lines {
         let (line, event) = line?;
-        let steps = || transaction::steps_of(&event).map_err(|what| wrong(line, &event, &what));
+        let steps = || {
+            let steps = transaction::steps_of(&event);
+            let steps = steps.and_then(|steps| match steps.iter().find_map(|s| kind.refuses(s)) {
+                Some(why) => Err(why.to_owned()),
+                None => Ok(steps),
+            });
+            steps.map_err(|what| wrong(line, &event, &what))
+        };
         let result = match event.kind {
             EventKind::Invoke => builder.invoke(event.process, event.time, steps()?),
             kind => {
@@ -212,7 +219,7 @@ fn transactional(
         let at = source.read(line, &event);
         places.note(&event, at);
     }
-    let mut finding = transaction::check(kind, &builder.finish()).finding();
+    let mut finding = transaction::check(kind, &builder.finish(), file.budget).finding();
     let places = places.finish();
     let anomalies = finding.anomalies.iter_mut();
     anomalies.for_each(|anomaly| locate(anomaly, &places));

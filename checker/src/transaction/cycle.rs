@@ -1,189 +1,382 @@
 //! Short cycles of dependencies, and what they are called.
 //!
-//! Every cycle lies within a strongly connected component. In each the strongest anomaly is looked
-//! for first: with writes alone (G0), with reads of what was written (G1c), with one overwritten
-//! read (G-single), with any number (G2); and each without the order of time before with it.
-//! Breadth-first search gives the shortest through a given transaction.
+//! ```text
+//!   all edges        ( T1 ⇄ T2 ⇄ T3 )      ( T7 → T8 → T9 → T7 )      components: a cycle in each
+//!   ww               ( T1 ⇄ T2 )                                      G0
+//!   ww wr            ( T1 ⇄ T2 )                                      told above
+//!   ww wr rw         ( T1 ⇄ T2 ⇄ T3 )      ( T7 → T8 → T9 → T7 )      told above; G-single or G2
+//!   + process, + time …
+//! ```
+//!
+//! Every cycle lies within a strongly connected component, and where there is none, there is no
+//! cycle. In those that there are the search goes from the strongest anomaly to the weakest (Adya
+//! 1999; Kingsbury and Alvaro 2020, Elle): components by fewer kinds of edges
+//! first, each of which is told by one short cycle, and a component around one that is told by then
+//! is not told again. In one breadth-first search finds the shortest cycle through a given
+//! transaction; over all starting points it is the shortest of all, as long as there is effort
+//! left, and otherwise the shortest yet. One with a single `rw` is looked for before others.
 
 use std::collections::VecDeque;
 
-use petgraph::Direction;
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::NodeIndex;
-use petgraph::visit::EdgeRef;
-use rustc_hash::{FxHashMap, FxHashSet};
+use super::effort::Effort;
+use super::graph::{Graph, NONE, View};
+use super::object::Objects;
+use super::reason::Reasons;
+use super::violations::Violations;
+use super::words::{TRANSACTIONS_MAX, Words};
+use super::{Kind, list, register};
+use crate::history::OperationId;
 
-use super::dependency::{Dependencies, Edge};
-use super::{Step, Violation};
-use crate::history::{History, OperationId};
-
-type Node = NodeIndex<u32>;
-
-/// Transactions from which cycles are looked for, in each component.
-const STARTS_MAX: usize = 2_000;
 /// Components that are told of.
 const COMPONENTS_MAX: usize = 16;
+/// Transactions that a search for shorter cycles may come across, in each component.
+const VISITS_MAX: u64 = 1_000_000;
 
-/// Name, which edges it may have, and whether it has an `rw` that nothing else replaces.
-const KINDS: [(&str, &[Edge], bool); 8] = [
-    ("G0", &[Edge::Ww], false),
-    ("G1c", &[Edge::Ww, Edge::Wr], false),
-    ("G-single", &[Edge::Ww, Edge::Wr], true),
-    ("G2", &[Edge::Ww, Edge::Wr, Edge::Rw], true),
-    ("G0-realtime", &[Edge::Ww, Edge::Time], false),
-    ("G1c-realtime", &[Edge::Ww, Edge::Wr, Edge::Time], false),
-    ("G-single-realtime", &[Edge::Ww, Edge::Wr, Edge::Time], true),
-    (
-        "G2-realtime",
-        &[Edge::Ww, Edge::Wr, Edge::Rw, Edge::Time],
-        true,
-    ),
+/// Without and with the order of each process, and of time.
+const ORDERS: [Reasons; 3] = [
+    DEPENDENCIES,
+    DEPENDENCIES.and(Reasons::PROCESS),
+    DEPENDENCIES.and(Reasons::PROCESS).and(Reasons::TIME),
 ];
+const DEPENDENCIES: Reasons = Reasons::WW.and(Reasons::WR).and(Reasons::RW);
+/// What is left out for G0, and for G1c.
+const WITHOUT: [Reasons; 2] = [Reasons::WR.and(Reasons::RW), Reasons::RW];
 
+/// Said of an edge that no object explains, which there should not be.
+const UNEXPLAINED: &str = "by what both did, though it is not clear to what";
+
+/// Transactions, and why each came before the next; the last before the first.
+type Cycle = Vec<(u32, Reasons)>;
+
+/// Tells cycles; gives the number of components with one that is not told, `None` where the effort
+/// was spent before it was known whether there are any.
 pub(super) fn find(
-    dependencies: &Dependencies,
-    history: &History<Vec<Step>, Vec<Step>>,
-) -> Vec<Violation> {
-    let mut components: Vec<Vec<Node>> = kosaraju_scc(&dependencies.graph);
-    components.retain(|component| component.len() > 1);
-    for component in &mut components {
-        component.sort_unstable();
-    }
-    components.sort_unstable();
-    let named = components.iter().take(COMPONENTS_MAX);
-    named
-        .filter_map(|component| strongest(dependencies, history, component))
-        .collect()
-}
-
-fn strongest(
-    dependencies: &Dependencies,
-    history: &History<Vec<Step>, Vec<Step>>,
-    component: &[Node],
-) -> Option<Violation> {
-    let within: FxHashSet<Node> = component.iter().copied().collect();
-    let starts: Vec<Node> = component
-        .iter()
-        .copied()
-        .filter(|node| node.index() < history.len())
-        .collect();
-    for (kind, allowed, has_rw) in KINDS {
-        let cycles = starts
-            .iter()
-            .take(STARTS_MAX)
-            .filter_map(|start| shortest(dependencies, &within, *start, allowed, has_rw));
-        if let Some(cycle) = cycles.min_by_key(Vec::len) {
-            return Some(violation(kind, &cycle, history));
-        }
-    }
-    None
-}
-
-/// The shortest cycle through `start`: if `has_rw`, beginning with an `rw` edge.
-fn shortest(
-    dependencies: &Dependencies,
-    within: &FxHashSet<Node>,
-    start: Node,
-    allowed: &[Edge],
-    has_rw: bool,
-) -> Option<Vec<(Node, Edge)>> {
-    let mut from: FxHashMap<Node, (Node, Edge)> = FxHashMap::default();
-    let mut queue = VecDeque::from([start]);
-    while let Some(node) = queue.pop_front() {
-        for edge in dependencies.graph.edges_directed(node, Direction::Outgoing) {
-            let is_first = node == start;
-            let fits = match (is_first && has_rw, edge.weight()) {
-                (true, weight) => *weight == Edge::Rw,
-                (false, weight) => allowed.contains(weight),
-            };
-            let to = edge.target();
-            if !fits || !within.contains(&to) {
-                continue;
-            }
-            if to == start {
-                let mut cycle = vec![(node, *edge.weight())];
-                let mut at = node;
-                while at != start {
-                    let (before, edge) = from[&at];
-                    cycle.push((before, edge));
-                    at = before;
-                }
-                cycle.reverse();
-                return Some(cycle);
-            }
-            from.entry(to).or_insert_with(|| {
-                queue.push_back(to);
-                (node, *edge.weight())
-            });
-        }
-    }
-    None
-}
-
-fn violation(
-    kind: &str,
-    cycle: &[(Node, Edge)],
-    history: &History<Vec<Step>, Vec<Step>>,
-) -> Violation {
-    let is_transaction = |node: &Node| node.index() < history.len();
-    let transactions: Vec<OperationId> = cycle
-        .iter()
-        .map(|(node, _)| node)
-        .filter(|node| is_transaction(node))
-        .map(|node| OperationId(node.index()))
-        .collect();
-    let number = |node: Node| {
-        let place = transactions.iter().position(|id| id.0 == node.index());
-        format!("T{}", place.unwrap_or(0) + 1)
+    graph: &Graph,
+    objects: &Objects<'_>,
+    effort: &Effort,
+    violations: &mut Violations,
+) -> Option<usize> {
+    let nodes: Vec<u32> = (0..).take(graph.node_count()).collect();
+    let all = View {
+        graph,
+        nodes: &nodes,
+        allowed: Reasons::ANY,
+        component: &[],
+        effort,
     };
-    let mut parts: Vec<String> = transactions
-        .iter()
-        .map(|id| {
-            let transaction = history.get(*id);
-            let process = transaction.process();
-            let steps = transaction
-                .outcome()
-                .ok()
-                .unwrap_or_else(|| transaction.op());
-            let node = NodeIndex::new(id.0);
-            format!("{} is {process}'s {}", number(node), words(steps))
-        })
-        .collect();
-    for (at, (node, edge)) in cycle
-        .iter()
-        .enumerate()
-        .filter(|(_, (node, _))| is_transaction(node))
-    {
-        let onward = (1..=cycle.len()).map(|step| cycle[(at + step) % cycle.len()].0);
-        let next = onward.into_iter().find(is_transaction).unwrap_or(*node);
-        let why = match edge {
-            Edge::Ww => "wrote what the latter overwrote",
-            Edge::Wr => "wrote what the latter read",
-            Edge::Rw => "read what the latter overwrote",
-            Edge::Time => "had completed before the latter was invoked",
-        };
-        parts.push(format!(
-            "{} came before {}: the former {why}",
-            number(*node),
-            number(next)
-        ));
+    let components = all.components()?;
+    if components.is_empty() {
+        return Some(0);
     }
-    Violation {
-        kind: kind.into(),
-        transactions,
-        message: parts.join(". "),
+    let mut search = Search::new(graph, objects, effort);
+    let inner = within(&components, graph);
+    for allowed in ORDERS {
+        let nodes: Vec<u32> = components.iter().flatten().copied().collect();
+        let view = View {
+            nodes: &nodes,
+            allowed,
+            component: &inner,
+            ..all
+        };
+        let Some(wholes) = view.components() else {
+            break;
+        };
+        let nodes: Vec<u32> = wholes.iter().flatten().copied().collect();
+        let inner = within(&wholes, graph);
+        for left_out in WITHOUT {
+            let view = View {
+                nodes: &nodes,
+                allowed: allowed.without(left_out),
+                component: &inner,
+                ..all
+            };
+            for part in view.components().into_iter().flatten() {
+                search.tell(&part, view.allowed, violations);
+            }
+        }
+        for whole in &wholes {
+            search.tell(whole, allowed, violations);
+        }
+    }
+    // What the effort did not suffice to name has a cycle nevertheless.
+    for whole in &components {
+        search.tell(whole, Reasons::ANY, violations);
+    }
+    Some(search.untold)
+}
+
+/// The effort, before a search was over.
+struct Spent;
+
+/// The number of the component that each node is in.
+fn within(components: &[Vec<u32>], graph: &Graph) -> Vec<u32> {
+    let mut component = vec![NONE; graph.node_count()];
+    for (number, nodes) in (0..).zip(components) {
+        for node in nodes {
+            component[*node as usize] = number;
+        }
+    }
+    component
+}
+
+struct Search<'a, 'h> {
+    graph: &'a Graph,
+    objects: &'a Objects<'h>,
+    effort: &'a Effort,
+    /// True for transactions in a cycle that was told, and one of each that was not.
+    is_told: Vec<bool>,
+    told: usize,
+    untold: usize,
+    /// The number of the part that a node is in, if it was looked at.
+    part: Vec<u32>,
+    parts: u32,
+    /// How each node was reached, if it was in this search.
+    reached: Vec<Reached>,
+    searches: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Reached {
+    search: u32,
+    from: u32,
+    why: Reasons,
+    /// How many transactions there are up to this one.
+    length: u32,
+}
+
+impl<'a, 'h> Search<'a, 'h> {
+    fn new(graph: &'a Graph, objects: &'a Objects<'h>, effort: &'a Effort) -> Self {
+        let nodes = graph.node_count();
+        effort.hold(nodes * (size_of::<Reached>() + 5));
+        let reached = Reached {
+            search: 0,
+            from: NONE,
+            why: Reasons::ANY,
+            length: 0,
+        };
+        Search {
+            graph,
+            objects,
+            effort,
+            is_told: vec![false; nodes],
+            told: 0,
+            untold: 0,
+            part: vec![NONE; nodes],
+            parts: 0,
+            reached: vec![reached; nodes],
+            searches: 0,
+        }
+    }
+
+    fn is_transaction(&self, node: u32) -> bool {
+        (node as usize) < self.objects.history.len()
+    }
+
+    /// Tells one cycle of that component by those edges, unless it has one that is told.
+    fn tell(&mut self, part: &[u32], allowed: Reasons, violations: &mut Violations) {
+        if part.iter().any(|node| self.is_told[*node as usize]) {
+            return;
+        }
+        if self.told == COMPONENTS_MAX {
+            self.untold += 1;
+            self.is_told[part[0] as usize] = true;
+            return;
+        }
+        self.parts += 1;
+        for node in part {
+            self.part[*node as usize] = self.parts;
+        }
+        let cycle = self.shortest(part, allowed);
+        for (place, _) in &cycle {
+            self.is_told[*place as usize] = true;
+        }
+        let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
+        // Told as such, and with the same two transactions.
+        if violations.is_lost_update(&places) {
+            return;
+        }
+        self.told += 1;
+        violations.push(&name(&cycle), || (places, words(self.objects, &cycle)));
+    }
+
+    /// The shortest cycle that there is effort to find, of the strongest kind.
+    fn shortest(&mut self, part: &[u32], allowed: Reasons) -> Cycle {
+        let has_rw = allowed.meets(Reasons::RW);
+        let is_start = |node: &u32| {
+            let mut edges = self.graph.after(*node);
+            let leads = |(to, why): (u32, Reasons)| {
+                why.meets(Reasons::RW) && self.part[to as usize] == self.parts
+            };
+            self.is_transaction(*node) && (!has_rw || edges.any(leads))
+        };
+        let mut starts: Vec<u32> = part.iter().copied().filter(is_start).collect();
+        // In a component that was not named by its edges there may be no `rw`.
+        let first = if has_rw && !starts.is_empty() {
+            Reasons::RW
+        } else {
+            starts = part
+                .iter()
+                .copied()
+                .filter(|node| self.is_transaction(*node))
+                .collect();
+            allowed
+        };
+        let visits_max = self.effort.states() + VISITS_MAX;
+        let mut is_over = false;
+        let mut kinds = vec![(first, allowed)];
+        if first == Reasons::RW {
+            kinds.insert(0, (first, allowed.without(Reasons::RW)));
+        }
+        for (first, later) in kinds {
+            let mut best: Option<Cycle> = None;
+            for start in &starts {
+                // The first is owed: it is what the verdict rests on.
+                let is_owed = later == allowed && best.is_none();
+                if !is_owed && (is_over || self.effort.states() >= visits_max) {
+                    break;
+                }
+                let bound = best.as_ref().map_or(usize::MAX, Vec::len);
+                let found = self.through(*start, (first, later), bound, is_owed);
+                is_over = found.is_err();
+                best = found.ok().flatten().or(best);
+            }
+            if let Some(best) = best {
+                return best;
+            }
+        }
+        unreachable!("in a strongly connected component everyone leads back to themselves")
+    }
+
+    /// The shortest cycle through `start` that has fewer transactions than `bound`, by such edges
+    /// first and such edges later. An error where the effort was spent before, unless it is owed.
+    fn through(
+        &mut self,
+        start: u32,
+        (first, later): (Reasons, Reasons),
+        bound: usize,
+        is_owed: bool,
+    ) -> Result<Option<Cycle>, Spent> {
+        self.searches += 1;
+        let bound = u32::try_from(bound).unwrap_or(u32::MAX);
+        self.reach(start, NONE, Reasons::ANY, 1);
+        // Gates are no transactions: what is behind them is no farther away.
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front() {
+            if !self.effort.visit() && !is_owed {
+                return Err(Spent);
+            }
+            let length = self.reached[node as usize].length;
+            let allowed = if node == start { first } else { later };
+            for (to, why) in self.graph.after(node) {
+                let Some(why) = why.best(allowed) else {
+                    continue;
+                };
+                if to == start {
+                    return Ok(Some(self.cycle(node, why)));
+                }
+                let is_transaction = self.is_transaction(to);
+                let length = length + u32::from(is_transaction);
+                let is_out = self.part[to as usize] != self.parts;
+                if is_out || length >= bound || self.reached[to as usize].search == self.searches {
+                    continue;
+                }
+                self.reach(to, node, why, length);
+                match is_transaction {
+                    true => queue.push_back(to),
+                    false => queue.push_front(to),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn reach(&mut self, node: u32, from: u32, why: Reasons, length: u32) {
+        self.reached[node as usize] = Reached {
+            search: self.searches,
+            from,
+            why,
+            length,
+        };
+    }
+
+    /// The way that led to `last`, and from there back to where it began.
+    fn cycle(&self, last: u32, why: Reasons) -> Cycle {
+        let mut cycle = vec![(last, why)];
+        let mut at = last;
+        while self.reached[at as usize].from != NONE {
+            let reached = self.reached[at as usize];
+            cycle.push((reached.from, reached.why));
+            at = reached.from;
+        }
+        cycle.reverse();
+        // What leads to a gate is the reason for what the gate leads to.
+        cycle.retain(|(node, _)| self.is_transaction(*node));
+        cycle
     }
 }
 
-fn words(steps: &[Step]) -> String {
-    let words: Vec<String> = steps
-        .iter()
-        .map(|step| match step {
-            Step::Append(name, value) => format!("append {name} {value}"),
-            Step::Write(name, value) => format!("write {name} {value}"),
-            Step::Read(name, Some(seen)) => format!("read {name} → {seen:?}"),
-            Step::Read(name, None) => format!("read {name} → nil"),
-        })
-        .collect();
-    format!("({})", words.join(", "))
+/// What a cycle of such edges is called.
+fn name(cycle: &Cycle) -> String {
+    let count = |why: Reasons| cycle.iter().filter(|(_, edge)| *edge == why).count();
+    let kind = match (count(Reasons::RW), count(Reasons::WR)) {
+        (0, 0) => "G0",
+        (0, _) => "G1c",
+        (1, _) => "G-single",
+        _ => "G2-item",
+    };
+    let order = match (count(Reasons::TIME), count(Reasons::PROCESS)) {
+        (0, 0) => "",
+        (0, _) => "-process",
+        _ => "-realtime",
+    };
+    format!("{kind}{order}")
+}
+
+fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
+    let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
+    let words = Words {
+        kind: objects.kind,
+        history: objects.history,
+    };
+    let mut parts = vec![words.introduce(&places)];
+    for (at, (from, why)) in cycle.iter().enumerate() {
+        // Of a long one its beginning, and what closes it.
+        if at >= TRANSACTIONS_MAX && at + 1 < cycle.len() {
+            continue;
+        }
+        let next = (at + 1) % cycle.len();
+        let names = (format!("T{}", at + 1), format!("T{}", next + 1));
+        let (t, u) = (names.0.as_str(), names.1.as_str());
+        let because = because(objects, words, (*from, places[next]), (t, u), *why);
+        parts.push(format!("{t} must come before {u}: {because}"));
+    }
+    parts.join(". ")
+}
+
+fn because(
+    objects: &Objects<'_>,
+    words: Words<'_>,
+    places: (u32, u32),
+    (t, u): (&str, &str),
+    why: Reasons,
+) -> String {
+    let operation = |place: u32| objects.history.get(OperationId(place as usize));
+    let (from, to) = (operation(places.0), operation(places.1));
+    if why == Reasons::PROCESS {
+        return format!("{} did {t} and then {u}", from.process());
+    }
+    if why == Reasons::TIME {
+        let completed = from
+            .returned()
+            .map_or(String::new(), |at| format!(" ({at})"));
+        let invoked = to.invoked();
+        return format!("{t} had completed{completed} before {u} was invoked ({invoked})");
+    }
+    let touched = super::object::steps(to).iter().map(super::Step::name);
+    let mut objects = touched.filter_map(|name| objects.named(name));
+    let told = objects.find_map(|object| match words.kind {
+        Kind::ListAppend => list::because(object, words, places, (t, u), why),
+        Kind::RwRegister => register::because(object, places, (t, u), why),
+    });
+    told.unwrap_or_else(|| UNEXPLAINED.to_owned())
 }

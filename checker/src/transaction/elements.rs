@@ -46,6 +46,17 @@ impl Elements {
         self.0.iter().filter(|byte| **byte & MORE == 0).count()
     }
 
+    /// How many bytes they take.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True where these begin with all of `others`: a number's bytes end where it ends, so that
+    /// equal bytes are equal elements.
+    pub(super) fn starts_with(&self, others: &Elements) -> bool {
+        self.0.starts_with(&others.0)
+    }
+
     /// True where there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -124,6 +135,9 @@ mod tests {
             prop_assert_eq!(coded.iter().collect::<Vec<_>>(), values.clone());
             prop_assert_eq!(coded.len(), values.len());
             prop_assert_eq!(coded.cmp(&other), values.cmp(&others));
+            prop_assert_eq!(coded.starts_with(&other), values.starts_with(&others));
+            let longer: Elements = values.iter().chain(&others).copied().collect();
+            prop_assert!(longer.starts_with(&coded));
         }
     }
 }

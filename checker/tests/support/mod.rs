@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub(crate) mod play;
+pub(crate) mod serial;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,98 @@
+//! Transactions, and what they saw, in words.
+
+use super::object::{Transactions, steps};
+use super::{Elements, Kind, Step};
+use crate::history::OperationId;
+
+/// So many elements of a list are written out; of a longer one its end.
+const ELEMENTS_MAX: usize = 8;
+/// So many transactions are introduced.
+pub(super) const TRANSACTIONS_MAX: usize = 12;
+/// So many steps of a transaction are written out.
+const STEPS_MAX: usize = 12;
+
+/// How a history's transactions are told.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'h> {
+    pub(super) kind: Kind,
+    pub(super) history: &'h Transactions,
+}
+
+/// Whose transaction that is: `p3's (append x 1)` without what it did.
+pub(super) fn who(history: &Transactions, place: u32) -> String {
+    history
+        .get(OperationId(place as usize))
+        .process()
+        .to_string()
+}
+
+impl Words<'_> {
+    /// `[1, 2]`; of a long list how much there is, and its end.
+    pub(super) fn list(elements: &Elements) -> String {
+        let length = elements.len();
+        let left_out = match length > ELEMENTS_MAX {
+            true => length - ELEMENTS_MAX / 2,
+            false => 0,
+        };
+        let mut words: Vec<String> = Vec::new();
+        if left_out > 0 {
+            words.push(format!("({left_out} more)"));
+        }
+        words.extend(elements.iter().skip(left_out).map(|one| one.to_string()));
+        format!("[{}]", words.join(", "))
+    }
+
+    /// A register's value, or that it has none.
+    pub(super) fn value(value: Option<i64>) -> String {
+        value.map_or_else(|| "nil".to_owned(), |value| value.to_string())
+    }
+
+    /// What a read saw.
+    pub(super) fn seen(self, elements: &Elements) -> String {
+        match self.kind {
+            Kind::ListAppend => Words::list(elements),
+            Kind::RwRegister => Words::value(elements.iter().next()),
+        }
+    }
+
+    fn step(self, step: &Step) -> String {
+        match step {
+            Step::Append(name, value) => format!("append {name} {value}"),
+            Step::Write(name, value) => format!("write {name} {value}"),
+            Step::Read(name, Some(seen)) => format!("read {name} → {}", self.seen(seen)),
+            Step::Read(name, None) => format!("read {name}"),
+        }
+    }
+
+    /// `T1 is p3's (append x 1), T2 is p4's (read x → [1]), whose result is unknown`.
+    pub(super) fn introduce(self, places: &[u32]) -> String {
+        let first = (1..).zip(places).take(TRANSACTIONS_MAX);
+        let each = first.map(|(number, place)| {
+            let transaction = self.history.get(OperationId(*place as usize));
+            let all = steps(transaction);
+            let mut words: Vec<String> = all
+                .iter()
+                .take(STEPS_MAX)
+                .map(|step| self.step(step))
+                .collect();
+            if all.len() > STEPS_MAX {
+                words.push(format!("{} more steps", all.len() - STEPS_MAX));
+            }
+            let ended = match transaction.outcome() {
+                crate::history::Outcome::Ok(_) => "",
+                crate::history::Outcome::Fail(_) => ", which certainly failed",
+                crate::history::Outcome::Info(_) => ", whose result is unknown",
+            };
+            let process = transaction.process();
+            format!("T{number} is {process}'s ({}){ended}", words.join(", "))
+        });
+        let mut each: Vec<String> = each.collect();
+        if places.len() > TRANSACTIONS_MAX {
+            each.push(format!(
+                "There are {} more",
+                places.len() - TRANSACTIONS_MAX
+            ));
+        }
+        each.join(". ")
+    }
+}
