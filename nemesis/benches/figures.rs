@@ -1,6 +1,8 @@
 //! The figures that the README quotes, measured on this machine: `cargo bench -p ordeal-nemesis`.
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
-#![allow(clippy::disallowed_types, reason = "one figure is of the wall clock")]
+
+#[path = "figures/clock.rs"]
+mod clock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,25 +13,24 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use ordeal_nemesis::{
-    Edge, Grudge, Keep, Node, Scope, Skew, Targets,
-    clock::{Clocks, VdsoClocks},
+    Edge, Grudge, Keep, Node, Scope, Targets,
     disk::{Directories, Disks, FuseDisks},
     network::{
         FateSeed, Iptables, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions,
         Variant, address,
     },
-    process::{Fittings, Lifecycle, NodeCommand, Processes},
+    process::{Lifecycle, NodeCommand, Processes},
     sandbox::{self, Sandbox},
 };
 
 fn main() {
-    if std::env::args().any(|arg| arg == ASKS) {
-        return ask_the_time();
+    if std::env::args().any(|arg| arg == clock::ASKS) {
+        return clock::ask_the_time();
     }
     let began = Instant::now();
     let sandbox = sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
@@ -42,7 +43,7 @@ fn main() {
     shapings(&sandbox);
     processes(&sandbox);
     if cfg!(target_arch = "x86_64") {
-        clocks(&sandbox);
+        clock::clocks(&sandbox);
     }
     round_trips(&sandbox);
     for ports in [Ports::Tun, Ports::Packet] {
@@ -184,82 +185,6 @@ fn processes(sandbox: &Sandbox) {
     row("pause it, proven", pause);
     row("resume it, proven", resume);
     row("kill it, proven", kill);
-}
-
-/// The argument with which this program only asks for the time, and says what that takes.
-const ASKS: &str = "--ask-the-time";
-
-/// Rounds of a thousand questions, for ever: a line each, in nanoseconds a question.
-fn ask_the_time() {
-    const QUESTIONS: u32 = 1000;
-    loop {
-        let began = Instant::now();
-        for _ in 0..QUESTIONS {
-            std::hint::black_box(SystemTime::now());
-        }
-        println!("{}", began.elapsed().as_nanos() / u128::from(QUESTIONS));
-    }
-}
-
-/// What it takes to change a clock and to make it right, and what asking costs: as the kernel has
-/// it, with code of ours in between that changes nothing, and with a clock that is wrong.
-fn clocks(sandbox: &Sandbox) {
-    let switch = switch(sandbox, 1);
-    let folder = tempfile::tempdir().unwrap();
-    let n1 = Node(1);
-    let hour = Skew::Offset {
-        ns: 3_600_000_000_000,
-    };
-    for (what, with, skew) in [
-        ("ask for the time: as the kernel has it", false, None),
-        ("… through code of ours, right", true, None),
-        ("… through code of ours, an hour ahead", true, Some(hour)),
-    ] {
-        let log = folder.path().join(what);
-        let command = NodeCommand {
-            program: std::env::current_exe().unwrap(),
-            args: vec![ASKS.into()],
-            env: Vec::new(),
-            cwd: folder.path().to_owned(),
-            log: log.clone(),
-        };
-        let clocks = Arc::new(VdsoClocks::new([n1]));
-        let fittings = Fittings {
-            prepare: None,
-            clocks: with.then(|| Arc::clone(&clocks)),
-        };
-        let commands = BTreeMap::from([(n1, command)]);
-        let processes = Processes::fitted(&switch, commands, |_| {}, &fittings);
-        clocks.set(n1, skew).unwrap();
-        processes.start(n1).unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-        processes.kill(n1).unwrap();
-        let told = fs::read_to_string(&log).unwrap();
-        let whole = told.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let times = whole.lines().map(|line| line.parse().unwrap());
-        row(what, times.map(Duration::from_nanos).collect());
-        if skew.is_some() {
-            changes(&processes, &clocks, hour);
-        }
-    }
-}
-
-fn changes(processes: &Processes, clocks: &VdsoClocks, skew: Skew) {
-    let n1 = Node(1);
-    let mut start = Vec::new();
-    for _ in 0..100 {
-        start.push(timed(|| processes.start(n1).unwrap()));
-        processes.kill(n1).unwrap();
-    }
-    row("start a process whose clock can be made wrong", start);
-    processes.start(n1).unwrap();
-    let (mut install, mut heal) = (vec![], vec![]);
-    for _ in 0..1000 {
-        install.push(timed(|| clocks.set(n1, Some(skew)).unwrap().unwrap()));
-        heal.push(timed(|| clocks.set(n1, None).unwrap().unwrap()));
-    }
-    row("make its clock wrong, read back", install);
-    row("make it right, read back", heal);
 }
 
 /// A thread in `node`'s namespace that sends every datagram back, until it gets an empty one.

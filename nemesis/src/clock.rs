@@ -1,8 +1,9 @@
 //! Wall clocks that are wrong: per node, from outside, for any program.
 //!
-//! A process whose clock can be made wrong is held at its start, before its first instruction, until
-//! the code of `sys/skew.rs` is in its vdso; from then on two small writes into its memory change
-//! its clock at once. Every start of the node does the same again, with the clock as it is then.
+//! A process whose clock can be made wrong is held at its start, before its first instruction,
+//! until the code of `sys/skew.rs` is in its vdso; from then on two small writes into its memory
+//! change its clock at once. Every start of the node does the same again, with the clock as it is
+//! then.
 //!
 //! What it does not reach: programs that ask the kernel past the vdso, what sleeps until a time of
 //! the wall clock, and a program that the process executes in its own place later (a shell script

@@ -17,7 +17,7 @@
 //! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
 //! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //! | `power-loss n1: torn`, `disk n1: fsync-error`, `damage n1: bit-flip 3` | see [`disk`] |
-//! | `clock n1: +288s`, `clock all: rate 1.05`, `clock n1: strobe +200ms every 10ms` | see [`clock`] |
+//! | `clock n1: +288s`, `clock all: rate 1.05`, `clock n1: strobe +1s every 10ms` | see [`clock`] |
 //! | `grow n6`, `shrink leader`, `replace n2 -> n6` | see [`admin`]; the first members again |
 //! | `transfer n3`, `campaign any`, `step-down`, `snapshot n1`, `compact all` | see [`admin`] |
 //!

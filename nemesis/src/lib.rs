@@ -6,7 +6,7 @@
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
 //!                                                       ├─ disk::Disks         power, errors
-//!                                                       ├─ clock::Clocks       wrong times (VdsoClocks)
+//!                                                       ├─ clock::Clocks       wrong wall clocks
 //!                                                       └─ lever::Admin        orders (the target)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```

@@ -10,6 +10,7 @@
 //! fault = "halves n1 n2 | n3 n4 n5"
 //! ```
 
+mod clock;
 mod members;
 
 use std::{collections::BTreeSet, fmt};
@@ -247,7 +248,7 @@ impl Schedule {
                         node,
                     });
                 }
-                if let Some(node) = same_clock(&first.fault, &second.fault, count) {
+                if let Some(node) = clock::shared(&first.fault, &second.fault, count) {
                     let (first, second) = (first.id, second.id);
                     return Err(ScheduleError::SameClock {
                         first,
@@ -264,15 +265,6 @@ impl Schedule {
         }
         Ok(())
     }
-}
-
-/// A node whose clock both may set.
-fn same_clock(first: &Fault, second: &Fault, count: u16) -> Option<Node> {
-    let (Fault::Clock(first), Fault::Clock(second)) = (first, second) else {
-        return None;
-    };
-    let [first, second] = [first, second].map(|fault| fault.targets.possible(count));
-    first.intersection(&second).next().copied()
 }
 
 /// Every node whose process the fault may hit: the leader may be anybody.

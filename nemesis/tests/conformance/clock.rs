@@ -42,11 +42,11 @@ pub(crate) fn rows() -> Vec<Measured> {
         "`clock n1: strobe -5s every 40ms`": "its time is 5 s behind or right, in turn, and \
                                               nothing else",
             "vdso": clock::strobes;
-        "`clock n1: +288s`, then others": "each change is there at once, in one process, also while \
-                                           it is paused, and the last is gone",
+        "`clock n1: +288s`, then others": "each change is there at once, in one process, also \
+                                           while it is paused, and the last is gone",
             "vdso": clock::changes;
-        "`clock n1: -288s`, programs in C": "`clock_gettime`, `gettimeofday` and `time` of programs \
-                                             linked dynamically and statically agree on it",
+        "`clock n1: -288s`, programs in C": "`clock_gettime`, `gettimeofday` and `time` of \
+                                             programs linked in both ways agree on it",
             "vdso": clock::in_c;
     }
 }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::raft::Moment;
 
-/// What the wall clock says, in nanoseconds since 1970: for those who look at this node from outside.
-/// Nothing here goes by it.
+/// What the wall clock says, in nanoseconds since 1970: for those who look at this node from
+/// outside. Nothing here goes by it.
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
