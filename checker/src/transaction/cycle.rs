@@ -201,26 +201,19 @@ impl<'a, 'h> Search<'a, 'h> {
 
     /// The shortest cycle that there is effort to find, of the strongest kind.
     fn shortest(&mut self, part: &[u32], allowed: Reasons) -> Cycle {
-        let has_rw = allowed.meets(Reasons::RW);
-        let is_start = |node: &u32| {
-            let mut edges = self.graph.after(*node);
-            let leads = |(to, why): (u32, Reasons)| {
-                why.meets(Reasons::RW) && self.part[to as usize] == self.parts
-            };
-            self.is_transaction(*node) && (!has_rw || edges.any(leads))
+        let mut starts = match allowed.meets(Reasons::RW) {
+            true => self.readers(part),
+            false => Vec::new(),
         };
-        let mut starts: Vec<u32> = part.iter().copied().filter(is_start).collect();
+        let first = match starts.is_empty() {
+            true => allowed,
+            false => Reasons::RW,
+        };
         // In a component that was not named by its edges there may be no `rw`.
-        let first = if has_rw && !starts.is_empty() {
-            Reasons::RW
-        } else {
-            starts = part
-                .iter()
-                .copied()
-                .filter(|node| self.is_transaction(*node))
-                .collect();
-            allowed
-        };
+        if starts.is_empty() {
+            let nodes = part.iter().copied();
+            starts = nodes.filter(|node| self.is_transaction(*node)).collect();
+        }
         let visits_max = self.effort.states() + VISITS_MAX;
         let mut is_over = false;
         let mut kinds = vec![(first, allowed)];
@@ -239,12 +232,41 @@ impl<'a, 'h> Search<'a, 'h> {
                 let found = self.through(*start, (first, later), bound, is_owed);
                 is_over = found.is_err();
                 best = found.ok().flatten().or(best);
+                if best.as_ref().is_some_and(|best| best.len() == 2) {
+                    break; // there is no shorter one
+                }
             }
             if let Some(best) = best {
                 return best;
             }
         }
         unreachable!("in a strongly connected component everyone leads back to themselves")
+    }
+
+    /// The transactions of a component that read what another there overwrote. Whoever missed what
+    /// was written longest ago comes first: that is the likeliest to be in a short cycle.
+    fn readers(&self, part: &[u32]) -> Vec<u32> {
+        let oldest_missed = |node: u32| {
+            let edges = self.graph.after(node);
+            let within = edges.filter(|(to, why)| {
+                why.meets(Reasons::RW) && self.part[*to as usize] == self.parts
+            });
+            // Behind a gate they are in order.
+            let oldest = within.filter_map(|(to, _)| match self.is_transaction(to) {
+                true => Some(to),
+                false => self.graph.after(to).next().map(|(first, _)| first),
+            });
+            oldest.min()
+        };
+        let nodes = part.iter().filter(|node| self.is_transaction(**node));
+        let mut readers: Vec<_> = nodes
+            .filter_map(|node| {
+                let missed = oldest_missed(*node)?;
+                Some((i64::from(missed) - i64::from(*node), *node))
+            })
+            .collect();
+        readers.sort_unstable();
+        readers.into_iter().map(|(_, reader)| reader).collect()
     }
 
     /// The shortest cycle through `start` that has fewer transactions than `bound`, by such edges
