@@ -107,7 +107,8 @@ pub(crate) struct RunArgs {
     /// with one of that directory [default: journalled]
     #[arg(long, value_parser = ["journalled", "strict"])]
     pub(crate) directories: Option<String>,
-    /// Allow faults that destroy more disks than the cluster can be expected to survive
+    /// Allow faults that destroy more disks than the cluster can be expected to survive, or that
+    /// make a node forget while others may not have what it had
     #[arg(long)]
     pub(crate) unsurvivable: bool,
     /// Run this program as the node instead of the bundled one

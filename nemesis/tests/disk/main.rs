@@ -18,7 +18,7 @@ use std::{
         unix::fs::{FileExt, OpenOptionsExt, symlink},
     },
     path::PathBuf,
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -511,12 +511,12 @@ fn mounts_and_waits(inside: &Sandbox) {
     let _disks = FuseDisks::mount(inside, paths, Directories::Journalled).unwrap();
     fs::write(folder.join("inside"), "seen by the sandbox only").unwrap();
     println!("mounted");
-    let mut file = File::create(folder.join("busy")).unwrap();
-    loop {
-        file.write_all(&[1; 4096]).unwrap();
-        file.sync_all().unwrap();
-        file.rewind().unwrap();
-    }
+    // Not from this process: a thread of the one that serves a disk waits for an answer that nobody
+    // gives any more, when both are killed, and nothing ends it.
+    let busy = "while :; do echo busy >busy && sync busy; done";
+    let mut writer = Command::new("sh");
+    writer.args(["-c", busy]).current_dir(&folder);
+    let _ = writer.status().unwrap();
 }
 
 fn the_mount_is_the_sandboxes_own() {

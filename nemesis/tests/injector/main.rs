@@ -49,13 +49,18 @@ impl Trial {
 
     /// Runs faults written as `AT+FOR FAULT`, in milliseconds.
     fn run_with(&self, levers: &Levers, faults: &[&str]) -> Vec<FaultRecord> {
+        self.run_among(NODES, levers, faults)
+    }
+
+    /// The same in a cluster of other nodes than all that run.
+    fn run_among(&self, nodes: u16, levers: &Levers, faults: &[&str]) -> Vec<FaultRecord> {
         let began = Instant::now();
         let faults: Vec<_> = (1..)
             .zip(faults)
             .map(|(id, text)| planned(id, text))
             .collect();
         Injector {
-            nodes: NODES,
+            nodes,
             spares: u16::from(levers.admin.is_some()),
             levers,
             observer: &self.eye,
@@ -213,6 +218,78 @@ fn a_leader_that_is_known_a_little_later_is_hit() {
     });
     assert!(records[0].effect.is_installed(), "{records:?}");
     assert_eq!(records[0].nodes, [Node(3)]);
+}
+
+#[test]
+fn whom_a_word_means_is_found_out_when_the_fault_is_injected() {
+    let hit = |fault: &str| {
+        let trial = Trial::default();
+        *trial.eye.leader.lock().unwrap() = Some(Node(2));
+        let records = trial.run(&[&format!("0+20 {fault}")]);
+        assert!(records[0].effect.is_installed(), "{records:?}");
+        assert!(trial.all_run());
+        records[0].nodes.clone()
+    };
+    assert_eq!(hit("pause leader"), [Node(2)]);
+    assert_eq!(hit("pause followers"), [Node(1), Node(3)]);
+    assert_eq!(hit("kill all").len(), 3);
+    for (word, size) in [("one", 1), ("minority", 1), ("majority", 2)] {
+        let nodes = hit(&format!("kill {word}"));
+        assert_eq!(nodes.len(), size, "{word}");
+        assert_eq!(nodes, hit(&format!("kill {word}")), "drawn from the seed");
+    }
+    assert_eq!(hit("packets followers: loss 5%").len(), 3, "at both ends");
+}
+
+#[test]
+fn a_word_that_means_nobody_then_is_skipped_and_never_done() {
+    for (nodes, leader, fault, words) in [
+        (3, None, "pause followers", "nobody was known to lead"),
+        (
+            3,
+            None,
+            "packets followers: loss 5%",
+            "nobody was known to lead",
+        ),
+        (
+            1,
+            Some(Node(1)),
+            "pause followers",
+            "there are no such nodes in this cluster",
+        ),
+        (
+            2,
+            Some(Node(1)),
+            "kill minority",
+            "there are no such nodes in this cluster",
+        ),
+        (
+            1,
+            Some(Node(1)),
+            "slow-cpu minority: 20%",
+            "there are no such nodes in this cluster",
+        ),
+        (
+            1,
+            Some(Node(1)),
+            "packets followers: loss 5%",
+            "there is no such edge",
+        ),
+        (1, Some(Node(1)), "isolate leader", "it would cut nothing"),
+    ] {
+        let trial = Trial::default();
+        *trial.eye.leader.lock().unwrap() = leader;
+        let faults = [&*format!("0+200 {fault}")];
+        let records = trial.run_among(nodes, &trial.levers(), &faults);
+        assert_eq!(
+            records[0].effect.status(),
+            "skipped",
+            "{fault}: {records:?}"
+        );
+        assert!(why(&records[0]).contains(words), "{fault}: {records:?}");
+        assert_eq!(trial.steps(), [Step::Skipped], "{fault}");
+        assert!(trial.all_run());
+    }
 }
 
 // ---------------------------------------------------------------- processes
