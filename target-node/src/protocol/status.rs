@@ -118,6 +118,10 @@ pub struct Status {
     pub clock_rate: f64,
     /// The seeded defects that are switched on; empty in a node that means well.
     pub defects: Vec<String>,
+    /// What its wall clock says, in nanoseconds since 1970; nothing that it does depends on it. 0
+    /// where it does not tell.
+    #[serde(default)]
+    pub wall_ns: u64,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
 }
