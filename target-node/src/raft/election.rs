@@ -244,9 +244,8 @@ impl Raft {
         self.say(asker, answer);
     }
 
-    /// The question was about the wrong term, so it is asked about the right one at once: after
-    /// a new timeout, a node that cannot win, and asks others only, may always be a term ahead
-    /// (it takes pre-vote on some nodes only).
+    /// The question was about the wrong term, so it is asked about the right one at once: after a
+    /// new timeout, one that cannot win, asks others only and has no pre-vote may be ahead again.
     fn ask_again(&mut self) {
         if !self.hears_leader() && self.is_promotable() {
             self.begin(Campaign::PreElection);
