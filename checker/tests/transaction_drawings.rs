@@ -116,7 +116,7 @@ fn bad_drawings_are_told_by_the_name_of_their_anomaly_and_in_words() {
 
 #[test]
 fn anomalies_are_found_among_thousands_of_other_transactions() {
-    let others = many::large(2_000, false);
+    let others = many::large(2_000, many::Fault::Nothing);
     for (name, path) in drawings("list-append", ".bad.txt") {
         let planted = history(&path);
         let alone = check(Kind::ListAppend, &planted, &Budget::default());

@@ -8,7 +8,7 @@ mod many;
 use std::io::Write;
 use std::time::Duration;
 
-use many::{Transactions, append, asked, large, read};
+use many::{Fault, Transactions, append, asked, large, read};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Time};
 use ordeal_checker::judge::{Options, Report, Subject, check_file};
@@ -42,9 +42,13 @@ fn kinds(history: &Transactions) -> Vec<String> {
 }
 
 #[test]
-fn many_transactions_are_decided_and_one_read_skew_among_them_is_found() {
-    for (skew, expected) in [(false, &[][..]), (true, &["G-single"])] {
-        assert_eq!(kinds(&large(20_000, skew)), expected);
+fn many_transactions_are_decided_and_one_anomaly_among_them_is_found() {
+    for (fault, expected) in [
+        (Fault::Nothing, &[][..]),
+        (Fault::Skew, &["G-single"]),
+        (Fault::Stale, &["G-single-realtime"]),
+    ] {
+        assert_eq!(kinds(&large(20_000, fault)), expected);
     }
 }
 
@@ -88,7 +92,7 @@ fn of_many_wrong_reads_the_first_are_told_and_all_counted() {
 
 #[test]
 fn without_time_or_bytes_it_says_what_is_known_by_then() {
-    let history = large(20_000, false);
+    let history = large(20_000, Fault::Nothing);
     let no_time = Budget {
         wall_max: Some(Duration::ZERO),
         ..Budget::default()

@@ -11,6 +11,7 @@
 //! counted from the evidence. Everything that came from the target is hostile text until escaped.
 
 mod anomaly;
+mod clock;
 mod drawing;
 mod fault;
 mod figure;
@@ -33,7 +34,7 @@ pub(crate) use junit::junit;
 pub(crate) use markdown::markdown;
 pub(crate) use text::text;
 
-use crate::run::Observation;
+use crate::run::{ClockReading, Observation};
 use crate::verdict::Verdict;
 use ordeal_checker::history::{Event, Time};
 use ordeal_nemesis::scenario::StepEvent;
@@ -49,6 +50,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) faults: &'a [FaultView],
     /// What the nodes said of themselves, on the same clock.
     pub(crate) observations: &'a [Observation],
+    /// How wrong their wall clocks were, where faults made them so.
+    pub(crate) clocks: &'a [ClockReading],
     /// The nodes, in order.
     pub(crate) nodes: &'a [NodeView],
     /// `plan.toml`, word for word.

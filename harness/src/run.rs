@@ -22,6 +22,7 @@ mod rig;
 mod scene;
 mod stage;
 mod trial;
+mod wall;
 mod watch;
 mod worker;
 
@@ -29,6 +30,7 @@ pub(crate) use judge::judge;
 pub(crate) use observer::Observation;
 pub(crate) use recovery::Recovery;
 pub(crate) use rig::RigError;
+pub(crate) use wall::ClockReading;
 
 use crate::clock::Clock;
 use crate::plan::Plan;
@@ -42,7 +44,7 @@ use ordeal_nemesis::process::Death;
 use ordeal_nemesis::sandbox::Sandbox;
 use ordeal_nemesis::scenario::StepEvent;
 use ordeal_workloads::Workload;
-use recorder::{FaultLine, HistoryRecorder, record};
+use recorder::{FaultLine, HistoryRecorder, Recording, record};
 use rig::Rig;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +82,8 @@ pub(crate) struct Evidence {
     pub(crate) steps: Vec<StepEvent>,
     /// Who led when, as seen from outside.
     pub(crate) cluster: Vec<Observation>,
+    /// How wrong wall clocks were when, where faults made them wrong.
+    pub(crate) clocks: Vec<ClockReading>,
     /// Nodes that ended without having been told to, and when.
     pub(crate) deaths: Vec<(Time, Death)>,
     /// Which nodes served again after the last heal, and when.
@@ -121,7 +125,18 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let (lines, cluster_recording) = record(&folder.file("cluster.jsonl"), |_, _| {})?;
     let rig = Rig::start(&plan, setting)?;
     let mut mechanisms = rig.mechanisms();
-    let mut trial = Trial::new(plan, setting, rig, history, faults, &lines)?;
+    let readings = rig.clocks.as_ref();
+    let readings = readings.map(|_| record(&folder.file("clocks.jsonl"), |_, _| {}));
+    let (readings, clocks_recording) = readings.transpose()?.unzip();
+    let mut trial = Trial::new(
+        plan,
+        setting,
+        rig,
+        history,
+        faults,
+        &lines,
+        readings.as_ref(),
+    )?;
     let first_write = trial.first_write().await?;
     let main = trial.warm_up().await;
     let (records, interrupted) = trial.main_phase().await?;
@@ -130,7 +145,7 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let last_heal = last_heal.map_or(healed, Time);
     let served = trial.recover(last_heal).await?;
     trial.final_reads().await?;
-    drop(lines);
+    drop((lines, readings));
     mechanisms.extend(trial.unasked_losses());
     let (plan, deaths) = trial.stop().await?;
     let lines = faults_recording.finish()?.into_iter();
@@ -149,6 +164,10 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
         faults: records,
         steps: steps.collect(),
         cluster: cluster_recording.finish()?,
+        clocks: clocks_recording
+            .map(Recording::finish)
+            .transpose()?
+            .unwrap_or_default(),
         deaths,
         recovery,
         mechanisms,

@@ -159,6 +159,9 @@ pub struct View {
     pub last: u64,
     /// The highest index that it has applied, where it tells.
     pub applied: Option<u64>,
+    /// How far its wall clock is ahead of this machine's, in nanoseconds, where it tells the time:
+    /// seen from the middle of question and answer.
+    pub ahead_ns: Option<i64>,
     /// How many snapshots it has taken from others in the place of its log since it started, where
     /// it tells.
     pub installed: Option<u64>,

@@ -1,6 +1,9 @@
 //! The figures that the README quotes, measured on this machine: `cargo bench -p ordeal-nemesis`.
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+#[path = "figures/clock.rs"]
+mod clock;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -26,6 +29,9 @@ use ordeal_nemesis::{
 };
 
 fn main() {
+    if std::env::args().any(|arg| arg == clock::ASKS) {
+        return clock::ask_the_time();
+    }
     let began = Instant::now();
     let sandbox = sandbox::enter().unwrap_or_else(|error| panic!("{error}"));
     let entered = began.elapsed();
@@ -36,6 +42,9 @@ fn main() {
     iptables(&sandbox);
     shapings(&sandbox);
     processes(&sandbox);
+    if cfg!(target_arch = "x86_64") {
+        clock::clocks(&sandbox);
+    }
     round_trips(&sandbox);
     for ports in [Ports::Tun, Ports::Packet] {
         load(&sandbox, ports);

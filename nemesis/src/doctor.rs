@@ -4,6 +4,7 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod clock;
 mod disk;
 mod iptables;
 mod process;
@@ -214,6 +215,11 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
             disk::ail,
         ),
         FaultClass::Damage => (FUSE, "flip a bit, read it, undo it", disk::damage),
+        FaultClass::Clock => (
+            "code in the vdso of each process, put there before it runs (x86_64)",
+            "let `date` start with a clock that is an hour ahead, read what it prints",
+            clock::an_hour_ahead,
+        ),
         FaultClass::Membership | FaultClass::Admin => {
             unreachable!("left out above: no machine lacks it")
         }

@@ -17,6 +17,7 @@
 //! | `cut n1 -> n2 n3, n4 \| clients` | exactly these directions: one (`->`) or both (`\|`) |
 //! | `packets n1: delay 50ms ±10ms, loss 20%` | see [`shaping`] and [`Scope`]; as before |
 //! | `power-loss n1: torn`, `disk n1: fsync-error`, `damage n1: bit-flip 3` | see [`disk`] |
+//! | `clock n1: +288s`, `clock all: rate 1.05`, `clock n1: strobe +1s every 10ms` | see [`clock`] |
 //! | `grow n6`, `shrink leader`, `replace n2 -> n6` | see [`admin`]; the first members again |
 //! | `transfer n3`, `campaign any`, `step-down`, `snapshot n1`, `compact all` | see [`admin`] |
 //!
@@ -26,6 +27,7 @@
 
 pub mod admin;
 mod class;
+pub mod clock;
 pub mod disk;
 mod packets;
 pub mod process;
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::admin::{AdminFault, Asked, MemberChange, MemberFault, Whom};
 pub use self::class::FaultClass;
+pub use self::clock::{ClockFault, Skew};
 pub use self::disk::{Ailment, Damage, DamageFault, DiskFault, Keep, PowerLoss};
 pub use self::packets::{Packets, Scope};
 pub use self::process::{CrashLoop, MemoryLimit, SlowCpu, StartKill};
@@ -83,6 +86,8 @@ pub enum Fault {
     Disk(DiskFault),
     /// Bytes of a disk changed; heals by starting what ended because of it on what was there.
     Damage(DamageFault),
+    /// Wall clocks that are wrong; heals by making them right.
+    Clock(ClockFault),
     /// The members changed; heals by bringing back the first ones.
     Member(MemberFault),
     /// Something an administrator orders; there is nothing to undo.
@@ -105,6 +110,7 @@ impl Fault {
             Self::PowerLoss(_) => FaultClass::PowerLoss,
             Self::Disk(_) => FaultClass::Disk,
             Self::Damage(_) => FaultClass::Damage,
+            Self::Clock(_) => FaultClass::Clock,
             Self::Member(_) => FaultClass::Membership,
             Self::Admin(_) => FaultClass::Admin,
         }
@@ -122,6 +128,7 @@ impl Fault {
             Self::PowerLoss(PowerLoss { targets, .. })
             | Self::Disk(DiskFault { targets, .. })
             | Self::Damage(DamageFault { targets, .. }) => Some(targets),
+            Self::Clock(fault) => Some(&fault.targets),
             Self::Member(fault) => fault.leaving(),
             Self::Admin(fault) => fault.targets(),
             Self::Partition(_) | Self::Packets(_) => None,
@@ -132,7 +139,7 @@ impl Fault {
     pub fn hits_processes(&self) -> bool {
         match self {
             Self::Disk(fault) => fault.ailment.is_noticed(),
-            Self::Member(_) | Self::Admin(_) => false,
+            Self::Clock(_) | Self::Member(_) | Self::Admin(_) => false,
             _ => self.targets().is_some(),
         }
     }
@@ -177,6 +184,7 @@ impl fmt::Display for Fault {
             Self::PowerLoss(fault) => fault.fmt(f),
             Self::Disk(fault) => fault.fmt(f),
             Self::Damage(fault) => fault.fmt(f),
+            Self::Clock(fault) => fault.fmt(f),
             Self::Member(fault) => fault.fmt(f),
             Self::Admin(fault) => fault.fmt(f),
         }
@@ -193,8 +201,8 @@ fn spaced<'a, T: fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> S
 
 const KINDS: &str = "kill, pause, stop, restart, crash-loop, kill-starting, slow-cpu, memory, \
                      halves, isolate, bridge, ring, one-way, clients, cut, packets, \
-                     power-loss, disk, damage, grow, shrink, replace, transfer, campaign, \
-                     step-down, snapshot or compact";
+                     power-loss, disk, damage, clock, grow, shrink, replace, transfer, \
+                     campaign, step-down, snapshot or compact";
 
 /// A fault's text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -252,6 +260,7 @@ fn parse(text: &str) -> Result<Fault, Problem> {
         "power-loss" => Fault::PowerLoss(disk::power_loss(rest)?),
         "disk" => Fault::Disk(disk::disk(rest)?),
         "damage" => Fault::Damage(disk::damage(rest)?),
+        "clock" => Fault::Clock(clock::parse(rest)?),
         other => {
             if let Some(fault) = admin::member(other, rest) {
                 return Ok(Fault::Member(fault?));
@@ -333,6 +342,10 @@ mod tests {
             "disk n1: read-flip",
             "damage n1: bit-flip 3",
             "damage n1 n2: wipe",
+            "clock n1 n2: +288s",
+            "clock leader: -11ms",
+            "clock all: rate 1.05",
+            "clock n1: strobe -200ms every 10ms",
             "grow n6 n7",
             "shrink leader",
             "shrink n2 n3: isolated",
@@ -386,8 +399,8 @@ mod tests {
                 "",
                 "fault ``: `` is no fault: use kill, pause, stop, restart, crash-loop, \
                  kill-starting, slow-cpu, memory, halves, isolate, bridge, ring, \
-                 one-way, clients, cut, packets, power-loss, disk, damage, grow, \
-                 shrink, replace, transfer, campaign, step-down, snapshot or compact",
+                 one-way, clients, cut, packets, power-loss, disk, damage, clock, \
+                 grow, shrink, replace, transfer, campaign, step-down, snapshot or compact",
             ),
             (
                 "power-loss n1: half",
@@ -454,6 +467,11 @@ mod tests {
     #[test]
     fn a_wrong_change_of_members_is_refused_with_the_form_to_use() {
         for (text, message) in [
+            (
+                "clock n1: 288s",
+                "fault `clock n1: 288s`: write it as `clock n1: +288s` or `clock leader: -11ms` or \
+                 `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
+            ),
             (
                 "shrink all",
                 "fault `shrink all`: write it as `shrink n2` or `shrink leader` or \

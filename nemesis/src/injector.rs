@@ -2,6 +2,7 @@
 
 mod admin;
 mod attempt;
+mod clock;
 mod cut;
 mod disk;
 mod life;

@@ -5,7 +5,7 @@ mod admin;
 use std::sync::Arc;
 
 pub use self::admin::{Admin, Order, OrderError, OrderKind, OrderTextError, Standing};
-use crate::{disk::Disks, network::Network, node::Node, process::Lifecycle};
+use crate::{clock::Clocks, disk::Disks, network::Network, node::Node, process::Lifecycle};
 
 /// The levers of one deployment.
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ pub struct Levers {
     pub network: Option<Arc<dyn Network>>,
     /// Power losses, failing requests, damage.
     pub disks: Option<Arc<dyn Disks>>,
+    /// Wall clocks that are wrong.
+    pub clocks: Option<Arc<dyn Clocks>>,
     /// Orders of an administrator, where the target takes any.
     pub admin: Option<Arc<dyn Admin>>,
 }
@@ -32,7 +34,22 @@ pub trait Observer: Sync {
         self.leader().into_iter().collect()
     }
 
+    /// How far ahead the node's wall clock was by its own words, in nanoseconds, and when it said
+    /// so, by the harness's clock; for targets that tell the time.
+    fn clock_told(&self, _node: Node) -> Option<ClockTold> {
+        None
+    }
+
     /// Whether the process `pid` of this node answers requests. An answer that an earlier process
     /// of the node gave does not count: it is what proves that the node came back.
     fn serving(&self, node: Node, pid: u32) -> bool;
+}
+
+/// What a node said of its wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockTold {
+    /// When it was asked, in nanoseconds on the harness's clock.
+    pub asked_ns: u64,
+    /// How far ahead it was, in nanoseconds, seen from the middle of asking and answer.
+    pub ahead_ns: i64,
 }

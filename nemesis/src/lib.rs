@@ -6,6 +6,7 @@
 //!                                                       ├─ process::Processes  SIGKILL, SIGSTOP
 //!                                                       ├─ network::Network    cuts (Switch)
 //!                                                       ├─ disk::Disks         power, errors
+//!                                                       ├─ clock::Clocks       wrong wall clocks
 //!                                                       └─ lever::Admin        orders (the target)
 //!                                sandbox::enter owns all of it: killing the harness ends it
 //! ```
@@ -20,12 +21,14 @@
 //! | [`network`] | one namespace per node, and the switch between them |
 //! | [`process`] | the node processes, held by pidfd |
 //! | [`disk`] | disks under the nodes' data that lose power, fail and lie |
+//! | [`clock`] | wall clocks that are wrong |
 //! | [`lever`], [`injector`] | what can be pulled here, and the run of a schedule |
 //! | [`doctor`] | which faults can be injected here, really tried |
 //! | [`proof`] | what a fault did, with its evidence |
 //!
 //! Nothing here knows a protocol, an operation or a verdict; no async runtime is needed or used.
 
+pub mod clock;
 pub mod disk;
 pub mod doctor;
 pub mod fault;
@@ -45,7 +48,7 @@ mod text;
 
 pub use fault::{
     AdminFault, Ailment, Asked, Damage, Fault, FaultClass, Keep, MemberChange, MemberFault,
-    PacketEffect, Packets, Scope, Shape, Shaping, Targets, Whom,
+    PacketEffect, Packets, Scope, Shape, Shaping, Skew, Targets, Whom,
 };
 pub use grudge::Grudge;
 pub use node::{Edge, Endpoint, Node};

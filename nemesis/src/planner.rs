@@ -16,6 +16,7 @@
 //! - a fault on `leader` or `all` stands alone among process faults, since it may hit anybody;
 //! - a node that was taken out of the cluster counts as down, and the members change one fault at
 //!   a time: each heals by bringing back the first ones;
+//! - one fault at a time has clocks in hand;
 //! - at most a minority of the disks is ever damaged, over the whole run, and each while nothing
 //!   keeps any other node from having what that one forgets: see [`atlas`];
 //! - no card is played that would change nothing in a cluster of this size;
@@ -213,6 +214,8 @@ struct Draw<'a> {
     busy: Vec<(u64, BTreeSet<Node>)>,
     /// Until when the members are other than the first ones, or just were.
     members_until_ms: u64,
+    /// Until when some clock is wrong.
+    clocks_until_ms: u64,
     /// Until when some node may not have what the others have.
     uneven_until_ms: u64,
     /// Until when some node has forgotten what it had.
@@ -249,6 +252,7 @@ impl<'a> Draw<'a> {
             expendable,
             busy: Vec::new(),
             members_until_ms: 0,
+            clocks_until_ms: 0,
             uneven_until_ms: 0,
             forgetting_until_ms: 0,
         }
@@ -266,6 +270,7 @@ impl<'a> Draw<'a> {
                 let busy = self.busy.iter().map(|(until_ms, _)| *until_ms);
                 let until_ms = busy.chain([
                     self.members_until_ms,
+                    self.clocks_until_ms,
                     self.uneven_until_ms,
                     self.forgetting_until_ms,
                 ]);
@@ -288,6 +293,8 @@ impl<'a> Draw<'a> {
         if self.turn(&free).is_none() && !self.waits_to_be_level(&free) {
             let mut fresh = self.cards.clone();
             fresh.retain(|card| self.deck.is_empty() || !card.hits_processes());
+            let is_clock = |card: &Card| card.class() == FaultClass::Clock;
+            fresh.retain(|card| self.deck.is_empty() || free.clocks_are_right || !is_clock(card));
             fresh.retain(|card| *card != Card::LyingFsync);
             fresh.shuffle(&mut self.rng);
             self.deck.append(&mut fresh);
@@ -330,7 +337,12 @@ impl<'a> Draw<'a> {
             let until_ms = at_ms.saturating_add(for_ms);
             self.members_until_ms = until_ms.saturating_add(REST_OF_MEMBERS_MS);
         }
-        let level_ms = at_ms.saturating_add(for_ms) + atlas::CATCH_UP_MS;
+        if matches!(fault, Fault::Clock(_)) {
+            // Heals take a moment, and nobody else is to set that clock meanwhile.
+            self.clocks_until_ms = at_ms.saturating_add(for_ms).saturating_add(REST_MS);
+        }
+        let over_ms = at_ms.saturating_add(for_ms);
+        let level_ms = over_ms.saturating_add(atlas::CATCH_UP_MS);
         if !atlas::is_beside(&fault) {
             self.uneven_until_ms = self.uneven_until_ms.max(level_ms);
         }
@@ -370,6 +382,7 @@ impl<'a> Draw<'a> {
             nobody_is_hit: busy.is_empty(),
             expendable: self.expendable.clone(),
             members_are_first: self.members_until_ms <= at_ms,
+            clocks_are_right: self.clocks_until_ms <= at_ms,
             is_level: self.uneven_until_ms <= at_ms,
             is_forgetting: self.forgetting_until_ms > at_ms,
         }

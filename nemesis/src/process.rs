@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::slot::Slot;
 use crate::{
+    clock::{ClockError, VdsoClocks},
     network::Network,
     node::Node,
     proof::{Killed, Paused, Slowed, Starved, Stopped},
@@ -217,6 +218,14 @@ pub enum ProcessError {
         /// How long it was given.
         deadline: Duration,
     },
+    /// It cannot be given a clock that can be made wrong.
+    #[error("cannot start {node}: {source}")]
+    Clock {
+        /// Which node.
+        node: Node,
+        /// Why not.
+        source: ClockError,
+    },
     /// A system call failed that should not have.
     #[error("{node}: {call}: {source}")]
     Call {
@@ -231,6 +240,15 @@ pub enum ProcessError {
 
 /// What is done to a node's command besides, each time before it is executed.
 pub type Prepare = Arc<dyn Fn(Node, &mut Command) -> io::Result<()> + Send + Sync>;
+
+/// What each process is given besides its command.
+#[derive(Clone, Default)]
+pub struct Fittings {
+    /// Done to its command before it is executed.
+    pub prepare: Option<Prepare>,
+    /// Clocks that can be made wrong; the same ones that the injector has as its lever.
+    pub clocks: Option<Arc<VdsoClocks>>,
+}
 
 /// The processes of one cluster. Dropping it kills them all.
 #[derive(Debug)]
@@ -264,11 +282,30 @@ impl Processes {
         on_death: impl Fn(Death) + Send + Sync + 'static,
         prepare: Option<Prepare>,
     ) -> Self {
+        let fittings = Fittings {
+            prepare,
+            clocks: None,
+        };
+        Self::fitted(network, commands, on_death, &fittings)
+    }
+
+    /// As [`Processes::new`], with what the levers of disks and clocks need of each process.
+    ///
+    /// # Panics
+    ///
+    /// When there is a command for a node that the network has not.
+    pub fn fitted(
+        network: &dyn Network,
+        commands: BTreeMap<Node, NodeCommand>,
+        on_death: impl Fn(Death) + Send + Sync + 'static,
+        fittings: &Fittings,
+    ) -> Self {
         let on_death: Arc<dyn Fn(Death) + Send + Sync> = Arc::new(on_death);
-        let slots = commands.into_iter().map(move |(node, command)| {
+        let slots = commands.into_iter().map(|(node, command)| {
             let namespace = network.namespace(node).clone();
             let mut slot = Slot::new(node, command, namespace, Arc::clone(&on_death));
-            slot.prepare = prepare.clone();
+            slot.prepare.clone_from(&fittings.prepare);
+            slot.clock = fittings.clocks.as_ref().and_then(|clocks| clocks.of(node));
             (node, Arc::new(slot))
         });
         Self {

@@ -1,5 +1,6 @@
 //! What a fault did, with its evidence: a fault counts only when it is proven.
 
+mod clock;
 mod disk;
 mod members;
 mod process;
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::clock::ClockSeen;
 pub use self::disk::{Damaged, DamagedNode, DiskMet, Lost, PowerLost};
 pub use self::members::{LogKept, Members};
 pub use self::process::{CrashLooped, Slowed, StartKilled, Starved, Stopped};
@@ -106,6 +108,11 @@ pub enum Proof {
     Damaged {
         /// Whose disks, in order.
         nodes: Vec<DamagedNode>,
+    },
+    /// Wall clocks were read, and were wrong.
+    Clocks {
+        /// Whose, in order.
+        nodes: Vec<ClockSeen>,
     },
     /// A leader has committed other members; once healed, the first ones again.
     Members {
@@ -261,6 +268,7 @@ impl fmt::Display for Proof {
             Self::PowerLost { nodes } => each(f, nodes),
             Self::DiskMet { nodes } => each(f, nodes),
             Self::Damaged { nodes } => each(f, nodes),
+            Self::Clocks { nodes } => each(f, nodes),
             Self::Members {
                 before,
                 during,

@@ -10,6 +10,7 @@
 //! fault = "halves n1 n2 | n3 n4 n5"
 //! ```
 
+mod clock;
 mod members;
 
 use std::{collections::BTreeSet, fmt};
@@ -103,6 +104,16 @@ pub enum ScheduleError {
     /// Two process faults would hit one node at the same time.
     #[error("faults {first} and {second} overlap and may both hit {node}'s process")]
     SameProcess {
+        /// The earlier fault.
+        first: u32,
+        /// The later one.
+        second: u32,
+        /// A node that both may hit.
+        node: Node,
+    },
+    /// Two faults would set one clock at the same time.
+    #[error("faults {first} and {second} overlap and may both set the clock of {node}")]
+    SameClock {
         /// The earlier fault.
         first: u32,
         /// The later one.
@@ -232,6 +243,14 @@ impl Schedule {
                 if let Some(node) = earlier.intersection(&hit).next() {
                     let (first, second, node) = (first.id, second.id, *node);
                     return Err(ScheduleError::SameProcess {
+                        first,
+                        second,
+                        node,
+                    });
+                }
+                if let Some(node) = clock::shared(&first.fault, &second.fault, count) {
+                    let (first, second) = (first.id, second.id);
+                    return Err(ScheduleError::SameClock {
                         first,
                         second,
                         node,

@@ -6,6 +6,8 @@
 mod packet;
 mod priority;
 mod seccomp;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod skew;
 mod tun;
 
 use std::{io, os::fd::OwnedFd, os::unix::process::CommandExt, process::Command, sync::Arc};

@@ -128,6 +128,7 @@ impl Cluster {
             network: Some(self.switch.clone()),
             disks: None,
             admin: None,
+            clocks: None,
         };
         let (began, events, over) = (
             Instant::now(),

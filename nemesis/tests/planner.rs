@@ -376,6 +376,7 @@ fn no_shape_is_planned_that_makes_no_sense_for_the_size() {
                 | Fault::Pause(_)
                 | Fault::PowerLoss(_)
                 | Fault::Disk(_)
+                | Fault::Clock(_)
                 | Fault::Admin(_) => {}
                 Fault::Stop(_) | Fault::Restart(_) | Fault::CrashLoop(_) => {}
                 Fault::StartKill(_) | Fault::SlowCpu(_) | Fault::Memory(_) => {}

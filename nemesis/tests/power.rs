@@ -178,6 +178,7 @@ impl Cluster {
             network: Some(self.network.clone()),
             disks: Some(self.disks.clone()),
             admin: None,
+            clocks: None,
         };
         let began = Instant::now();
         Injector {

@@ -90,7 +90,7 @@ impl Parcel {
             return None;
         };
         let matched = match body {
-            Body::Vote { .. } | Body::VoteResponse { granted: true } => None,
+            Body::Vote { .. } | Body::VoteResponse { granted: true, .. } => None,
             Body::AppendResponse(AppendOutcome::Accepted { matched }) => Some(*matched),
             _ => return None,
         };

@@ -70,6 +70,10 @@ pub struct Meta {
     /// The leader as this node knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<NodeId>,
+    /// For a read that the leader vouched for: everything acknowledged before it was asked is at or
+    /// below this index, and `applied` had come to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_index: Option<u64>,
     /// True where the write had been applied before, in its session, and this is the answer of
     /// then.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -54,7 +54,7 @@ pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use members::Members;
 pub use message::{AppendOutcome, Body, Message};
-pub use output::{Batch, BatchId, Event, Output};
+pub use output::{Batch, BatchId, Event, Output, ReadyRead};
 pub use read::{Moment, ReadMode};
 pub use role::Role;
 pub use snapshot::{Recovered, Snapshot};
@@ -207,12 +207,14 @@ impl Raft {
         if is_ahead && self.is_outsiders_answer(&message) {
             return;
         }
+        let asked_late = is_ahead && self.role() == Role::PreCandidate;
         if is_ahead {
             self.become_follower(message.term);
         }
         // Whoever is a term behind may still tell that it would vote in the next one.
-        if let Body::PreVoteResponse { campaign, granted } = message.body {
-            return self.handle_pre_vote_response(message.from, campaign, granted);
+        if let Body::PreVoteResponse { committed, .. } = message.body {
+            self.handle_pre_vote_response(&message, asked_late);
+            return self.learn_committed(committed);
         }
         if message.term < self.term() {
             self.answer_stale(&message);
@@ -234,7 +236,10 @@ impl Raft {
         let from = message.from;
         match message.body {
             Body::Vote { last, .. } => self.handle_vote(from, last),
-            Body::VoteResponse { granted } => self.handle_vote_response(from, granted),
+            Body::VoteResponse { granted, committed } => {
+                self.handle_vote_response(from, granted);
+                self.learn_committed(committed);
+            }
             Body::PreVote { .. } | Body::PreVoteResponse { .. } => {
                 unreachable!("pre-votes are handled before the terms are compared")
             }
@@ -282,7 +287,7 @@ impl Raft {
     /// would listen to the other (etcd pull request 5468).
     fn answer_stale(&mut self, message: &Message) {
         match &message.body {
-            Body::Vote { .. } => self.say(message.from, Body::VoteResponse { granted: false }),
+            Body::Vote { .. } => self.answer_vote(message.from, false),
             _ if self.config.defects.has(Defect::NoStaleTermNudge) => {}
             Body::Append { prev, .. } => {
                 let refusal = AppendOutcome::Rejected {

@@ -108,7 +108,7 @@ pub enum Invariant {
     LeaderAppendOnly,
     /// Two logs that have the same entry are equal up to it.
     LogMatching,
-    /// A node that only asks whether it would win keeps its term and its vote.
+    /// A node that only asks whether it would win makes no new term, and gives no vote.
     PreVoteIsFree,
     /// With the check of the quorum, who leads has lately been heard by a majority.
     LeaderInContact,

@@ -1,7 +1,7 @@
 //! What takes most memory, each in a process of its own: a million transactions, and a large file.
 //!
 //! `cargo bench -p ordeal-checker --bench large` runs all; words after `--` choose: `list-append`
-//! (four operations each on 100 lists at a time, valid and with one G-single planted;
+//! (four operations each on 100 lists at a time: valid, with one G-single, and with one stale read;
 //! `n=1000000`), `file` (own JSONL of registers, `megabytes=600`, `keys=100`). The time is that of
 //! the check, for a file its reading included; the memory is the peak of the process.
 
@@ -19,6 +19,7 @@ use std::time::Instant;
 use ordeal_checker::budget::Budget;
 use ordeal_checker::judge::{Options, check_file};
 use ordeal_checker::transaction::{Kind, check};
+use transactions::Fault;
 
 fn main() {
     let words: Vec<String> = env::args()
@@ -30,7 +31,7 @@ fn main() {
         given.map_or(or, |given| given.parse().expect("a number"))
     };
     match words.first().map(String::as_str) {
-        Some("--list-append") => return list_append(number("n=", 0), words[1] == "G-single"),
+        Some("--list-append") => return list_append(number("n=", 0), &words[1]),
         Some("--file") => return file(Path::new(&words[1])),
         _ => {}
     }
@@ -40,7 +41,7 @@ fn main() {
     };
     if chosen("list-append") {
         let count = format!("n={}", number("n=", 1_000_000));
-        for fault in ["valid", "G-single"] {
+        for fault in ["valid", "G-single", "G-single-realtime"] {
             alone(&["--list-append", fault, &count]);
         }
     }
@@ -63,13 +64,17 @@ fn alone(words: &[&str]) {
     }
 }
 
-fn list_append(count: u64, is_skewed: bool) {
-    let history = transactions::large(count, is_skewed);
+fn list_append(count: u64, kind: &str) {
+    let (fault, expected): (_, &[&str]) = match kind {
+        "G-single" => (Fault::Skew, &["G-single"]),
+        "G-single-realtime" => (Fault::Stale, &["G-single-realtime"]),
+        _ => (Fault::Nothing, &[]),
+    };
+    let history = transactions::large(count, fault);
     let began = Instant::now();
     let verdict = check(Kind::ListAppend, &history, &Budget::default());
     let took = began.elapsed();
     let kinds: Vec<_> = verdict.violations.iter().map(|found| &found.kind).collect();
-    let expected: &[&str] = if is_skewed { &["G-single"] } else { &[] };
     assert_eq!(kinds, expected);
     println!(
         "list-append, {count} transactions, {kinds:?}: {:.2} s, peak {} MB",

@@ -25,9 +25,20 @@ pub(crate) fn asked(steps: &[Step]) -> Vec<Step> {
     asked.collect()
 }
 
+/// What is wrong with a history, if anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Nothing,
+    /// Half of a transaction is read, in the end.
+    Skew,
+    /// In the end the first list is read as it was in the beginning: all of the history is in one
+    /// component.
+    Stale,
+}
+
 /// Four operations each, on 100 lists at a time; a list that has 64 elements makes way for a new
 /// one, as in Elle's generator, for otherwise what is read grows with the square of the history.
-pub(crate) fn large(count: u64, skew: bool) -> Transactions {
+pub(crate) fn large(count: u64, fault: Fault) -> Transactions {
     let mut builder = HistoryBuilder::new();
     let mut lists: Vec<(i64, Vec<i64>)> = (0..100).map(|name| (name, Vec::new())).collect();
     let (mut next_name, mut next_value, mut draw) = (100, 0, 1_u64);
@@ -55,8 +66,11 @@ pub(crate) fn large(count: u64, skew: bool) -> Transactions {
         }
         push(&mut builder, number, 2 * number, 2 * number + 15, steps);
     }
-    if skew {
-        let at = 2 * count;
+    let at = 2 * count;
+    if fault == Fault::Stale {
+        push(&mut builder, count, at + 20, at + 29, vec![read(0, &[])]);
+    }
+    if fault == Fault::Skew {
         push(
             &mut builder,
             count,

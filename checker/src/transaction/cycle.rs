@@ -16,6 +16,8 @@
 //! transaction; over all starting points it is the shortest of all, as long as there is effort
 //! left, and otherwise the shortest yet. One with a single `rw` is looked for before others.
 
+mod telling;
+
 use std::collections::VecDeque;
 
 use super::effort::Effort;
@@ -23,9 +25,7 @@ use super::graph::{Graph, NONE, View};
 use super::object::Objects;
 use super::reason::Reasons;
 use super::violations::Violations;
-use super::words::{TRANSACTIONS_MAX, Words};
-use super::{Kind, list, register};
-use crate::history::OperationId;
+use telling::{name, words};
 
 /// Components that are told of.
 const COMPONENTS_MAX: usize = 16;
@@ -41,9 +41,6 @@ const ORDERS: [Reasons; 3] = [
 const DEPENDENCIES: Reasons = Reasons::WW.and(Reasons::WR).and(Reasons::RW);
 /// What is left out for G0, and for G1c.
 const WITHOUT: [Reasons; 2] = [Reasons::WR.and(Reasons::RW), Reasons::RW];
-
-/// Said of an edge that no object explains, which there should not be.
-const UNEXPLAINED: &str = "by what both did, though it is not clear to what";
 
 /// Transactions, and why each came before the next; the last before the first.
 type Cycle = Vec<(u32, Reasons)>;
@@ -201,26 +198,19 @@ impl<'a, 'h> Search<'a, 'h> {
 
     /// The shortest cycle that there is effort to find, of the strongest kind.
     fn shortest(&mut self, part: &[u32], allowed: Reasons) -> Cycle {
-        let has_rw = allowed.meets(Reasons::RW);
-        let is_start = |node: &u32| {
-            let mut edges = self.graph.after(*node);
-            let leads = |(to, why): (u32, Reasons)| {
-                why.meets(Reasons::RW) && self.part[to as usize] == self.parts
-            };
-            self.is_transaction(*node) && (!has_rw || edges.any(leads))
+        let mut starts = match allowed.meets(Reasons::RW) {
+            true => self.readers(part),
+            false => Vec::new(),
         };
-        let mut starts: Vec<u32> = part.iter().copied().filter(is_start).collect();
+        let first = match starts.is_empty() {
+            true => allowed,
+            false => Reasons::RW,
+        };
         // In a component that was not named by its edges there may be no `rw`.
-        let first = if has_rw && !starts.is_empty() {
-            Reasons::RW
-        } else {
-            starts = part
-                .iter()
-                .copied()
-                .filter(|node| self.is_transaction(*node))
-                .collect();
-            allowed
-        };
+        if starts.is_empty() {
+            let nodes = part.iter().copied();
+            starts = nodes.filter(|node| self.is_transaction(*node)).collect();
+        }
         let visits_max = self.effort.states() + VISITS_MAX;
         let mut is_over = false;
         let mut kinds = vec![(first, allowed)];
@@ -239,12 +229,41 @@ impl<'a, 'h> Search<'a, 'h> {
                 let found = self.through(*start, (first, later), bound, is_owed);
                 is_over = found.is_err();
                 best = found.ok().flatten().or(best);
+                if best.as_ref().is_some_and(|best| best.len() == 2) {
+                    break; // there is no shorter one
+                }
             }
             if let Some(best) = best {
                 return best;
             }
         }
         unreachable!("in a strongly connected component everyone leads back to themselves")
+    }
+
+    /// The transactions of a component that read what another there overwrote. Whoever missed what
+    /// was written longest ago comes first: that is the likeliest to be in a short cycle.
+    fn readers(&self, part: &[u32]) -> Vec<u32> {
+        let oldest_missed = |node: u32| {
+            let edges = self.graph.after(node);
+            let within = edges.filter(|(to, why)| {
+                why.meets(Reasons::RW) && self.part[*to as usize] == self.parts
+            });
+            // Behind a gate they are in order.
+            let oldest = within.filter_map(|(to, _)| match self.is_transaction(to) {
+                true => Some(to),
+                false => self.graph.after(to).next().map(|(first, _)| first),
+            });
+            oldest.min()
+        };
+        let nodes = part.iter().filter(|node| self.is_transaction(**node));
+        let mut readers: Vec<_> = nodes
+            .filter_map(|node| {
+                let missed = oldest_missed(*node)?;
+                Some((i64::from(missed) - i64::from(*node), *node))
+            })
+            .collect();
+        readers.sort_unstable();
+        readers.into_iter().map(|(_, reader)| reader).collect()
     }
 
     /// The shortest cycle through `start` that has fewer transactions than `bound`, by such edges
@@ -313,70 +332,4 @@ impl<'a, 'h> Search<'a, 'h> {
         cycle.retain(|(node, _)| self.is_transaction(*node));
         cycle
     }
-}
-
-/// What a cycle of such edges is called.
-fn name(cycle: &Cycle) -> String {
-    let count = |why: Reasons| cycle.iter().filter(|(_, edge)| *edge == why).count();
-    let kind = match (count(Reasons::RW), count(Reasons::WR)) {
-        (0, 0) => "G0",
-        (0, _) => "G1c",
-        (1, _) => "G-single",
-        _ => "G2-item",
-    };
-    let order = match (count(Reasons::TIME), count(Reasons::PROCESS)) {
-        (0, 0) => "",
-        (0, _) => "-process",
-        _ => "-realtime",
-    };
-    format!("{kind}{order}")
-}
-
-fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
-    let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
-    let words = Words {
-        kind: objects.kind,
-        history: objects.history,
-    };
-    let mut parts = vec![words.introduce(&places)];
-    for (at, (from, why)) in cycle.iter().enumerate() {
-        // Of a long one its beginning, and what closes it.
-        if at >= TRANSACTIONS_MAX && at + 1 < cycle.len() {
-            continue;
-        }
-        let next = (at + 1) % cycle.len();
-        let names = (format!("T{}", at + 1), format!("T{}", next + 1));
-        let (t, u) = (names.0.as_str(), names.1.as_str());
-        let because = because(objects, words, (*from, places[next]), (t, u), *why);
-        parts.push(format!("{t} must come before {u}: {because}"));
-    }
-    parts.join(". ")
-}
-
-fn because(
-    objects: &Objects<'_>,
-    words: Words<'_>,
-    places: (u32, u32),
-    (t, u): (&str, &str),
-    why: Reasons,
-) -> String {
-    let operation = |place: u32| objects.history.get(OperationId(place as usize));
-    let (from, to) = (operation(places.0), operation(places.1));
-    if why == Reasons::PROCESS {
-        return format!("{} did {t} and then {u}", from.process());
-    }
-    if why == Reasons::TIME {
-        let completed = from
-            .returned()
-            .map_or(String::new(), |at| format!(" ({at})"));
-        let invoked = to.invoked();
-        return format!("{t} had completed{completed} before {u} was invoked ({invoked})");
-    }
-    let touched = super::object::steps(to).iter().map(super::Step::name);
-    let mut objects = touched.filter_map(|name| objects.named(name));
-    let told = objects.find_map(|object| match words.kind {
-        Kind::ListAppend => list::because(object, words, places, (t, u), why),
-        Kind::RwRegister => register::because(object, places, (t, u), why),
-    });
-    told.unwrap_or_else(|| UNEXPLAINED.to_owned())
 }

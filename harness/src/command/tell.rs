@@ -40,6 +40,7 @@ pub(crate) fn tell(
         history: &evidence.events,
         faults: &faults,
         observations: &evidence.cluster,
+        clocks: &evidence.clocks,
         nodes: &nodes,
         plan: &evidence.plan.to_toml(),
         facts: &facts(evidence),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// About so many steps fit on a screen and can still be told apart.
 const STEPS: f64 = 120.0;
-const HEIGHT: f64 = 100.0;
+pub(super) const HEIGHT: f64 = 100.0;
 
 /// Counts and latencies over time, in steps of equal length.
 #[derive(Debug)]
@@ -87,7 +87,12 @@ pub(super) fn plot_rows(operations: &[Drawn<'_>], span: f64) -> Markup {
 }
 
 /// A plot: its legend above, levels in the margin, and shapes in milliseconds by [`HEIGHT`].
-fn plot(span: f64, legend: &Markup, levels: &[(f64, String)], shapes: &Markup) -> Markup {
+pub(super) fn plot(
+    span: f64,
+    legend: &Markup,
+    levels: &[(f64, String)],
+    shapes: &Markup,
+) -> Markup {
     let track = html! {
         div.title { (legend) }
         @for (height, words) in levels {

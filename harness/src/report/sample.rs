@@ -1,7 +1,7 @@
 //! Made-up runs for the tests of the report: a small one, a violated one, one as large as you like.
 
 use super::{FaultStatus, FaultView, NodeView, RunView};
-use crate::run::Observation;
+use crate::run::{ClockReading, Observation};
 use crate::verdict::{AxisVerdict, FORMAT, OperationCounts, Timing, Verdict};
 use ordeal_checker::history::{Event, EventError, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
@@ -52,6 +52,7 @@ pub(super) struct Sample {
     pub(super) history: Vec<Event>,
     pub(super) faults: Vec<FaultView>,
     pub(super) observations: Vec<Observation>,
+    pub(super) clocks: Vec<ClockReading>,
     pub(super) nodes: Vec<NodeView>,
     pub(super) facts: Vec<(String, String)>,
     pub(super) plan: String,
@@ -65,6 +66,7 @@ impl Sample {
             history: &self.history,
             faults: &self.faults,
             observations: &self.observations,
+            clocks: &self.clocks,
             nodes: &self.nodes,
             plan: &self.plan,
             facts: &self.facts,
@@ -166,6 +168,7 @@ impl Sample {
             history: history(operations, ms, workers),
             faults: faults(ms),
             observations: observations(ms),
+            clocks: Vec::new(),
             nodes: nodes(),
             facts: vec![("kernel".into(), "Linux 6.1".into())],
             plan: "seed = 7\ntarget = \"raft\"\n".into(),

@@ -111,6 +111,7 @@ pub(super) fn class_of(fault_class: &str) -> &'static str {
         "power-loss" => "power-loss",
         "disk" => "disk",
         "damage" => "damage",
+        "clock" => "clock",
         "membership" => "membership",
         "admin" => "admin",
         _ => "other",

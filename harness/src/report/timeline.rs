@@ -8,12 +8,14 @@
 //!   client 1    ▪▪ ▪▪▪ ▪ ▪▪▪▪▪▪ ▪▪▪▪ ▪▪ ▪▪▪▪▪    a box an operation, coloured by its outcome
 //!   ops/s       ▂▃▅▅▅▂▁▁▃▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅
 //!   latency     ──────╱‾‾╲─────────────────
+//!   clocks      ────────┌───┐──────────────    how far each is ahead, where faults made it wrong
 //! ```
 //!
 //! Boxes are shapes in a few paths, one for each lane and outcome, in milliseconds: the browser
 //! stretches them to whatever window is looked at. Words are HTML and keep their size.
 
 use super::anomaly::events_of;
+use super::clock::clock_row;
 use super::fault::{Band, Window, bands, levels};
 use super::figure::{at, millis, nice, thousands};
 use super::lane::{OPERATIONS_TOLD_MAX, client_rows, record};
@@ -53,6 +55,7 @@ pub(super) fn timeline_section(run: &RunView<'_>, operations: &[Drawn<'_>]) -> M
                         (node_rows(run, end))
                         (client_rows(operations, &witnesses(run), span))
                         (plot_rows(operations, span))
+                        (clock_row(run.clocks, span))
                         (axis_row(span))
                     }
                 }

@@ -8,6 +8,7 @@ use super::rig::{Rig, RigError};
 use super::stage::{Stage, Told};
 use crate::clock::Clock;
 use crate::plan::Plan;
+use ordeal_nemesis::clock::Clocks;
 use ordeal_nemesis::injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop};
 use ordeal_nemesis::lever::Levers;
 use std::collections::BTreeMap;
@@ -103,6 +104,7 @@ impl Injection {
             processes: Some(rig.processes.clone()),
             network: Some(rig.network.clone()),
             disks: rig.disks.clone(),
+            clocks: rig.clocks.clone().map(|clocks| clocks as Arc<dyn Clocks>),
             admin: rig.admin.clone(),
         };
         let (nodes, schedule, stop) = (plan.nodes, plan.schedule.clone(), Stop::new());

@@ -7,11 +7,12 @@
 use super::Setting;
 use super::recorder::Recorder;
 use super::rig::{Rig, RigError};
+use super::wall::{ClockReading, Reader};
 use crate::clock::Clock;
 use crate::target::{Probe, View};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
-use ordeal_nemesis::lever::Observer;
+use ordeal_nemesis::lever::{ClockTold, Observer};
 use ordeal_nemesis::network::Namespace;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -46,6 +47,8 @@ pub(crate) struct Cluster {
     views: Mutex<Vec<Option<View>>>,
     /// When the look at each node began from which its view is.
     begun: Mutex<Vec<Option<Instant>>>,
+    /// What each said of its wall clock last.
+    told: Mutex<Vec<Option<ClockTold>>>,
 }
 
 impl Cluster {
@@ -54,6 +57,7 @@ impl Cluster {
         Cluster {
             views: Mutex::new(vec![None; usize::from(nodes)]),
             begun: Mutex::new(vec![None; usize::from(nodes)]),
+            told: Mutex::new(vec![None; usize::from(nodes)]),
         }
     }
 
@@ -102,6 +106,20 @@ impl Cluster {
         self.begun()[place] = Some(begun);
     }
 
+    fn take_told(&self, place: usize, asked: Time, ahead_ns: Option<i64>) {
+        let told = ahead_ns.map(|ahead_ns| ClockTold {
+            asked_ns: asked.0,
+            ahead_ns,
+        });
+        self.told()[place] = told;
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<Option<ClockTold>>> {
+        self.told
+            .lock()
+            .expect("no observer panics with the clocks in hand")
+    }
+
     fn begun(&self) -> MutexGuard<'_, Vec<Option<Instant>>> {
         self.begun
             .lock()
@@ -143,6 +161,10 @@ impl Observer for Cluster {
         leaders.map(|(place, _)| node_at(place)).collect()
     }
 
+    fn clock_told(&self, node: Node) -> Option<ClockTold> {
+        self.told().get(usize::from(node.0) - 1).copied().flatten()
+    }
+
     fn serving(&self, node: Node, pid: u32) -> bool {
         let views = self.views();
         // A target that does not tell its pid is believed: its predecessor was seen to be gone.
@@ -173,6 +195,7 @@ impl Watch {
         setting: &Setting,
         promote_after: Option<Duration>,
         lines: &Recorder<Observation>,
+        readings: Option<&Recorder<ClockReading>>,
     ) -> Result<Self, RigError> {
         let nodes = rig.network.nodes();
         let mut watch = Watch {
@@ -198,11 +221,14 @@ impl Watch {
                 .build()
                 .map_err(fails)?;
             let inside = rig.network.namespace(node).clone();
+            let reader = rig.clocks.clone().zip(readings.cloned());
+            let reader = reader.map(|(clocks, lines)| Reader::new(node, clocks, lines));
             let look = move || {
                 let enter = Entrance::of(inside);
                 let watched = Watched {
                     place,
                     promote_after,
+                    reader,
                 };
                 runtime.block_on(observe(
                     probe, watched, &cluster, clock, &lines, &stop, enter,
@@ -256,12 +282,13 @@ impl Entrance {
 }
 
 /// The node that an observer looks at.
-#[derive(Clone, Copy, Debug)]
 struct Watched {
     /// Counted from 0.
     place: usize,
     /// When to promote it; never, where the target elects its leaders.
     promote_after: Option<Duration>,
+    /// Takes its wall clock down, where faults make that wrong.
+    reader: Option<Reader>,
 }
 
 /// Looks at one node until told to stop.
@@ -278,8 +305,13 @@ async fn observe(
     let mut last = None;
     while !stop.is_cancelled() {
         entrance.keep_inside();
-        let begun = Instant::now();
+        let (begun, asked) = (Instant::now(), clock.now());
         let view = probe.look().await;
+        let told_ns = view.as_ref().and_then(|view| view.ahead_ns);
+        cluster.take_told(node, asked, told_ns);
+        if let Some(reader) = &watched.reader {
+            reader.read(asked, told_ns);
+        }
         let seen = view.as_ref().map(|view| (view.role.clone(), view.term));
         if last.as_ref() != Some(&seen) {
             lines.record(Observation {
@@ -333,6 +365,7 @@ mod tests {
                 silent_ms: None,
                 last: 0,
                 applied: None,
+                ahead_ns: None,
                 installed: None,
             })
         };
@@ -367,6 +400,7 @@ mod tests {
                 silent_ms,
                 last,
                 applied: None,
+                ahead_ns: None,
                 installed: None,
             })
         };

@@ -8,11 +8,14 @@ use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::target::{ClientError, NodeSpec};
 use ordeal_checker::history::Time;
-use ordeal_nemesis::Node;
+use ordeal_nemesis::clock::{Clocks, VdsoClocks};
 use ordeal_nemesis::disk::{DiskBackend, DiskError, Disks, FuseDisks, SeccompDisks};
 use ordeal_nemesis::lever::Admin;
 use ordeal_nemesis::network::{Network, NetworkError};
-use ordeal_nemesis::process::{Death, Lifecycle, NodeCommand, Prepare, ProcessError, Processes};
+use ordeal_nemesis::process::{
+    Death, Fittings, Lifecycle, NodeCommand, Prepare, ProcessError, Processes,
+};
+use ordeal_nemesis::{FaultClass, Node};
 use ordeal_workloads::seed;
 use rand::Rng;
 use std::collections::BTreeMap;
@@ -85,7 +88,7 @@ pub(crate) enum RigError {
         /// What was asked for.
         asked: String,
     },
-    /// A cut or an illness of a disk is still there after everything was healed.
+    /// A cut, an illness of a disk or a wrong clock is still there after everything was healed.
     #[error("{0} faults are still installed after everything was healed")]
     NotHealed(usize),
     /// The thread that injects faults has panicked.
@@ -116,6 +119,8 @@ pub(super) struct Rig {
     pub(super) disks: Option<Arc<dyn Disks>>,
     /// What they are.
     means: Option<DiskBackend>,
+    /// Of the nodes, where the plan has faults that make them wrong.
+    pub(super) clocks: Option<Arc<VdsoClocks>>,
     /// Where the target takes orders of an administrator.
     pub(super) admin: Option<Arc<dyn Admin>>,
     pub(super) deaths: Deaths,
@@ -149,7 +154,13 @@ impl Rig {
                 .expect("nobody panics with the deaths in hand")
                 .push((clock.now(), death));
         };
-        let processes = Arc::new(Processes::prepared(&*network, commands, on_death, prepare));
+        let clocks = clocks(plan);
+        let fittings = Fittings {
+            prepare,
+            clocks: clocks.clone(),
+        };
+        let processes = Processes::fitted(&*network, commands, on_death, &fittings);
+        let processes = Arc::new(processes);
         for node in Node::first(plan.processes()) {
             processes.start(node)?;
         }
@@ -166,6 +177,7 @@ impl Rig {
             processes,
             disks,
             means: setting.disks,
+            clocks,
             admin,
             deaths,
             live,
@@ -185,11 +197,16 @@ impl Rig {
             Some(DiskBackend::Seccomp) => "the machine's own, behind a seccomp filter",
             None => "the machine's own",
         };
+        let clocks = match self.clocks {
+            Some(_) => "code of ours in the vdso of each process",
+            None => "the machine's own",
+        };
         [
             ("network", self.network.mechanism()),
             ("TCP back-off", backoff.to_owned()),
             ("processes", "signals, held by pidfd".to_owned()),
             ("disks", disks.to_owned()),
+            ("clocks", clocks.to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -220,7 +237,8 @@ impl Rig {
     /// How many faults are installed now.
     pub(super) fn faults(&self) -> usize {
         let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
-        self.network.cuts().len() + of_disks.unwrap_or(0)
+        let of_clocks = self.clocks.as_ref().map(|clocks| clocks.wrong().len());
+        self.network.cuts().len() + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
     }
 
     /// Takes the disks away and leaves what was on them in the nodes' data directories.
@@ -266,6 +284,12 @@ fn disks(plan: &Plan, setting: &Setting) -> Result<IllDisks, RigError> {
             (Some(disks), Some(Arc::new(prepare)))
         }
     })
+}
+
+/// The nodes' clocks, if the plan has a fault that makes them wrong. Nobody else gets code of ours.
+fn clocks(plan: &Plan) -> Option<Arc<VdsoClocks>> {
+    let wanted = plan.classes().contains_key(&FaultClass::Clock);
+    wanted.then(|| Arc::new(VdsoClocks::new(Node::first(plan.processes()))))
 }
 
 fn commands(

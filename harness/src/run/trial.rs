@@ -8,6 +8,7 @@ use super::observer::{Observation, Watch};
 use super::recorder::{FaultLine, HistoryRecorder, Recorder};
 use super::recovery;
 use super::rig::{Rig, RigError};
+use super::wall::ClockReading;
 use super::watch::{Violation, watch};
 use super::worker::{Bench, Pace, Phase, Session, work};
 use crate::plan::Plan;
@@ -62,9 +63,10 @@ impl<'a> Trial<'a> {
         mut history: HistoryRecorder,
         faults: Recorder<FaultLine>,
         lines: &Recorder<Observation>,
+        readings: Option<&Recorder<ClockReading>>,
     ) -> Result<Self, RigError> {
         let promote_after = plan.promote_after.map(|after| after.0);
-        let cluster = Watch::start(&rig, setting, promote_after, lines)?;
+        let cluster = Watch::start(&rig, setting, promote_after, lines, readings)?;
         let active = ActiveFaults::default();
         let counters = history.counters();
         let live = Arc::new(Live::new(counters, cluster.cluster.clone(), active.clone()));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use target_node::defect::Defect;
 use target_node::protocol::admin::{PromoteRequest, PromoteResponse};
 use target_node::protocol::{
@@ -289,6 +289,17 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// How far a clock was ahead that said this at some time between question and answer.
+fn ahead_ns(told_ns: u64, asked: SystemTime, answered: SystemTime) -> Option<i64> {
+    let nanos = |time: SystemTime| {
+        let since = time.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_nanos()).ok()
+    };
+    let told_ns = i64::try_from(told_ns).ok().filter(|told_ns| *told_ns > 0)?;
+    let (asked, answered) = (nanos(asked)?, nanos(answered)?);
+    Some(told_ns - asked - (answered - asked) / 2)
+}
+
 struct RaftProbe {
     http: reqwest::Client,
     url: String,
@@ -300,6 +311,7 @@ impl Probe for RaftProbe {
     fn look(&mut self) -> Boxed<'_, Option<View>> {
         Box::pin(async move {
             let request = self.http.get(&self.url).timeout(self.deadline);
+            let asked = SystemTime::now();
             let status: Status = request.send().await.ok()?.json().await.ok()?;
             let role = json!(status.role).as_str().unwrap_or_default().to_owned();
             Some(View {
@@ -312,6 +324,7 @@ impl Probe for RaftProbe {
                 silent_ms: status.silent_ms,
                 last: status.last,
                 applied: Some(status.applied),
+                ahead_ns: ahead_ns(status.wall_ns, asked, SystemTime::now()),
                 installed: Some(status.installed),
             })
         })

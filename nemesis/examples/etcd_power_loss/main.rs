@@ -218,6 +218,7 @@ impl Cluster {
             network: Some(self.network.clone()),
             disks: Some(self.disks.clone()),
             admin: None,
+            clocks: None,
         };
         let began = Instant::now();
         let clock = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -33,6 +33,8 @@ pub enum FaultClass {
     Disk,
     /// Disks whose bytes are not what they were.
     Damage,
+    /// Wall clocks that are wrong.
+    Clock,
     /// Members that join and leave.
     Membership,
     /// What an administrator orders besides: who leads, what of the log is kept.
@@ -41,7 +43,7 @@ pub enum FaultClass {
 
 impl FaultClass {
     /// Every class, in order.
-    pub const ALL: [FaultClass; 14] = [
+    pub const ALL: [FaultClass; 15] = [
         Self::Kill,
         Self::Pause,
         Self::Stop,
@@ -54,6 +56,7 @@ impl FaultClass {
         Self::PowerLoss,
         Self::Disk,
         Self::Damage,
+        Self::Clock,
         Self::Membership,
         Self::Admin,
     ];
@@ -84,6 +87,7 @@ impl fmt::Display for FaultClass {
             Self::PowerLoss => "power-loss",
             Self::Disk => "disk",
             Self::Damage => "damage",
+            Self::Clock => "clock",
             Self::Membership => "membership",
             Self::Admin => "admin",
         })

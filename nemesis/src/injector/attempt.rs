@@ -88,6 +88,7 @@ impl<'a> Attempt<'a> {
             Fault::PowerLoss(fault) => self.power_loss(&nodes, fault.keep),
             Fault::Disk(fault) => self.ail(&nodes, fault.ailment),
             Fault::Damage(fault) => self.damage(&nodes, fault.damage),
+            Fault::Clock(fault) => self.skew(&nodes, fault.skew),
             Fault::Member(fault) => self.reconfigure(&nodes, &fault.joining(), fault.asked),
             Fault::Admin(AdminFault::Transfer { to, asked }) => self.transfer(*to, *asked),
             Fault::Admin(AdminFault::Campaign(who)) => self.campaign(*who),
@@ -153,6 +154,11 @@ impl<'a> Attempt<'a> {
     pub(super) fn pulled(&mut self) {
         let now = (self.injector.clock)();
         self.window_ns = Some((now, now));
+    }
+
+    /// When the lever was pulled, on the harness's clock.
+    pub(super) fn window_start(&self) -> u64 {
+        self.window_ns.map_or(0, |(start, _)| start)
     }
 
     pub(super) fn installed(&self, proof: &Proof) {

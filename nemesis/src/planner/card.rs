@@ -1,6 +1,7 @@
 //! The cards of the planner: kinds of faults, and how each is drawn for a cluster.
 
 mod choice;
+mod clock;
 mod disk;
 mod member;
 mod packets;
@@ -64,6 +65,10 @@ pub(super) enum Card {
     Truncate,
     Restore,
     Wipe,
+    /// Wall clocks that are ahead or behind.
+    ClockOffset,
+    ClockRate,
+    ClockStrobe,
     Grow,
     Shrink,
     ShrinkLeader,
@@ -91,6 +96,8 @@ pub(super) struct Free {
     pub(super) expendable: BTreeSet<Node>,
     /// Whether the members are the first ones, and have been for a while.
     pub(super) members_are_first: bool,
+    /// Whether no fault has a clock in hand.
+    pub(super) clocks_are_right: bool,
     /// Whether every node can have had what the others have for a while.
     pub(super) is_level: bool,
     /// Whether some node has forgotten what it had, and must not be left with others who never did.
@@ -173,6 +180,8 @@ impl Card {
     pub(super) const DAMAGES: [Card; 4] =
         [Self::BitFlip, Self::Truncate, Self::Restore, Self::Wipe];
 
+    pub(super) const CLOCKS: [Card; 3] = [Self::ClockOffset, Self::ClockRate, Self::ClockStrobe];
+
     pub(super) const MEMBERSHIPS: [Card; 6] = [
         Self::Grow,
         Self::Shrink,
@@ -198,6 +207,7 @@ impl Card {
     pub(super) fn survivable() -> Vec<Card> {
         let shapes = [Self::MinorityThird, Self::Bridge, Self::IsolateLeaders];
         let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
+        cards.extend(Self::CLOCKS);
         cards.push(Self::PowerLossAll);
         cards.extend(Self::DAMAGES);
         cards.extend(Self::MEMBERSHIPS);
@@ -233,6 +243,7 @@ impl Card {
             | Self::SlowFsync
             | Self::LyingFsync => FaultClass::Disk,
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => FaultClass::Damage,
+            Self::ClockOffset | Self::ClockRate | Self::ClockStrobe => FaultClass::Clock,
             Self::Grow
             | Self::Shrink
             | Self::ShrinkLeader
@@ -251,7 +262,8 @@ impl Card {
     /// Whether it has to wait for nodes, or for the members to be the first ones again.
     pub(super) fn hits_processes(self) -> bool {
         match self.class() {
-            FaultClass::Partition | FaultClass::Packet | FaultClass::Admin => false,
+            FaultClass::Partition | FaultClass::Packet => false,
+            FaultClass::Clock | FaultClass::Admin => false,
             FaultClass::Disk => !matches!(self, Self::SlowFsync | Self::LyingFsync),
             _ => true,
         }
@@ -302,6 +314,7 @@ impl Card {
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.is_level && free.budget > 0 && free.damageable().next().is_some()
             }
+            Self::ClockOffset | Self::ClockRate | Self::ClockStrobe => free.clocks_are_right,
             Self::Grow | Self::ShrinkAlone => free.members_are_first,
             Self::ShrinkLeader | Self::ReplaceLeader => {
                 free.members_are_first && free.nobody_is_hit
@@ -377,6 +390,7 @@ impl Card {
             | Self::LyingFsync => disk::fault(self, count, free, rng),
             _ => match self.class() {
                 FaultClass::Membership | FaultClass::Admin => member::fault(self, count, free, rng),
+                FaultClass::Clock => clock::fault(self, count, rng),
                 _ => process::fault(self, free, rng),
             },
         }

@@ -110,6 +110,14 @@ pub enum Nemesis {
     Restore,
     /// A disk is empty.
     Wipe,
+    /// Wall clocks are wrong, in each way, in turn.
+    Clock,
+    /// Wall clocks are ahead or behind.
+    ClockOffset,
+    /// Wall clocks are too fast or too slow.
+    ClockRate,
+    /// Wall clocks are wrong and right in turn.
+    ClockStrobe,
     /// Members join, leave and are replaced, in turn.
     Membership,
     /// Spares join the cluster.
@@ -147,7 +155,7 @@ fn names() -> String {
 
 impl Nemesis {
     /// Every nemesis, in the order in which they are listed.
-    pub const ALL: [Nemesis; 60] = [
+    pub const ALL: [Nemesis; 64] = [
         Self::None,
         Self::Kill,
         Self::KillLeader,
@@ -196,6 +204,10 @@ impl Nemesis {
         Self::Truncate,
         Self::Restore,
         Self::Wipe,
+        Self::Clock,
+        Self::ClockOffset,
+        Self::ClockRate,
+        Self::ClockStrobe,
         Self::Membership,
         Self::Grow,
         Self::Shrink,
@@ -261,6 +273,10 @@ impl Nemesis {
             Self::Truncate => &[Card::Truncate],
             Self::Restore => &[Card::Restore],
             Self::Wipe => &[Card::Wipe],
+            Self::Clock => &Card::CLOCKS,
+            Self::ClockOffset => &[Card::ClockOffset],
+            Self::ClockRate => &[Card::ClockRate],
+            Self::ClockStrobe => &[Card::ClockStrobe],
             Self::Membership => &Card::MEMBERSHIPS,
             Self::Grow => &[Card::Grow],
             Self::Shrink => &[Card::Shrink, Card::ShrinkLeader, Card::ShrinkAlone],
@@ -332,6 +348,10 @@ impl Nemesis {
             Self::Truncate => "truncate",
             Self::Restore => "restore",
             Self::Wipe => "wipe",
+            Self::Clock => "clock",
+            Self::ClockOffset => "clock-offset",
+            Self::ClockRate => "clock-rate",
+            Self::ClockStrobe => "clock-strobe",
             Self::Membership => "membership",
             Self::Grow => "grow",
             Self::Shrink => "shrink",

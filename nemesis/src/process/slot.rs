@@ -29,7 +29,7 @@ use rustix::{
 };
 
 use super::{Death, NodeCommand, Prepare, ProcessError, State, log, slow::Duty};
-use crate::{network::Namespace, node::Node, proof::Killed};
+use crate::{clock::NodeClock, network::Namespace, node::Node, proof::Killed};
 
 /// How long the kernel is given to carry a signal out. It takes microseconds; only a process stuck
 /// in the kernel takes longer.
@@ -40,6 +40,7 @@ pub(super) struct Slot {
     command: NodeCommand,
     namespace: Namespace,
     on_death: Arc<dyn Fn(Death) + Send + Sync>,
+    pub(super) clock: Option<Arc<NodeClock>>,
     pub(super) prepare: Option<Prepare>,
     life: Mutex<Life>,
     /// Notified when `life` changes.
@@ -89,6 +90,7 @@ impl Slot {
             command,
             namespace,
             on_death,
+            clock: None,
             prepare: None,
             life,
             changed,
@@ -175,6 +177,9 @@ impl Slot {
             prepare(self.node, &mut command)
                 .map_err(|source| failed("its preparation".to_owned(), source))?;
         }
+        if self.clock.is_some() {
+            NodeClock::hold(&mut command);
+        }
         // What cannot be executed may be the program or the working directory; name both.
         let child = command.spawn().map_err(|source| {
             failed(
@@ -182,6 +187,11 @@ impl Slot {
                 source,
             )
         })?;
+        if let Some(clock) = &self.clock {
+            let node = self.node;
+            let adopted = clock.adopt(child.id());
+            adopted.map_err(|source| ProcessError::Clock { node, source })?;
+        }
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok((pid.expect("the kernel gives out positive pids"), log_from))
     }

@@ -16,7 +16,7 @@ impl Proof {
             Self::Starved { processes } => each(processes, |one| (one.node, &one.successor)),
             Self::CrashLooped { nodes } => return looped(nodes),
             Self::Paused { .. } | Self::Slowed { .. } => Vec::new(),
-            Self::Cut(_) | Self::Shaped(_) => Vec::new(),
+            Self::Cut(_) | Self::Shaped(_) | Self::Clocks { .. } => Vec::new(),
             Self::Members { .. } | Self::AskedAlone { .. } => Vec::new(),
             Self::Led { .. } | Self::Logs { .. } => Vec::new(),
         };

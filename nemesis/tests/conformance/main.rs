@@ -19,6 +19,8 @@
 mod support;
 
 mod backend;
+#[cfg(target_arch = "x86_64")]
+mod clock;
 mod cut;
 mod disk;
 mod packets;
@@ -102,6 +104,7 @@ fn measured() -> Vec<Measured> {
         signal::rows(),
         of_processes(),
         of_filters(),
+        of_clocks(),
     ]
     .concat()
 }
@@ -139,6 +142,17 @@ fn of_processes() -> Vec<Measured> {
                              needs none lives on, with the limit of before",
             "`RLIMIT_DATA`": process::memory;
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn of_clocks() -> Vec<Measured> {
+    clock::rows()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn of_clocks() -> Vec<Measured> {
+    eprintln!("clocks cannot be made wrong on this architecture: not measured");
+    Vec::new()
 }
 
 fn of_filters() -> Vec<Measured> {

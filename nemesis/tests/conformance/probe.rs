@@ -12,9 +12,15 @@
 //! | `read FILE` | | the bytes, in hexadecimal |
 //! | `make DIRECTORY` | | |
 //! | `names` | | what there is, sorted |
+//! | `wall` | | its monotonic clock, its time since 1970, and the first again, in ns |
 //! | `gap` | | the longest time in ms in which its clock thread did not get to run |
 //!
 //! To measure something else, add a question.
+
+#![allow(
+    clippy::disallowed_types,
+    reason = "one question is for the wall clock"
+)]
 
 use std::{
     fs::{self, File},
@@ -26,7 +32,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ordeal_nemesis::{Node, network::address};
@@ -40,6 +46,7 @@ pub(crate) fn probe(args: &[String]) {
     let node: Node = args[0].parse().unwrap();
     let probe = Probe {
         folder: args[1].clone().into(),
+        began: Instant::now(),
         gap_ms: Arc::default(),
     };
     let gap_ms = Arc::clone(&probe.gap_ms);
@@ -61,6 +68,7 @@ pub(crate) fn probe(args: &[String]) {
 #[derive(Clone)]
 struct Probe {
     folder: PathBuf,
+    began: Instant,
     gap_ms: Arc<AtomicU64>,
 }
 
@@ -102,6 +110,13 @@ impl Probe {
             ["read", name] => Ok(hex(&fs::read(at(name))?)),
             ["make", name] => fs::create_dir(at(name)).map(nothing),
             ["names"] => names(&self.folder),
+            ["wall"] => {
+                let before = self.began.elapsed();
+                let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                let after = self.began.elapsed();
+                let times = [before, wall, after].map(|time| time.as_nanos().to_string());
+                Ok(times.join(" "))
+            }
             ["gap"] => Ok(self.gap_ms.swap(0, Relaxed).to_string()),
             _ => panic!("no such question: {question}"),
         }

@@ -21,11 +21,12 @@ use std::{
 
 use ordeal_nemesis::{
     Effect, Node, Proof, Schedule,
+    clock::{Clocks, VdsoClocks},
     disk::{Directories, DiskError, Disks, FuseDisks},
     injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop},
     lever::{Levers, Observer},
     network::Network,
-    process::{Lifecycle, NodeCommand, Processes, State},
+    process::{Fittings, Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
     schedule::PlannedFault,
 };
@@ -41,6 +42,7 @@ const NODES: u16 = 2;
 pub(crate) struct Rig {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) disks: Option<Arc<FuseDisks>>,
+    pub(crate) clocks: Option<Arc<VdsoClocks>>,
     pub(crate) processes: Arc<Processes>,
     _folder: TempDir,
 }
@@ -52,6 +54,15 @@ impl Rig {
         Self::start(network.expect("the switch needs no program").into(), None)
     }
 
+    /// The same with clocks that can be made wrong.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn with_clocks(sandbox: &Sandbox) -> Self {
+        let network = network::<crate::backend::Auto>(sandbox, NODES);
+        let network = network.expect("the switch needs no program").into();
+        let clocks = VdsoClocks::new(Node::first(NODES));
+        Self::start(network, Some(Arc::new(clocks)))
+    }
+
     /// Probes with disks of ours, on any network; nothing where one of the two is not to be had,
     /// once that was refused with what to do.
     pub(crate) fn with_disks<B: crate::backend::Backend>(sandbox: &Sandbox) -> Option<Self> {
@@ -61,7 +72,12 @@ impl Rig {
         Node::first(NODES).for_each(|node| fs::create_dir(data(node)).unwrap());
         let paths = Node::first(NODES).map(|node| (node, data(node))).collect();
         match FuseDisks::mount(sandbox, paths, Directories::Journalled) {
-            Ok(disks) => Some(Self::over(network.into(), Some(Arc::new(disks)), folder)),
+            Ok(disks) => Some(Self::over(
+                network.into(),
+                Some(Arc::new(disks)),
+                None,
+                folder,
+            )),
             Err(error @ DiskError::Fuse { .. }) => {
                 assert!(error.to_string().contains("/dev/fuse"), "{error}");
                 eprintln!("refused here: {error}");
@@ -71,14 +87,19 @@ impl Rig {
         }
     }
 
-    fn start(network: Arc<dyn Network>, disks: Option<Arc<FuseDisks>>) -> Self {
+    fn start(network: Arc<dyn Network>, clocks: Option<Arc<VdsoClocks>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = |node: Node| folder.path().join(node.to_string());
         Node::first(NODES).for_each(|node| fs::create_dir(data(node)).unwrap());
-        Self::over(network, disks, folder)
+        Self::over(network, None, clocks, folder)
     }
 
-    fn over(network: Arc<dyn Network>, disks: Option<Arc<FuseDisks>>, folder: TempDir) -> Self {
+    fn over(
+        network: Arc<dyn Network>,
+        disks: Option<Arc<FuseDisks>>,
+        clocks: Option<Arc<VdsoClocks>>,
+        folder: TempDir,
+    ) -> Self {
         let command = |node: Node| NodeCommand {
             program: std::env::current_exe().unwrap(),
             args: vec![
@@ -93,10 +114,16 @@ impl Rig {
         };
         let commands: BTreeMap<_, _> = Node::first(NODES).map(|n| (n, command(n))).collect();
         let on_death = |death| panic!("nobody told it to: {death:?}");
-        let processes = Arc::new(Processes::new(&*network, commands, on_death));
+        let fittings = Fittings {
+            prepare: None,
+            clocks: clocks.clone(),
+        };
+        let processes = Processes::fitted(&*network, commands, on_death, &fittings);
+        let processes = Arc::new(processes);
         let rig = Self {
             network,
             disks,
+            clocks,
             processes,
             _folder: folder,
         };
@@ -182,6 +209,9 @@ impl Rig {
         if let Some(disks) = &self.disks {
             assert_eq!(disks.ailments(), []);
         }
+        if let Some(clocks) = &self.clocks {
+            assert_eq!(clocks.wrong(), []);
+        }
         match record.effect {
             Effect::Installed(proof) => proof,
             other => panic!("{fault}: {other}"),
@@ -198,6 +228,7 @@ impl Rig {
             processes: Some(self.processes.clone()),
             network: Some(self.network.clone()),
             disks: self.disks.clone().map(|disks| disks as Arc<dyn Disks>),
+            clocks: self.clocks.clone().map(|clocks| clocks as Arc<dyn Clocks>),
             ..Levers::default()
         };
         let began = Instant::now();

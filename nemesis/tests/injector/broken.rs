@@ -260,6 +260,7 @@ fn run(trial: &Trial, call: &'static str, fault: &str) -> Vec<FaultRecord> {
             call,
         })),
         admin: None,
+        clocks: None,
     };
     trial.run_with(&levers, &[&format!("0+40 {fault}"), "5+20 pause n2"])
 }

@@ -40,6 +40,7 @@ impl Trial {
             network: Some(self.cuts.clone()),
             disks: None,
             admin: None,
+            clocks: None,
         }
     }
 

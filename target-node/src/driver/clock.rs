@@ -1,10 +1,24 @@
 //! The node's clock, whose rate can be changed.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use crate::raft::Moment;
+
+/// What the wall clock says, in nanoseconds since 1970: for those who look at this node from
+/// outside. Nothing here goes by it.
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it is told and never used"
+)]
+pub(super) fn wall_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
 
 /// What the core is told of time: a count of thousandths of a tick, monotonic, that goes on while
 /// the process stands still. A rate other than 1 makes it run wrong, and ticks with it.

@@ -74,6 +74,7 @@ impl ReplicatedLog for PrimaryBackup {
             last: self.last().index,
             base: self.base().index,
             is_alone: self.is_alone(),
+            lease: None,
             silent_ticks: self.silent_ticks(),
         }
     }

@@ -9,7 +9,7 @@ use std::mem;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use super::clock::Clock;
+use super::clock::{Clock, wall_ns};
 use super::outbox::Outbox;
 use super::turn::{self, Inbox, Turns};
 use super::{DriverError, Look, Parts, Request};
@@ -261,6 +261,7 @@ impl QuorumDriver {
                 index: counter,
                 applied: self.core.last(),
                 leader: None,
+                read_index: None,
                 session_dup: false,
             },
         }
@@ -295,6 +296,7 @@ impl QuorumDriver {
             voters: membership.addresses.keys().copied().collect(),
             members_index: 0,
             is_alone: false,
+            lease_ms: None,
             silent_ms: None,
             outgoing: Vec::new(),
             learners: Vec::new(),
@@ -302,6 +304,7 @@ impl QuorumDriver {
             clock_rate: self.clock.rate(),
             modes: modes.clone(),
             defects: Vec::new(),
+            wall_ns: wall_ns(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
         }
     }

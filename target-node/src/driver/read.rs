@@ -10,7 +10,7 @@ use super::{Driver, ReplicatedLog};
 use crate::protocol::{
     Consistency, DumpResponse, DumpedKey, ErrorCode, ErrorInfo, GetResponse, Meta,
 };
-use crate::raft::ReadMode;
+use crate::raft::{Index, ReadMode, ReadyRead};
 
 /// How often reads that nobody waits for any more are looked for, in ticks.
 const SWEEP_TICKS: u64 = 100;
@@ -64,7 +64,7 @@ impl<C: ReplicatedLog> Driver<C> {
             return look.refuse(refusal);
         }
         let mode = match consistency.unwrap_or(self.parts.consistency) {
-            Consistency::Local => return self.look_up(look),
+            Consistency::Local => return self.look_up(look, None),
             Consistency::Linearizable => ReadMode::Index,
             Consistency::Lease => ReadMode::Lease,
             Consistency::Log => ReadMode::Log,
@@ -103,19 +103,20 @@ impl<C: ReplicatedLog> Driver<C> {
     }
 
     /// The state machine is new enough for these reads.
-    pub(super) fn answer_read(&mut self, name: u64) {
-        for look in self.reads.waiting.remove(&name).unwrap_or_default() {
-            self.look_up(look);
+    pub(super) fn answer_read(&mut self, read: ReadyRead) {
+        for look in self.reads.waiting.remove(&read.name).unwrap_or_default() {
+            self.look_up(look, Some(read.index));
         }
     }
 
-    fn look_up(&self, look: Look) {
+    fn look_up(&self, look: Look, read_index: Option<Index>) {
         let meta = Meta {
             node: self.parts.membership.id,
             term: self.core.term(),
             index: self.machine.index(),
             applied: self.machine.index(),
             leader: self.core.leader(),
+            read_index,
             session_dup: false,
         };
         match look {

@@ -130,6 +130,8 @@ pub(crate) struct View {
     pub(crate) base: Index,
     /// A semi-synchronous primary that has given up waiting for its backups.
     pub(crate) is_alone: bool,
+    /// For how long yet a leader's lease runs, in thousandths of a tick; none where it has none.
+    pub(crate) lease: Option<Moment>,
     /// For how many ticks a backup has not heard its primary; none where nobody is promoted.
     pub(crate) silent_ticks: Option<u64>,
 }
@@ -268,6 +270,7 @@ impl ReplicatedLog for Raft {
             last: self.last().index,
             base: self.base().index,
             is_alone: false,
+            lease: self.lease(),
             silent_ticks: None,
         }
     }

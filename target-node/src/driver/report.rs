@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::clock::wall_ns;
 use super::observer::told;
 use super::{Driver, Parts, ReplicatedLog};
 use crate::protocol::{
@@ -99,6 +100,7 @@ impl<C: ReplicatedLog> Driver<C> {
             pid: std::process::id(),
             role: told(view.role),
             is_alone: view.is_alone,
+            lease_ms: view.lease.map(|left| left * self.parts.tick_ms() / 1000),
             silent_ms: view.silent_ticks.map(|ticks| ticks * self.parts.tick_ms()),
             term: core.term(),
             vote: view.vote,
@@ -121,6 +123,7 @@ impl<C: ReplicatedLog> Driver<C> {
                 .map(|defect| defect.name().to_owned())
                 .collect(),
             modes: modes.clone(),
+            wall_ns: wall_ns(),
             uptime_ms: u64::try_from(console.uptime().as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -15,7 +15,7 @@ use crate::raft::NodeId;
 
 const PREFIX: usize = 8;
 const HEAD: usize = 28;
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The longest frame that is taken: far more than an append carries.
 const LENGTH_MAX: usize = 64 * 1024 * 1024;

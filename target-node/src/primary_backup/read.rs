@@ -18,7 +18,7 @@ use std::mem;
 use super::PrimaryBackup;
 use super::config::Acknowledge;
 use super::message::Body;
-use crate::raft::{Index, NoLeader, NodeId};
+use crate::raft::{Index, NoLeader, NodeId, ReadyRead};
 
 /// The reads of this node's own clients.
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl Reads {
     }
 
     /// The reads that may be served from the state at `applied`.
-    pub(super) fn take_ready(&mut self, applied: Index) -> Vec<u64> {
+    pub(super) fn take_ready(&mut self, applied: Index) -> Vec<ReadyRead> {
         let mut ready = Vec::new();
-        while let Some(&(index, read)) = self.indexed.first()
+        while let Some(&(index, name)) = self.indexed.first()
             && index <= applied
         {
             self.indexed.pop_first();
-            ready.push(read);
+            ready.push(ReadyRead { name, index });
         }
         ready
     }

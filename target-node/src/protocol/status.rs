@@ -100,6 +100,9 @@ pub struct Status {
     /// it; 0 for the first one.
     #[serde(default)]
     pub members_index: u64,
+    /// For how long yet its lease as a leader runs, in milliseconds; absent where it holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// Whether it is a semi-synchronous primary that has given up waiting for its backups.
     #[serde(default)]
     pub is_alone: bool,
@@ -115,6 +118,10 @@ pub struct Status {
     pub clock_rate: f64,
     /// The seeded defects that are switched on; empty in a node that means well.
     pub defects: Vec<String>,
+    /// What its wall clock says, in nanoseconds since 1970; nothing that it does depends on it. 0
+    /// where it does not tell.
+    #[serde(default)]
+    pub wall_ns: u64,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
 }

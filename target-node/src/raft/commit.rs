@@ -1,8 +1,8 @@
 //! Commitment: when an entry is safe for ever (Raft paper sections 5.3 and 5.4.2).
 
 use super::Raft;
-use super::entry::{Entry, Index};
-use super::role::State;
+use super::entry::{Entry, Index, LogId};
+use super::role::{Role, State};
 use crate::defect::Defect;
 
 impl Raft {
@@ -35,6 +35,25 @@ impl Raft {
         let last = self.log.last().index;
         self.tripwire(commit <= last, "told to commit beyond the end of the log");
         self.commit = self.commit.max(commit.min(last));
+    }
+
+    /// What a voter knows to be committed, where this log has just that entry: then all before it is
+    /// the same, too (log matching).
+    ///
+    /// Where configurations take effect when they are applied, an election can depend on it: a node
+    /// that is out by a configuration that only it knows to be committed refuses its vote, as its
+    /// log is longer, and may not lead; the others need that vote until they know as much. A leader
+    /// counts, and asks nobody.
+    pub(super) fn learn_committed(&mut self, committed: LogId) {
+        if self.role() != Role::Leader && self.log.contains(committed) {
+            self.commit = self.commit.max(committed.index);
+        }
+    }
+
+    /// The last entry that this node knows to be committed.
+    pub(super) fn committed(&self) -> LogId {
+        let term = self.log.term_at(self.commit).unwrap_or_default();
+        LogId::new(term, self.commit)
     }
 
     /// True where the leader knows that its commit index is up to date: an entry of its own term

@@ -19,7 +19,7 @@ use rand::RngExt;
 use super::Raft;
 use super::config::{Config, Jitter};
 use super::entry::{LogId, NodeId, Payload, Term};
-use super::message::Body;
+use super::message::{Body, Message};
 use super::output::{BatchId, Event};
 use super::quorum::Tally;
 use super::replication::Leader;
@@ -235,20 +235,37 @@ impl Raft {
     /// the lower term, it would ask for ever and never be told (etcd issue 8501).
     pub(super) fn handle_pre_vote(&mut self, asker: NodeId, campaign: Term, last: LogId) {
         let granted = campaign > self.term() && !self.hears_leader() && self.is_up_to_date(last);
-        self.say(asker, Body::PreVoteResponse { campaign, granted });
+        let committed = self.committed();
+        let answer = Body::PreVoteResponse {
+            campaign,
+            granted,
+            committed,
+        };
+        self.say(asker, answer);
     }
 
-    pub(super) fn handle_pre_vote_response(
-        &mut self,
-        voter: NodeId,
-        campaign: Term,
-        granted: bool,
-    ) {
-        let is_about_this = campaign == self.term() + 1;
+    /// The question was about the wrong term, so it is asked about the right one at once: after
+    /// a new timeout, a node that cannot win, and asks others only, may always be a term ahead
+    /// (it takes pre-vote on some nodes only).
+    fn ask_again(&mut self) {
+        if !self.hears_leader() && self.is_promotable() {
+            self.begin(Campaign::PreElection);
+        }
+    }
+
+    /// `was_late` where the answer told that the term is over.
+    pub(super) fn handle_pre_vote_response(&mut self, message: &Message, was_late: bool) {
+        let next = self.term() + 1;
+        if was_late {
+            return self.ask_again();
+        }
         if let State::PreCandidate(candidate) = &mut self.state
-            && is_about_this
+            && let Body::PreVoteResponse {
+                campaign, granted, ..
+            } = message.body
+            && campaign == next
         {
-            candidate.votes.insert(voter, granted);
+            candidate.votes.insert(message.from, granted);
             self.count_pre_votes();
         }
     }
@@ -269,6 +286,7 @@ impl Raft {
         let is_vote_free = self.hard_state.vote.is_none_or(|vote| vote == candidate);
         let is_passive = matches!(self.role(), Role::Follower | Role::PreCandidate);
         let granted = is_passive && is_vote_free && self.is_up_to_date(last);
+        let is_rival = self.role() != Role::Leader && self.vote() == Some(self.config.id);
         if granted {
             if self.role() == Role::PreCandidate {
                 // Whoever votes waits for the outcome, and asks no more for itself.
@@ -282,8 +300,17 @@ impl Raft {
             }
             self.hard_state.vote = Some(candidate);
             self.quiet_timer();
+        } else if is_rival && last > self.log.last() {
+            // It stands in the way of one that could win: both wait anew. Else this one may be
+            // first for ever, where the other needs its vote and does not hear of its terms.
+            self.restart_timer();
         }
-        self.say(candidate, Body::VoteResponse { granted });
+        self.answer_vote(candidate, granted);
+    }
+
+    pub(super) fn answer_vote(&mut self, candidate: NodeId, granted: bool) {
+        let committed = self.committed();
+        self.say(candidate, Body::VoteResponse { granted, committed });
     }
 
     pub(super) fn handle_vote_response(&mut self, voter: NodeId, granted: bool) {

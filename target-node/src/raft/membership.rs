@@ -11,8 +11,8 @@
 //! ([`Effect::Append`], as the paper has it), and gives way to the one before it when it is cut off
 //! again; or when it is applied ([`Effect::Apply`], as etcd has it). With the latter a node must
 //! not campaign that has a committed configuration it has not applied, and it counts as in effect
-//! what
-//! has a successor in the log: that one was proposed only because the first was committed.
+//! what has a successor in the log: that one was proposed only because the first was committed. What
+//! a voter knows to be committed it tells with its answer: see [`Raft::learn_committed`].
 //!
 //! A change begins only when the one before it is over, and only when the leader has committed an
 //! entry of its own term: else a change that a predecessor began may be committed behind its back,
@@ -294,7 +294,8 @@ impl Raft {
     }
 
     /// A leader that is out leads until that is settled, and no longer. It asks the one that is
-    /// furthest to take over, so that nobody waits for an election timeout.
+    /// furthest to take over, so that nobody waits for an election timeout; the end of the log is
+    /// on its way to that one already.
     pub(super) fn retire(&mut self) {
         let (index, members) = self.membership.current();
         let is_out = !members.is_voter(self.config.id) && index <= self.settled_index();
@@ -306,10 +307,7 @@ impl Raft {
         }
         let voters = members.voters.iter();
         let matched = voters.filter_map(|&id| Some((leader.progress.get(&id)?.matched(), id)));
-        let heir = matched
-            .max()
-            .filter(|&(matched, _)| matched == self.log.last().index);
-        if let Some((_, heir)) = heir {
+        if let Some((_, heir)) = matched.max() {
             self.say(heir, Body::TimeoutNow);
         }
         self.become_follower(self.term());

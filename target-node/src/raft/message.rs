@@ -38,6 +38,9 @@ pub enum Body {
     VoteResponse {
         /// Whether the vote was given.
         granted: bool,
+        /// The last entry that the voter knows to be committed: whoever has it in its log knows it
+        /// then as well.
+        committed: LogId,
     },
     /// Put these entries behind `prev`, if your log has `prev`.
     Append {
@@ -89,6 +92,8 @@ pub enum Body {
         campaign: Term,
         /// Whether a vote could be had.
         granted: bool,
+        /// As in [`Body::VoteResponse`].
+        committed: LogId,
     },
     /// A part of the state that stands for all entries up to `last`.
     Snapshot {
@@ -212,6 +217,11 @@ impl Message {
             let is_whole = end.is_some_and(|end| end <= *total);
             return is_whole && last.term <= self.term && last.index > 0;
         }
+        if let Body::VoteResponse { committed, .. } | Body::PreVoteResponse { committed, .. } =
+            self.body
+        {
+            return committed.term <= self.term;
+        }
         let Body::Append { prev, entries, .. } = &self.body else {
             return true;
         };
@@ -243,8 +253,10 @@ impl fmt::Display for Body {
                 write!(f, "vote last={last}{transfer}")
             }
             Self::TimeoutNow => write!(f, "time-out-now"),
-            Self::VoteResponse { granted: true } => write!(f, "vote-granted"),
-            Self::VoteResponse { granted: false } => write!(f, "vote-refused"),
+            Self::VoteResponse { granted, committed } => {
+                let answer = if *granted { "granted" } else { "refused" };
+                write!(f, "vote-{answer} committed={committed}")
+            }
             Self::Append {
                 prev,
                 entries,
@@ -267,9 +279,13 @@ impl fmt::Display for Body {
             }
             Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
             Self::PreVote { campaign, last } => write!(f, "pre-vote for={campaign} last={last}"),
-            Self::PreVoteResponse { campaign, granted } => {
+            Self::PreVoteResponse {
+                campaign,
+                granted,
+                committed,
+            } => {
                 let answer = if *granted { "granted" } else { "refused" };
-                write!(f, "pre-vote-{answer} for={campaign}")
+                write!(f, "pre-vote-{answer} for={campaign} committed={committed}")
             }
             Self::Snapshot {
                 last,

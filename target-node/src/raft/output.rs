@@ -43,6 +43,15 @@ pub struct Batch {
     pub append: Vec<Entry>,
 }
 
+/// A read that may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadyRead {
+    /// Its name.
+    pub name: u64,
+    /// All that was acknowledged before it was asked is at or below this index.
+    pub index: Index,
+}
+
 /// Everything to be done since the last time.
 ///
 /// `M` is what two cores say to each other: the other modes of replication have messages of
@@ -63,7 +72,7 @@ pub struct Output<M = Message> {
     /// To be applied, in order.
     pub committed: Vec<Entry>,
     /// Reads that may be answered from the state that `committed` leads to.
-    pub reads: Vec<u64>,
+    pub reads: Vec<ReadyRead>,
     /// What happened, for people.
     pub events: Vec<Event>,
 }

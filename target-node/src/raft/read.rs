@@ -38,6 +38,7 @@ use super::Raft;
 use super::entry::Payload;
 use super::entry::{Index, NodeId};
 use super::message::Body;
+use super::output::ReadyRead;
 use super::quorum::Quorum;
 use super::role::State;
 use super::{NoLeader, Role};
@@ -87,13 +88,13 @@ impl Reads {
     }
 
     /// The reads that may be served from the state at `applied`.
-    pub(super) fn take_ready(&mut self, applied: Index) -> Vec<u64> {
+    pub(super) fn take_ready(&mut self, applied: Index) -> Vec<ReadyRead> {
         let mut ready = Vec::new();
-        while let Some(&(index, read)) = self.indexed.first()
+        while let Some(&(index, name)) = self.indexed.first()
             && index <= applied
         {
             self.indexed.pop_first();
-            ready.push(read);
+            ready.push(ReadyRead { name, index });
         }
         ready
     }
@@ -240,15 +241,20 @@ impl Raft {
         self.now = self.now.max(now);
     }
 
-    /// True while nobody else can lead, if clocks are as good as they must be.
-    fn has_lease(&self) -> bool {
+    /// For how long yet nobody else can lead, if clocks are as good as they must be, in
+    /// thousandths of a tick; none where this node holds no lease.
+    #[must_use]
+    pub fn lease(&self) -> Option<Moment> {
         let State::Leader(leader) = &self.state else {
-            return false;
+            return None;
         };
         let lease = &leader.reads.lease;
+        if !self.config.has_leases() || lease.is_given_up {
+            return None;
+        }
         let length = u64::from(self.config.election_ticks.saturating_sub(2)) * LEASE_PER_TICK;
-        let runs = |sent: Moment| self.now < sent.saturating_add(length);
-        self.config.has_leases() && !lease.is_given_up && lease.confirmed.is_some_and(runs)
+        let end = lease.confirmed?.saturating_add(length);
+        end.checked_sub(self.now).filter(|&left| left > 0)
     }
 
     /// A client of this node wants to read: the name that [`Output::reads`](super::Output) will
@@ -300,7 +306,7 @@ impl Raft {
         if self.role() == Role::Leader && self.config.defects.has(Defect::ReadLeaderLocal) {
             return self.answer(reader, self.applied);
         }
-        if mode == ReadMode::Lease && self.has_committed_in_term() && self.has_lease() {
+        if mode == ReadMode::Lease && self.has_committed_in_term() && self.lease().is_some() {
             return self.answer(reader, self.commit);
         }
         if let State::Leader(leader) = &mut self.state {

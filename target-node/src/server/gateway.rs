@@ -193,6 +193,7 @@ impl Gateway {
                     index: id.index,
                     applied: self.beacon.applied(),
                     leader,
+                    read_index: None,
                     session_dup: is_repeat,
                 };
                 return Ok((meta, outcome));

@@ -225,7 +225,7 @@ impl World {
             self.apply(id, entry)?;
         }
         for read in reads {
-            self.answer_read(id, read)?;
+            self.answer_read(id, read.name)?;
         }
         self.compact(id);
         Ok(())

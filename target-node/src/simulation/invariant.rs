@@ -49,6 +49,8 @@ pub(super) struct Invariants {
     states: Vec<Option<StateHash>>,
     /// What each node showed last.
     views: Vec<View>,
+    /// The latest term that a node was ever in.
+    latest: Term,
 }
 
 /// True where those with the property are a majority of each configuration. Counted here anew, and
@@ -140,6 +142,7 @@ impl Invariants {
             leaders: Vec::new(),
             states: vec![Some(StateHash::default())],
             views: (0..count).map(|_| View::default()).collect(),
+            latest: 0,
         }
     }
 
@@ -155,12 +158,13 @@ impl Invariants {
         let before = self.views[place(id)].standing;
         if before != Some(now) {
             if let Some(before) = &before {
-                check_steps(raft, before, &now)?;
+                check_steps(raft, before, &now, self.latest)?;
             }
             check_order(id, &now)?;
             self.check_log(raft)?;
             self.check_leader(raft, before.as_ref(), &now)?;
             self.check_commit(raft, before.as_ref(), &now, disks)?;
+            self.latest = self.latest.max(now.hard_state.term);
             let view = &mut self.views[place(id)];
             view.standing = Some(now);
             if view.members != *raft.members() {
@@ -335,7 +339,9 @@ impl Invariants {
 }
 
 /// From one step to the next of a life: what never goes back, and what may not change.
-fn check_steps(raft: &Raft, before: &Standing, now: &Standing) -> Result<(), Broken> {
+///
+/// Who asks may be told of a later term and ask again, but goes to no term that was none before.
+fn check_steps(raft: &Raft, before: &Standing, now: &Standing, latest: Term) -> Result<(), Broken> {
     let id = raft.id();
     if now.commit < before.commit || now.applied < before.applied {
         let detail = format!("node {id} goes back from {before:?} to {now:?}");
@@ -346,7 +352,8 @@ fn check_steps(raft: &Raft, before: &Standing, now: &Standing) -> Result<(), Bro
         let detail = format!("node {id} goes from {was:?} to {is:?}");
         return broken(Invariant::MonotonicTerm, detail);
     }
-    if now.role == Role::PreCandidate && was != is {
+    let learns = was.term < is.term && is.term <= latest && is.vote.is_none();
+    if now.role == Role::PreCandidate && was != is && !learns {
         let detail = format!("node {id} asks, and goes from {was:?} to {is:?}");
         return broken(Invariant::PreVoteIsFree, detail);
     }

@@ -40,7 +40,6 @@ counts! {
     Installed "snapshots that nodes got from a leader"
     Changes "changes of the configuration that began"
     Transfers "transfers of the leadership that began"
-    Stuck "clusters without a leader for want of one that was removed, as etcd's may be"
     Nudges "campaigns and steps down that somebody asked for"
     Messages "messages sent"
     Lost "messages lost on an open link"

@@ -244,7 +244,7 @@ impl Stage {
             self.tell(&format!("n{id}: applies {entry}"));
         }
         for read in output.reads {
-            self.tell(&format!("n{id}: answers read {read}"));
+            self.tell(&format!("n{id}: answers read {}", read.name));
         }
     }
 

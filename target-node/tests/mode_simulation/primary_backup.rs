@@ -87,7 +87,7 @@ impl Host {
             }
         }
         for read in output.reads {
-            let (name, key) = self.reads.remove(&read).expect("a read of ours");
+            let (name, key) = self.reads.remove(&read.name).expect("a read of ours");
             answers.push((name, Answer::Read(self.state.get(&key).copied())));
         }
         let due = self.core.applied() >= self.core.snapshot_index() + self.setting.snapshot_entries;

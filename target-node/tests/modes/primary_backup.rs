@@ -116,7 +116,7 @@ impl Core for PrimaryBackup {
             output
                 .reads
                 .iter()
-                .map(|read| format!("answers read {read}")),
+                .map(|read| format!("answers read {}", read.name)),
         );
         vec![Taken {
             told: output.events.iter().map(told).collect(),

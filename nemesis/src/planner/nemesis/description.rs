@@ -68,6 +68,19 @@ impl Nemesis {
             Self::Truncate => "the end of a file is gone",
             Self::Restore => "a disk is as it was when faults began",
             Self::Wipe => "a disk is empty",
+            _ => self.of_clocks(),
+        }
+    }
+
+    /// The same for clocks.
+    fn of_clocks(self) -> &'static str {
+        match self {
+            Self::Clock => {
+                "what follows, in turn: wall clocks of some, the leader or all are wrong"
+            }
+            Self::ClockOffset => "wall clocks are 11 ms to an hour ahead or behind",
+            Self::ClockRate => "wall clocks run at half to twice their pace",
+            Self::ClockStrobe => "wall clocks are wrong and right in turn, every 1 to 100 ms",
             _ => self.of_an_administrator(),
         }
     }

@@ -48,7 +48,7 @@ impl Invariants {
         let (node, term) = (message.from, message.term);
         match message.body {
             Body::Vote { .. } => self.voted(node, (term, node), disk),
-            Body::VoteResponse { granted: true } => self.voted(node, (term, message.to), disk),
+            Body::VoteResponse { granted: true, .. } => self.voted(node, (term, message.to), disk),
             Body::AppendResponse(AppendOutcome::Accepted { matched }) => {
                 // As long as the node has not gone on, its log tells which entry is meant.
                 let same = raft.filter(|raft| raft.term() == term);

@@ -10,6 +10,11 @@ use super::*;
 use crate::protocol::Digest;
 use crate::raft::{AppendOutcome, Body, Config, Entry, Message, Opaque, Payload};
 
+const GRANTED: Body = Body::VoteResponse {
+    granted: true,
+    committed: LogId::ZERO,
+};
+
 /// What is on a disk: the terms of the entries.
 fn disk(hard_state: HardState, terms: &[Term]) -> Recovered {
     let entry = |(index, &term)| Entry {
@@ -100,7 +105,7 @@ fn i2_a_second_vote_in_a_term_is_seen_also_after_a_crash() {
         term: 4,
         vote: Some(vote),
     };
-    let granted = |to| said(1, to, 4, Body::VoteResponse { granted: true });
+    let granted = |to| said(1, to, 4, GRANTED);
     let first = invariants.sent(&granted(2), None, &disk(vote(2), &[]));
     assert_eq!(first, Ok(()));
     invariants.crashed(1);
@@ -132,7 +137,7 @@ fn i3_a_term_or_a_vote_that_is_taken_back_is_seen_on_the_disk_and_in_a_life() {
 #[test]
 fn i4_a_promise_ahead_of_the_disk_is_seen() {
     let accepted = Body::AppendResponse(AppendOutcome::Accepted { matched: 3 });
-    let granted = Body::VoteResponse { granted: true };
+    let granted = GRANTED;
     let vote = Body::Vote {
         last: LogId::ZERO,
         is_transfer: false,
@@ -307,12 +312,36 @@ fn i11_marks_that_are_out_of_order_are_seen() {
     }
 }
 
+#[test]
+fn a_question_that_makes_a_new_term_or_gives_a_vote_is_seen() {
+    let raft = follower(1, disk(in_term(4), &[]));
+    let asking = |hard_state| Standing {
+        role: Role::PreCandidate,
+        hard_state,
+        ..Standing::of(&raft)
+    };
+    let voted = HardState {
+        term: 5,
+        vote: Some(1),
+    };
+    let ends = [
+        (in_term(4), None),
+        (in_term(5), None),
+        (in_term(6), Some(Invariant::PreVoteIsFree)),
+        (voted, Some(Invariant::PreVoteIsFree)),
+    ];
+    for (hard_state, expected) in ends {
+        let end = check_steps(&raft, &asking(in_term(4)), &asking(hard_state), 5);
+        assert_eq!(invariant(end), expected, "{hard_state:?}");
+    }
+}
+
 /// Leads three in term 5 by the votes of two; its own entry is on its own disk only.
 fn leader_of_three() -> Raft {
     let mut raft = follower(1, disk(in_term(4), &[]));
     raft.campaign_with(false);
     persist(&mut raft);
-    raft.step(said(2, 1, 5, Body::VoteResponse { granted: true }));
+    raft.step(said(2, 1, 5, GRANTED));
     persist(&mut raft);
     assert_eq!((raft.role(), raft.commit()), (Role::Leader, 0));
     raft
