@@ -140,7 +140,7 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
     let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
     let format = match options.format {
         Some(format) => Some(format),
-        None => Format::guess(&String::from_utf8_lossy(input.fill_buf().map_err(io)?)),
+        None => guess(input.fill_buf().map_err(io)?),
     };
     let format = format.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
     let mut ahead = Vec::new();
@@ -186,6 +186,18 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         finding: judged.finding,
         explanation: judged.explanation,
     })
+}
+
+/// So many bytes are looked at to guess the format, and all of the first line.
+const BEGINNING: usize = 4096;
+
+fn guess(ahead: &[u8]) -> Option<Format> {
+    let blank = ahead.iter().take_while(|byte| byte.is_ascii_whitespace());
+    let blank = blank.count();
+    let mut line = ahead[blank..].iter();
+    let end = line.position(|byte| *byte == b'\n').map(|at| blank + at);
+    let enough = end.unwrap_or(ahead.len()).max(BEGINNING.min(ahead.len()));
+    Format::guess(&String::from_utf8_lossy(&ahead[..enough]))
 }
 
 /// So many events are looked at to guess the model.

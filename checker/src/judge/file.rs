@@ -25,43 +25,22 @@ pub(super) struct File<'b, L> {
 type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
 type ReadRet<O, R> = fn(&Keyed<String, O>, &Event) -> Result<R, Wrong>;
 
+/// A key in words, where there are several.
+type KeyWords = fn(&str) -> Option<String>;
+
+/// A family of such objects, one under each key.
+pub(super) const KEYED: KeyWords = |key| Some(key.to_owned());
+/// One such object.
+pub(super) const WHOLE: KeyWords = |_| None;
+
 impl<L: Iterator<Item = Line>> File<'_, L> {
-    /// Judges it as a family of such objects, one under each key.
-    pub(super) fn keyed<M>(
+    /// Judges it as what the model is of, one under each key or one in all.
+    pub(super) fn judge<M>(
         self,
+        words: KeyWords,
         model: &M,
         op: ReadOp<M::Op>,
         ret: ReadRet<M::Op, M::Ret>,
-    ) -> Result<Judged, Unjudgeable>
-    where
-        M: Model,
-        M::Op: Serialize + DeserializeOwned + Send,
-        M::Ret: Serialize + DeserializeOwned + Send,
-    {
-        self.judge(model, op, ret, |key| Some(key.to_owned()))
-    }
-
-    /// Judges it as one such object.
-    pub(super) fn whole<M>(
-        self,
-        model: &M,
-        op: ReadOp<M::Op>,
-        ret: ReadRet<M::Op, M::Ret>,
-    ) -> Result<Judged, Unjudgeable>
-    where
-        M: Model,
-        M::Op: Serialize + DeserializeOwned + Send,
-        M::Ret: Serialize + DeserializeOwned + Send,
-    {
-        self.judge(model, op, ret, |_| None)
-    }
-
-    fn judge<M>(
-        self,
-        model: &M,
-        op: ReadOp<M::Op>,
-        ret: ReadRet<M::Op, M::Ret>,
-        words: fn(&str) -> Option<String>,
     ) -> Result<Judged, Unjudgeable>
     where
         M: Model,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Unjudgeable;
-use super::file::File;
+use super::file::{File, KEYED, WHOLE};
 use super::reading::{
     append_op, append_ret, counter_op, counter_ret, fenced_ret, lock_op, register_op, register_ret,
     registers_op, registers_ret, sequence_op, sequence_ret, set_op, set_ret, unkeyed,
@@ -166,15 +166,15 @@ impl Subject {
     ) -> Result<Judged, Unjudgeable> {
         let file = File { lines, budget };
         match self {
-            Subject::Register => file.keyed(&CasRegister, register_op, register_ret),
-            Subject::Kv => file.keyed(&AppendString, append_op, append_ret),
-            Subject::Set => file.keyed(&Set, set_op, set_ret),
-            Subject::Queue => file.whole(&FifoQueue, sequence_op, sequence_ret),
-            Subject::Stack => file.whole(&Stack, sequence_op, sequence_ret),
-            Subject::Counter => file.whole(&Counter, counter_op, counter_ret),
-            Subject::Mutex => file.whole(&Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
-            Subject::FencedLock => file.whole(&FencedLock, lock_op, fenced_ret),
-            Subject::Registers => file.whole(&Registers, registers_op, registers_ret),
+            Subject::Register => file.judge(KEYED, &CasRegister, register_op, register_ret),
+            Subject::Kv => file.judge(KEYED, &AppendString, append_op, append_ret),
+            Subject::Set => file.judge(KEYED, &Set, set_op, set_ret),
+            Subject::Queue => file.judge(WHOLE, &FifoQueue, sequence_op, sequence_ret),
+            Subject::Stack => file.judge(WHOLE, &Stack, sequence_op, sequence_ret),
+            Subject::Counter => file.judge(WHOLE, &Counter, counter_op, counter_ret),
+            Subject::Mutex => file.judge(WHOLE, &Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => file.judge(WHOLE, &FencedLock, lock_op, fenced_ret),
+            Subject::Registers => file.judge(WHOLE, &Registers, registers_op, registers_ret),
             Subject::ListAppend => transactional(transaction::Kind::ListAppend, file),
             Subject::RwRegister => transactional(transaction::Kind::RwRegister, file),
         }

@@ -95,6 +95,11 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
         number
     }
 
+    /// How many states are numbered.
+    pub(crate) fn states_count(&self) -> usize {
+        self.states.len()
+    }
+
     /// The state of that number.
     pub(crate) fn state(&self, number: u32) -> &M::State {
         &self.states[number as usize]

@@ -16,15 +16,19 @@
 mod core;
 mod drawing;
 mod recall;
+mod recheck;
 mod words;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use self::core::{Core, narrow, recalled};
+use self::core::{Core, narrow};
 use self::recall::Recalled;
+use self::recheck::recalled;
 use super::class::Classes;
+use super::glance::Glance;
 use super::meter::Meter;
+use super::portfolio::reachable;
 use super::problem::Problem;
 use super::search::{Cuts, Outcome, Search};
 use super::{Contradiction, Prefix, Step, Stuck, Telling};
@@ -49,7 +53,7 @@ pub(super) fn contradiction<M: Model>(
         let prefix = prefix(&Problem::new(model, operations), deepest);
         return Contradiction::not_narrowed(prefix);
     };
-    let facts = recalled(model, &core.facts);
+    let facts = recalled::<M>(model, &core.facts);
     let facts: Vec<_> = facts.iter().collect();
     let borrowed = Recalled::new(model, &facts);
     let problem = Problem::new(&borrowed, &facts);
@@ -172,9 +176,16 @@ fn steps<M: Model>(
     (steps, model.describe_state(&state))
 }
 
-/// Depth-first for the longest order that can be had, of few operations.
+/// The longest order that can be had, of few operations: at a glance, or else depth-first.
 fn longest<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
     let mut classes = Classes::new(problem);
+    if reachable(problem, &mut classes).is_some() {
+        let (mut glance, events) = (Glance::default(), problem.events.iter().copied());
+        let mut meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
+        if let Some(order) = glance.furthest(problem, &mut classes, &events, &mut meter) {
+            return order;
+        }
+    }
     let meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
     let search = Search::new(problem, &mut classes, Cuts::default());
     match search.run(&mut meter.slice(STATES_MAX)) {

@@ -3,7 +3,8 @@
 //! ```text
 //!   zones, queue or set
 //!     └─▶ what was seen is known
-//!           └─▶ impossible results ─▶ ┌ piece by piece, if it is long      (both)    ┐
+//!           └─▶ impossible results
+//!                 └─▶ at a glance ─▶  ┌ piece by piece, if it is long      (both)    ┐
 //!                                     │ depth-first, narrow and restless   (valid)   │
 //!                                     │ frontier in windows, relaxed       (invalid) │ ×8 each
 //!                                     │ frontier, relaxed                  (invalid) │  round
@@ -22,6 +23,7 @@
 use super::class::Classes;
 use super::cut::{self, Pieces};
 use super::frontier::{Fate, Frontier, Scope};
+use super::glance::{Glance, Sight};
 use super::meter::{Limit, Meter};
 use super::problem::Problem;
 use super::queue;
@@ -88,7 +90,7 @@ fn searched<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Answer {
     {
         return Answer::refuted_by(vec![place]);
     }
-    let portfolio = Portfolio {
+    let mut portfolio = Portfolio {
         problem,
         meter,
         slice: FIRST_SLICE,
@@ -96,7 +98,10 @@ fn searched<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Answer {
         deepest: Vec::new(),
         is_short: false,
     };
-    portfolio.run(classes)
+    match portfolio.glance(&mut classes) {
+        Some(answer) => answer,
+        None => portfolio.run(classes),
+    }
 }
 
 impl Answer {
@@ -162,6 +167,28 @@ impl<'p, 'a, M: Model> Portfolio<'_, 'p, 'a, M> {
     fn spend(&mut self, attempt: &Meter) {
         self.meter.add(attempt);
         self.is_short |= attempt.spent() == Some(Limit::States);
+    }
+
+    /// Short histories of few states.
+    fn glance(&mut self, classes: &mut Classes<'p, 'a, M>) -> Option<Answer> {
+        if self.states.is_none() || self.problem.len() > LONG {
+            return None;
+        }
+        let events = self.problem.events.iter().copied();
+        let mut attempt = self.attempt(0);
+        let sight = Glance::default().look(self.problem, classes, &events, &mut attempt);
+        self.spend(&attempt);
+        match sight {
+            Sight::Order(order) => {
+                assert!(
+                    self.problem.replays(&order),
+                    "a glance only takes possible steps, and open operations that there are"
+                );
+                Some(Answer::Order(order))
+            }
+            Sight::Refuted(_) => Some(self.refuted()),
+            Sight::Unclear => None,
+        }
     }
 
     /// At first or later: a search through a long history meets many hard places, and most short

@@ -15,36 +15,38 @@
 //! the contradiction was complete cannot either (linearizability is prefix-closed: Herlihy and Wing
 //! 1990, section 3), and is left out.
 //!
-//! Operations are forgotten by bisection (delta debugging: Zeller and Hildebrandt 2002), until none
-//! can be: the rest is **minimal**. Forget any one more, and there is an order.
+//! First the beginning is forgotten, as much of it as can be. Then operations are, by bisection (as
+//! in delta debugging: Zeller and Hildebrandt 2002): all of a range, or else each half of it, down
+//! to one. Where one cannot be forgotten, it cannot be later either, when even less is known; so
+//! the rest is **minimal** after one pass. Forget any one more, and there is an order.
 //!
 //! Where a model has too many states to decide whether a fact is needed, the fact is kept, and the
 //! contradiction is not called minimal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::recall::Recalled;
-use crate::budget::Budget;
+use super::recheck::{Known, Recheck, Twins, judge};
 use crate::history::{Operation, Recall, Time};
-use crate::linearizability::meter::Meter;
-use crate::linearizability::portfolio::{self, Answer};
-use crate::linearizability::problem::{Problem, counts};
+use crate::linearizability::problem::Problem;
 use crate::model::{Model, RegisterStep};
 use crate::verdict::Validity;
 
-/// Configurations for each re-check; a fact that takes more to be found needless is kept.
-const STATES_MAX: u64 = 20_000;
 /// Configurations of all re-checks together; from then on facts are kept unseen.
 const EFFORT_MAX: u64 = 400_000;
 /// A re-check costs at least as much, per operation, as so many configurations.
 const CHECK_COST: u64 = 1;
+/// The beginning of a history is forgotten by such parts at least.
+const BEGINNING_MIN: usize = 8;
+/// So many equal operations at most are not bisected: often all are needed.
+const ONE_BY_ONE_MAX: usize = 16;
 /// Longer histories are not bisected as a whole: too slow, and nobody would read them.
 const BISECTED_MAX: usize = 5_000;
 
-type Ops<'a, M> = Vec<&'a Operation<<M as Model>::Op, <M as Model>::Ret>>;
+pub(super) type Ops<'a, M> = Vec<&'a Operation<<M as Model>::Op, <M as Model>::Ret>>;
 
 /// An operation, and how much of it is taken as known.
-type Fact<'a, M> = (&'a Operation<<M as Model>::Op, <M as Model>::Ret>, Recall);
+pub(super) type Fact<'a, M> = (&'a Operation<<M as Model>::Op, <M as Model>::Ret>, Recall);
 
 /// What is left of a history when nothing more can be forgotten.
 pub(super) struct Core<'a, M: Model> {
@@ -89,7 +91,7 @@ pub(super) fn narrow<'a, M: Model>(
         return alone;
     }
     narrowing.effort = 0;
-    let whole = narrowing.forget(operations);
+    let whole = narrowing.forget(&operations.to_vec());
     let is_better =
         |alone: &Core<'a, M>| !whole.is_minimal && alone.needed().count() < whole.needed().count();
     alone.filter(is_better).or(Some(whole))
@@ -102,7 +104,7 @@ struct Narrowing<'a, M> {
 
 impl<'a, M: Model> Narrowing<'a, M> {
     fn judge(&mut self, facts: &[Fact<'a, M>]) -> Validity {
-        let (validity, states) = judge(self.model, facts);
+        let (validity, states) = judge::<M>(self.model, facts);
         self.effort += states + CHECK_COST * facts.len() as u64;
         validity
     }
@@ -138,64 +140,171 @@ impl<'a, M: Model> Narrowing<'a, M> {
         Some(narrowed)
     }
 
-    fn forget(&mut self, universe: &[&'a Operation<M::Op, M::Ret>]) -> Core<'a, M> {
-        let (until, mut facts, late) = self.cut(universe);
-        let mut is_minimal;
-        let mut size = facts.len().div_ceil(2).max(1);
-        loop {
-            let (mut at, mut dropped) = (0, false);
-            is_minimal = true;
-            let live: Vec<usize> = (0..facts.len())
-                .filter(|at| facts[*at].1 != Recall::Forgotten)
-                .collect();
-            while at < live.len() && self.effort < EFFORT_MAX {
-                let chunk = &live[at..(at + size).min(live.len())];
-                let mut fewer = facts.clone();
-                for place in chunk {
-                    fewer[*place].1 = Recall::Forgotten;
-                }
-                match self.judge(&fewer) {
-                    Validity::Invalid => (facts, dropped) = (fewer, true),
-                    Validity::Unknown => is_minimal = false,
-                    Validity::Valid => {}
-                }
-                at += size;
-            }
-            if size == 1 && !dropped || self.effort >= EFFORT_MAX {
-                break;
-            }
-            size = size.div_ceil(2);
-        }
+    fn forget(&mut self, universe: &Ops<'a, M>) -> Core<'a, M> {
+        let twins = Twins::new(self.model, universe);
+        let borrowed: Vec<_> = twins.operations.iter().collect();
+        let recalled = Recalled::new(self.model, &borrowed);
+        let problem = Problem::new(&recalled, &borrowed);
+        let mut bisection = Bisection {
+            recheck: Recheck::new(self.model, universe, &twins, &problem),
+            effort: &mut self.effort,
+            doubtful: Vec::new(),
+        };
+        bisection.cut(universe);
+        let is_minimal = bisection.forget(universe);
+        let known = bisection.recheck.known();
+        let late = universe.iter().filter(|op| op.invoked() > known.until);
+        let late = late.filter(|op| !self.model.is_read(op.op(), op.outcome().ok()));
         Core {
-            facts,
+            facts: known.facts::<M>(universe),
             is_whole: true,
-            until,
-            late,
-            is_minimal: is_minimal && self.effort < EFFORT_MAX,
+            until: known.until,
+            late: late.copied().collect(),
+            is_minimal,
         }
     }
+}
 
-    /// The history until it is first a contradiction, and the operations that began later.
-    fn cut(
-        &mut self,
-        universe: &[&'a Operation<M::Op, M::Ret>],
-    ) -> (Time, Vec<Fact<'a, M>>, Ops<'a, M>) {
+/// What remains a contradiction while more and more is forgotten.
+struct Bisection<'r, 'p, 'q, 'a, M: Model> {
+    recheck: Recheck<'p, 'q, 'a, M>,
+    effort: &'r mut u64,
+    /// What is kept because it could not be decided whether it is needed.
+    doubtful: Vec<usize>,
+}
+
+impl<M: Model> Bisection<'_, '_, '_, '_, M> {
+    fn judge_without(&mut self, numbers: &[usize]) -> Validity {
+        let (validity, states) = self.recheck.judge_without(numbers);
+        *self.effort += states + CHECK_COST * self.recheck.known().is_forgotten.len() as u64;
+        validity
+    }
+
+    /// Leaves out what was learned after it was first a contradiction.
+    fn cut(&mut self, universe: &Ops<'_, M>) {
         let mut ends: Vec<Time> = universe.iter().filter_map(|op| op.returned()).collect();
         ends.sort_unstable();
         ends.dedup();
         let (mut low, mut high) = (0, ends.len().saturating_sub(1));
+        // When nothing leads on, it has most often just become one.
+        let refuted = self.recheck.refuted_at();
+        let guess = refuted.map(|at| ends.partition_point(|end| *end < at));
+        let guesses = guess.into_iter().flat_map(|at| [at, at.saturating_sub(1)]);
+        let mut guesses = guesses.collect::<Vec<_>>().into_iter();
         while low < high {
-            let middle = (low + high) / 2;
-            match self.judge(&begun_by(universe, ends[middle])) {
+            let middle = guesses.next().filter(|at| (low..high).contains(at));
+            let middle = middle.unwrap_or((low + high) / 2);
+            self.learn_until(ends[middle]);
+            match self.judge_without(&[]) {
                 Validity::Invalid => high = middle,
                 Validity::Valid | Validity::Unknown => low = middle + 1,
             }
         }
-        let until = ends.get(high).copied().unwrap_or(Time(u64::MAX));
-        let late = universe.iter().filter(|op| op.invoked() > until);
-        let late = late.filter(|op| !self.model.is_read(op.op(), op.outcome().ok()));
-        let facts = begun_by(universe, until);
-        (until, facts, late.copied().collect())
+        self.learn_until(ends.get(high).copied().unwrap_or(Time(u64::MAX)));
+    }
+
+    fn learn_until(&mut self, until: Time) {
+        let known = self.recheck.known().clone();
+        self.recheck.keep(Known { until, ..known });
+    }
+
+    /// Forgets what can be forgotten; true where all that is left is needed.
+    fn forget(&mut self, universe: &Ops<'_, M>) -> bool {
+        let until = self.recheck.known().until;
+        let begun = universe.iter().enumerate();
+        let begun = begun.filter(|(_, op)| op.invoked() <= until);
+        let mut begun: Vec<usize> = begun.map(|(number, _)| number).collect();
+        self.forget_beginning(&mut begun);
+        // Of equal operations often either all are needed or none.
+        begun.sort_by_key(|number| self.recheck.kind_of(*number));
+        // When nothing is known, there is an order.
+        let mut ranges = VecDeque::from([(&begun[..], Validity::Valid)]);
+        while let Some((range, validity)) = ranges.pop_front() {
+            self.halve(range, validity, &mut ranges);
+        }
+        let mut before = usize::MAX;
+        while self.doubtful.len() < before {
+            before = self.doubtful.len();
+            for number in std::mem::take(&mut self.doubtful) {
+                if self.forget_all(&[number]) == Validity::Unknown {
+                    self.doubtful.push(number);
+                }
+            }
+        }
+        self.doubtful.is_empty()
+    }
+
+    /// Forgets what was over long before: most contradictions are of one moment.
+    fn forget_beginning(&mut self, begun: &mut Vec<usize>) {
+        let mut part = 2;
+        while part <= BEGINNING_MIN {
+            let beginning = &begun[..begun.len() / part];
+            match beginning.is_empty() || self.forget_all(beginning) != Validity::Invalid {
+                true => part *= 2,
+                false => drop(begun.drain(..begun.len() / part)),
+            }
+        }
+    }
+
+    /// Forgets one half or the other of a range that cannot be forgotten as a whole, of which it
+    /// was said what is left without it; and keeps for later what has to be halved again.
+    fn halve<'n>(
+        &mut self,
+        range: &'n [usize],
+        validity: Validity,
+        ranges: &mut VecDeque<(&'n [usize], Validity)>,
+    ) {
+        if range.len() < 2 {
+            let is_doubtful = validity == Validity::Unknown;
+            self.doubtful.extend(range.iter().filter(|_| is_doubtful));
+            return;
+        }
+        let kind = |at: &usize| self.recheck.kind_of(*at);
+        let (first, last) = (range.first().map(kind), range.last().map(kind));
+        if range.len() <= ONE_BY_ONE_MAX && first == last {
+            return self.forget_one_by_one(range, validity);
+        }
+        let (first, second) = range.split_at(range.len() / 2);
+        let without_first = self.forget_all(first);
+        // Without both there would be an order.
+        let is_needed = validity == Validity::Valid && without_first == Validity::Invalid;
+        let without_second = match is_needed {
+            true => Validity::Valid,
+            false => self.forget_all(second),
+        };
+        let halves = [(first, without_first), (second, without_second)];
+        let kept = halves.into_iter();
+        ranges.extend(
+            kept.filter(|(half, without)| !half.is_empty() && *without != Validity::Invalid),
+        );
+    }
+
+    /// Of equal operations, which cannot all be forgotten.
+    fn forget_one_by_one(&mut self, range: &[usize], validity: Validity) {
+        let mut is_kept = false;
+        for (place, number) in range.iter().enumerate() {
+            let is_last = place + 1 == range.len();
+            let without = match is_last && !is_kept && validity == Validity::Valid {
+                true => Validity::Valid,
+                false => self.forget_all(&[*number]),
+            };
+            is_kept |= without != Validity::Invalid;
+            self.doubtful
+                .extend((without == Validity::Unknown).then_some(*number));
+        }
+    }
+
+    /// Forgets these, if the rest remains a contradiction; what it is without them.
+    fn forget_all(&mut self, numbers: &[usize]) -> Validity {
+        if *self.effort >= EFFORT_MAX {
+            return Validity::Unknown;
+        }
+        let validity = self.judge_without(numbers);
+        if validity == Validity::Invalid {
+            let fewer = self.recheck.known().without(numbers);
+            self.recheck.keep(fewer);
+        }
+        validity
     }
 }
 
@@ -233,54 +342,4 @@ fn keep_relevant<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'
         }
     }
     others.retain(|op| put(op).is_some_and(|(new, _)| values.contains(&new)));
-}
-
-/// What was known at that time.
-fn begun_by<'a, O, R>(
-    operations: &[&'a Operation<O, R>],
-    until: Time,
-) -> Vec<(&'a Operation<O, R>, Recall)> {
-    let begun = operations.iter().filter(|op| op.invoked() <= until);
-    begun
-        .map(|op| match op.returned() {
-            Some(returned) if returned <= until => (*op, Recall::Known),
-            _ => (*op, Recall::Begun),
-        })
-        .collect()
-}
-
-/// Those facts as operations, forgotten ones first.
-pub(super) fn recalled<'a, M: Model>(
-    model: &'a M,
-    facts: &[Fact<'a, M>],
-) -> Vec<Operation<&'a M::Op, &'a M::Ret>> {
-    let of = |is_forgotten: bool| {
-        let facts = facts
-            .iter()
-            .filter(move |(_, recall)| (*recall == Recall::Forgotten) == is_forgotten);
-        facts.map(|(op, recall)| op.recalled(*recall))
-    };
-    of(true)
-        .chain(of(false))
-        .filter(|op| counts(&Recalled::new(model, &[]), op))
-        .collect()
-}
-
-/// The verdict on those facts, and the configurations that it took.
-fn judge<'a, M: Model>(model: &'a M, facts: &[Fact<'a, M>]) -> (Validity, u64) {
-    let recalled = recalled(model, facts);
-    if recalled.iter().all(|op| op.outcome().is_info()) {
-        return (Validity::Valid, 0);
-    }
-    let operations: Vec<_> = recalled.iter().collect();
-    let model = Recalled::new(model, &operations);
-    let problem = Problem::new(&model, &operations);
-    let meter = Meter::new(Budget::states(STATES_MAX), std::time::Instant::now());
-    let (answer, states) = portfolio::decide(&problem, meter);
-    let validity = match answer {
-        Answer::None { .. } => Validity::Invalid,
-        Answer::Order(_) => Validity::Valid,
-        Answer::Spent { .. } => Validity::Unknown,
-    };
-    (validity, states)
 }

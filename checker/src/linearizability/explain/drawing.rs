@@ -1,10 +1,9 @@
 //! A few operations as lines, in order of call, on an axis of their calls and returns.
 
 use super::Telling;
+use super::words::{LINE_MAX, brief};
 use crate::history::Time;
 
-/// Bars are drawn that wide; what does not fit is compressed, and labels go beside them.
-const WIDTH: usize = 96;
 /// A longer label goes beside its bar.
 const LABEL_MAX: usize = 40;
 
@@ -15,26 +14,16 @@ pub(super) struct Row<'t> {
     pub(super) remark: &'static str,
 }
 
-/// The drawing, a line each.
+/// The drawing, a line each, none longer than a line may be.
 pub(super) fn drawing(rows: &[Row<'_>]) -> String {
-    let axis = Axis::of(rows);
     let widest = |width: fn(&Row<'_>) -> usize| rows.iter().map(width).max().unwrap_or(0);
     let marks = widest(|row| row.mark.chars().count());
     let names = widest(|row| row.telling.process.to_string().len());
+    let axis = Axis::of(rows, LINE_MAX.saturating_sub(marks + names + 4));
     let mut drawing = String::new();
     for row in rows {
-        let Row {
-            telling,
-            mark,
-            remark,
-        } = row;
-        let name = telling.process.to_string();
-        let bar = axis.bar(telling);
-        let remark = match *remark {
-            "" => String::new(),
-            remark => format!("   ← {remark}"),
-        };
-        let line = format!("{mark:>marks$}  {name:<names$}  {bar}{remark}");
+        let (mark, name) = (&row.mark, row.telling.process.to_string());
+        let line = format!("{mark:>marks$}  {name:<names$}  {}", axis.bar(row));
         drawing.push_str(line.trim_end());
         drawing.push('\n');
     }
@@ -45,12 +34,15 @@ pub(super) fn drawing(rows: &[Row<'_>]) -> String {
 struct Axis {
     times: Vec<Time>,
     columns: Vec<usize>,
+    /// How far an operation goes that never returned.
     end: usize,
+    /// So many columns there are.
+    width: usize,
 }
 
 impl Axis {
-    /// Each bar as long as its label needs; all the same where that is too wide.
-    fn of(rows: &[Row<'_>]) -> Axis {
+    /// Each bar as long as its label needs; evenly spread where that is too wide.
+    fn of(rows: &[Row<'_>], width: usize) -> Axis {
         let mut times: Vec<Time> = rows
             .iter()
             .flat_map(|row| [Some(row.telling.invoked), row.telling.returned])
@@ -58,6 +50,29 @@ impl Axis {
             .collect();
         times.sort_unstable();
         times.dedup();
+        let roomy = Axis::roomy(rows, times, width);
+        let is_wide = |row: &Row<'_>| {
+            let (from, to) = roomy.span(row.telling);
+            let end = to.max(from + label_width(row.telling) + 3);
+            let remark = row.remark.chars().count();
+            end + if remark == 0 { 0 } else { remark + 3 } >= width
+        };
+        if !rows.iter().any(is_wide) {
+            return roomy;
+        }
+        // The last column is that of what never returned.
+        let last = width.saturating_sub(2);
+        let count = roomy.times.len().max(2) - 1;
+        Axis {
+            columns: (0..=count)
+                .map(|at| at * last.min(3 * count) / count)
+                .collect(),
+            end: (last + 1).min(3 * count + 2),
+            ..roomy
+        }
+    }
+
+    fn roomy(rows: &[Row<'_>], times: Vec<Time>, width: usize) -> Axis {
         let place = |time: Time| times.partition_point(|at| *at < time);
         let mut columns: Vec<usize> = Vec::new();
         for (at, time) in times.iter().enumerate() {
@@ -70,50 +85,71 @@ impl Axis {
                 .map(|row| columns[place(row.telling.invoked)] + label_width(row.telling) + 5);
             columns.push(fits.max().unwrap_or(0).max(after));
         }
-        let is_wide = columns.last().is_some_and(|last| *last > WIDTH);
-        if is_wide {
-            let gap = (WIDTH / times.len()).max(2);
-            columns = (0..times.len()).map(|at| at * gap).collect();
-        }
         let open = rows.iter().filter(|row| row.telling.returned.is_none());
-        let ends = open.map(|row| {
-            let from = columns[times.partition_point(|at| *at < row.telling.invoked)];
-            from + label_width(row.telling) + 5
-        });
+        let ends =
+            open.map(|row| columns[place(row.telling.invoked)] + label_width(row.telling) + 5);
         let last = columns.last().map_or(0, |last| last + 3);
         Axis {
             end: ends.max().unwrap_or(0).clamp(last, last + LABEL_MAX),
             times,
             columns,
+            width,
         }
     }
 
-    fn column(&self, time: Time) -> usize {
-        self.columns[self.times.partition_point(|at| *at < time)]
+    /// The columns of its call and of its return.
+    fn span(&self, telling: &Telling) -> (usize, usize) {
+        let column = |time: Time| self.columns[self.times.partition_point(|at| *at < time)];
+        let from = column(telling.invoked);
+        let to = telling.returned.map_or(self.end, column);
+        (from, to.max(from + 1))
     }
 
-    fn bar(&self, telling: &Telling) -> String {
-        let from = self.column(telling.invoked);
-        let (line, head) = match telling.returned {
+    /// With its label inside, or else on the side where there is room for it.
+    fn bar(&self, row: &Row<'_>) -> String {
+        let (from, to) = self.span(row.telling);
+        let (line, head) = match row.telling.returned {
             Some(_) => ('─', '┤'),
             None => ('┄', '▸'),
         };
-        let to = telling.returned.map_or(self.end, |at| self.column(at));
-        let room = to.max(from + 2) - from - 1;
-        let label = format!(" {} ", super::words::brief(&telling.what));
-        let width = label.chars().count();
-        let fits = width + 2 <= room;
-        let spare = if fits { room - width } else { room };
+        let label = brief(&row.telling.what);
+        let (room, inner) = (to - from - 1, format!(" {label} "));
+        let spare = room
+            .checked_sub(inner.chars().count())
+            .filter(|spare| *spare >= 2);
         let lines = |count: usize| std::iter::repeat_n(line, count).collect::<String>();
-        let inner = if fits { label.as_str() } else { "" };
-        let beside = if fits { "" } else { label.trim_end() };
-        format!(
-            "{}├{}{inner}{}{head}{beside}",
-            " ".repeat(from),
-            lines(spare / 2),
-            lines(spare - spare / 2)
-        )
+        let bar = match spare {
+            Some(spare) => {
+                let (left, right) = (lines(spare / 2), lines(spare - spare / 2));
+                format!("├{left}{inner}{right}{head}")
+            }
+            None => format!("├{}{head}", lines(room)),
+        };
+        let beside = match (spare, row.remark) {
+            (Some(_), "") => return format!("{}{bar}", " ".repeat(from)),
+            (Some(_), remark) => format!("← {remark}"),
+            (None, "") => label,
+            (None, remark) => format!("{label} ← {remark}"),
+        };
+        let (left, right) = (from, self.width.saturating_sub(to + 1));
+        let room = left.max(right).saturating_sub(1);
+        let beside = shortened(&beside, room);
+        let width = beside.chars().count() + 1;
+        if width <= right {
+            format!("{}{bar} {beside}", " ".repeat(from))
+        } else {
+            format!("{}{beside} {bar}", " ".repeat(from - width))
+        }
     }
+}
+
+/// What of it fits there.
+fn shortened(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{start}…")
 }
 
 fn label_width(telling: &Telling) -> usize {

@@ -11,6 +11,8 @@ const DRAWN_MAX: usize = 30;
 const PAIRS_MAX: usize = 3;
 /// Longer texts are told without their middle.
 const BRIEF_MAX: usize = 60;
+/// Longer lines are wrapped.
+pub(super) const LINE_MAX: usize = 100;
 
 /// How operations are named: by when they were, or where they stand in a file.
 #[derive(Clone, Copy)]
@@ -80,18 +82,17 @@ impl Words<'_> {
             for reason in self.reasons(&contradiction.prefix) {
                 text.push_str(&format!("{reason}\n"));
             }
-            return text;
+            return wrapped(&text);
         }
         text.push_str(&claim(contradiction, operations));
-        text.push_str(&format!("\n\n{}\n", drawn(contradiction)));
-        text.push_str(&self.story(contradiction));
-        text
+        let (text, story) = (wrapped(&text), wrapped(&self.story(contradiction)));
+        format!("{text}\n{}\n{story}", drawn(contradiction))
     }
 
     fn story(self, contradiction: &Contradiction) -> String {
         let mut text = String::new();
         if !contradiction.steps.is_empty() {
-            text.push_str("The order that gets furthest:\n");
+            text.push_str("The order that explains most of it:\n");
         }
         let mut rank = contradiction.steps.len().saturating_sub(DRAWN_MAX);
         if rank > 0 {
@@ -134,7 +135,7 @@ impl Words<'_> {
         let number = rank + 1;
         let mut text = match first.is_needed {
             true => format!("  {number}. {phrase}{state}\n"),
-            false => format!("  ({number}) allowing {phrase} here{state}\n"),
+            false => format!("  ({number}) suppose {phrase} takes effect here{state}\n"),
         };
         let repeats = |step: &&Step| {
             step.is_needed && step.state.is_none() && step.telling.what == first.telling.what
@@ -159,7 +160,8 @@ fn ending(contradiction: &Contradiction, stuck: &Stuck) -> String {
     if stuck.can_follow {
         "could come next, but then the others cannot".to_owned()
     } else if contradiction.minimal.len() == 1 {
-        "is impossible: nothing that had begun by then, and did not fail, leads to it".to_owned()
+        "cannot be explained: nothing that had begun by then, and did not fail, leads to it"
+            .to_owned()
     } else if contradiction.steps.is_empty() {
         format!("cannot come first: the object still holds {state}")
     } else {
@@ -201,13 +203,44 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
     };
     let each = match (contradiction.is_minimal, needed) {
         (_, 1) => "",
+        (true, 2) => {
+            " Neither can be left out: if either of them might have taken effect at any time, or \
+             never, some order would explain the other."
+        }
         (true, _) => {
-            " Each is needed: were it only known of any one of them that it was asked, some order \
-             would explain the rest."
+            " None of them can be left out: if any one of them might have taken effect at any \
+             time, or never, some order would explain the others."
         }
         (false, _) => " Fewer may be enough: that would have taken too long to find out.",
     };
-    format!("{these} enough to show it{whatever}.{each}")
+    format!("{these} enough to show it{whatever}.{each}\n")
+}
+
+/// The same lines, none too long; what is left of one is indented under it.
+fn wrapped(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for line in text.lines() {
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        let hanging = if indent == 0 { 0 } else { indent + 3 };
+        let mut column = indent;
+        all.push_str(&line[..indent]);
+        for (place, word) in words.split(' ').enumerate() {
+            let width = word.chars().count();
+            if place > 0 && column + 1 + width > LINE_MAX {
+                all.push('\n');
+                all.push_str(&" ".repeat(hanging));
+                column = hanging;
+            } else if place > 0 {
+                all.push(' ');
+                column += 1;
+            }
+            all.push_str(word);
+            column += width;
+        }
+        all.push('\n');
+    }
+    all
 }
 
 fn drawn(contradiction: &Contradiction) -> String {
@@ -248,18 +281,40 @@ fn drawn(contradiction: &Contradiction) -> String {
         more => format!("… {more} earlier operations are not drawn\n"),
     };
     let rows = &rows[hidden..];
+    let has_open = rows.iter().any(|row| row.telling.returned.is_none());
+    let legend = legend(&contradiction.steps, has_open);
+    format!("{hint}{}\n{}", drawing(rows), wrapped(&legend))
+}
+
+/// What the signs of a drawing mean.
+fn legend(steps: &[Step], has_open: bool) -> String {
     let mut legend = String::from("├──┤ from call to return");
-    if rows.iter().any(|row| row.telling.returned.is_none()) {
+    if has_open {
         legend.push_str(", ├┄┄▸ never returned");
     }
     legend.push_str("; time goes right, not to scale. ✗ cannot come next");
-    if contradiction.steps.iter().any(|step| step.is_needed) {
-        legend.push_str("; 1, 2, … the order below");
+    if steps.iter().any(|step| step.is_needed) {
+        legend.push_str("; 1, 2, … are places in the order below");
     }
-    if contradiction.steps.iter().any(|step| !step.is_needed) {
-        legend.push_str("; (1) one of the others, allowed wherever it helps");
+    legend.push('.');
+    let helpers = (1..).zip(steps);
+    let helpers: Vec<usize> = helpers
+        .filter_map(|(rank, step)| (!step.is_needed).then_some(rank))
+        .collect();
+    let ranks: Vec<String> = helpers.iter().map(|rank| format!("({rank})")).collect();
+    match ranks.as_slice() {
+        [] => {}
+        [one] => legend.push_str(&format!(
+            " {one} is another one of its operations: whether and when it took effect is left \
+             open, so here it does where that helps most."
+        )),
+        many => legend.push_str(&format!(
+            " {} are others of its operations: whether and when they took effect is left open, so \
+             here they do where that helps most.",
+            many.join(" ")
+        )),
     }
-    format!("{hint}{}\n{legend}.\n", drawing(rows))
+    legend
 }
 
 /// Which of these ended before which began, those that follow from others left out.
