@@ -109,18 +109,21 @@ impl<'a> Register<'a> {
     }
 }
 
+/// Who acknowledged a write: which node, in which term.
+type Acknowledger = (Option<String>, Option<u64>);
+
 fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
     let mut anomalies = Vec::new();
+    let mut lost_by: BTreeMap<Acknowledger, usize> = BTreeMap::new();
     let (mut tested, mut acknowledged, mut reads) = (0_usize, 0, 0);
     for (key, register) in registers {
         acknowledged += register.acknowledged.len();
         reads += register.finals.len();
         tested += usize::from(!register.finals.is_empty() && !register.acknowledged.is_empty());
-        anomalies.extend(
-            register
-                .lost()
-                .map(|(write, read, seen)| lost(*key, write, read, seen)),
-        );
+        if let Some((write, read, seen)) = register.lost() {
+            anomalies.push(lost(*key, write, read, seen));
+            *lost_by.entry(acknowledger(write)).or_default() += 1;
+        }
         anomalies.extend(
             register
                 .invented()
@@ -136,10 +139,7 @@ fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
             Validity::Valid,
             format!("no final read of {tested} registers lost a write"),
         ),
-        (lost, _) => (
-            Validity::Invalid,
-            format!("acknowledged writes are lost in {lost} registers"),
-        ),
+        (_, _) => (Validity::Invalid, losses(anomalies.len(), &lost_by)),
     };
     Finding {
         check: "lost_writes".into(),
@@ -154,10 +154,58 @@ fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
     }
 }
 
+fn acknowledger(write: &Write<'_>) -> Acknowledger {
+    let term = write
+        .asked
+        .completion
+        .and_then(|completion| completion.term);
+    (write.asked.invocation.node.clone(), term)
+}
+
+/// How many groups of lost writes a summary names: the largest.
+const GROUPS_MAX: usize = 3;
+
+/// `acknowledged writes are lost in 5 registers (4 by n2 in term 4, 1 by n1 in term 3)`: who
+/// acknowledged them is most often one node in one term.
+fn losses(anomalies: usize, lost_by: &BTreeMap<Acknowledger, usize>) -> String {
+    let counted = |count: usize| match count {
+        1 => "1 register".to_owned(),
+        count => format!("{count} registers"),
+    };
+    let lost: usize = lost_by.values().sum();
+    let invented = match anomalies - lost {
+        0 => String::new(),
+        count => format!(
+            "what nobody can have written was read in {}",
+            counted(count)
+        ),
+    };
+    if lost == 0 {
+        return invented;
+    }
+    let mut groups: Vec<_> = lost_by.iter().collect();
+    groups.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let named = groups.iter().take(GROUPS_MAX);
+    let mut named: Vec<String> = named
+        .map(|((node, term), count)| {
+            let node = node.as_deref().unwrap_or("an unknown node");
+            let term = term.map_or(String::new(), |term| format!(" in term {term}"));
+            format!("{count} by {node}{term}")
+        })
+        .collect();
+    let rest = groups.iter().skip(GROUPS_MAX).map(|(_, count)| **count);
+    let rest: usize = rest.sum();
+    named.extend((rest > 0).then(|| format!("{rest} by others")));
+    let named = named.join(", ");
+    let and = if invented.is_empty() { "" } else { "; " };
+    let lost = counted(lost);
+    format!("acknowledged writes are lost in {lost} ({named}){and}{invented}")
+}
+
 fn lost(key: Key, write: &Write<'_>, read: &Asked<'_>, seen: Option<i64>) -> Anomaly {
     let Write { value, at, asked } = write;
     let process = asked.invocation.process;
-    let term = asked.completion.and_then(|completion| completion.term);
+    let (_, term) = acknowledger(write);
     Anomaly {
         kind: "lost_write".into(),
         key: Some(key.to_string()),
@@ -246,6 +294,10 @@ mod tests {
             "k1 = 20 was acknowledged to p1 at 4.000000 s by n1 in term 3, but the final read of \
              n1 at 50.000000 s has the earlier 10"
         );
+        assert_eq!(
+            finding.summary,
+            "acknowledged writes are lost in 1 register (1 by n1 in term 3)"
+        );
     }
 
     #[test]
@@ -275,5 +327,26 @@ mod tests {
     fn a_value_out_of_nowhere_is_invented() {
         let finding = judge(&[(1, 1, 2, 10, true)], json!(99));
         assert_eq!(finding.anomalies[0].kind, "invented_value");
+        assert_eq!(
+            finding.summary,
+            "what nobody can have written was read in 1 register"
+        );
+    }
+
+    #[test]
+    fn the_summary_names_who_acknowledged_most_of_what_is_lost() {
+        let by = |node: &str, term| (Some(node.to_owned()), Some(term));
+        let lost = [
+            (by("n1", 3), 1),
+            (by("n2", 4), 7),
+            (by("n3", 2), 2),
+            ((None, None), 1),
+        ];
+        assert_eq!(
+            losses(13, &BTreeMap::from(lost)),
+            "acknowledged writes are lost in 11 registers (7 by n2 in term 4, 2 by n3 in term 2, \
+             1 by an unknown node, 1 by others); what nobody can have written was read in 2 \
+             registers"
+        );
     }
 }
