@@ -207,7 +207,7 @@ pub(crate) enum ArgsError {
     NoOwnPeer(NodeId),
     #[error("--initial-voters names {0}, which has no --peer")]
     VoterWithoutPeer(NodeId),
-    #[error("--cluster must be one line of 1 to 100 characters")]
+    #[error("--cluster must be one line of 1 to 100 characters, without parentheses")]
     Cluster,
     #[error("{0} is for --replication {1}; leave it out, or choose that mode")]
     OtherMode(&'static str, &'static str),
@@ -360,7 +360,8 @@ fn failpoint(json: &str) -> Result<FailpointRequest, serde_json::Error> {
 }
 
 fn is_name(cluster: &str) -> bool {
-    let is_one_line = !cluster.contains(char::is_control);
+    // What is in parentheses names the way of replication on disk and on the wire.
+    let is_one_line = !cluster.contains(|c: char| c.is_control() || "()".contains(c));
     is_one_line && (1..=100).contains(&cluster.chars().count())
 }
 

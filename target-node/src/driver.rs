@@ -55,7 +55,7 @@ use crate::peer::{Links, Membership, Parcel, PeerEvent};
 use crate::protocol::{
     Consistency, ErrorInfo, LogResponse, Modes, NetRuleState, NodeId, StateHash, Status,
 };
-use crate::raft::{BatchId, Index, LogId, Output};
+use crate::raft::{BatchId, Forgot, Index, LogId, Output};
 use crate::storage::{StorageError, Writer};
 use crate::trace::Tracer;
 use clock::Clock;
@@ -138,6 +138,18 @@ pub(crate) enum DriverError {
     /// The log's thread is gone.
     #[error("the thread that writes the log is gone")]
     WriterGone,
+    /// A leader counts on what is not there any more.
+    #[error(
+        "this node acknowledged entries up to {commit}, and its log ends at {last}: its data \
+         directory was emptied, cut, or replaced by an older one; take the node out of the \
+         cluster, and add it again as a new one"
+    )]
+    Forgot {
+        /// Up to here it had acknowledged.
+        commit: Index,
+        /// Here its log ends.
+        last: Index,
+    },
     /// A snapshot holds no state.
     #[error(
         "the snapshot up to {last} is no state: {source}; start the version that wrote it, or \
@@ -332,6 +344,9 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
 
     fn carry_out(&mut self) -> Result<(), DriverError> {
         self.begin_reads();
+        if let Some(Forgot { commit, last }) = self.core.forgot() {
+            return Err(DriverError::Forgot { commit, last });
+        }
         let output = self.core.take_output();
         self.watch();
         if output.is_empty() {

@@ -93,10 +93,12 @@ impl NodeError {
             Self::Quorum(quorum::ConfigError::State) => DATA,
             Self::Quorum(_) => USAGE,
             Self::Storage(StorageError::Corrupt { .. })
-            | Self::Driver(DriverError::State { .. }) => DATA,
+            | Self::Driver(DriverError::State { .. } | DriverError::Forgot { .. }) => DATA,
             Self::Storage(StorageError::Foreign { .. }) => FOREIGN,
             Self::Storage(StorageError::Full { .. })
             | Self::Driver(DriverError::Storage(StorageError::Full { .. })) => FULL,
+            // A name that is none, or has no address, has no number of the system's.
+            Self::Listen { source, .. } if source.raw_os_error().is_none() => USAGE,
             Self::Storage(StorageError::Locked { .. }) | Self::Listen { .. } => UNAVAILABLE,
             Self::Storage(StorageError::Io { .. })
             | Self::Driver(_)
@@ -121,8 +123,9 @@ struct Life {
 /// | exit code | means |
 /// |---|---|
 /// | 0 | stopped in order |
-/// | 64 | flags that make no sense |
-/// | 65 | data that is corrupt: nothing was changed, and the message says where |
+/// | 64 | flags that make no sense, or an address that is none |
+/// | 65 | data that is corrupt: nothing was changed, and the message says where; or less than the
+/// node had acknowledged |
 /// | 66 | a data directory of another node or another cluster |
 /// | 69 | an address or the data directory is in use |
 /// | 70 | an I/O error, of the log above all, or a bug |

@@ -97,6 +97,12 @@ impl Parcel {
         Some((body.kind(), *term, matched))
     }
 
+    /// False for a write on its way to the leader and its answer: they travel on one connection,
+    /// which does not double, and nobody who takes them has to tell a second one from the first.
+    fn may_come_twice(&self) -> bool {
+        !matches!(self, Self::Propose { .. } | Self::Proposed { .. })
+    }
+
     /// Who claims to speak, where the parcel tells it.
     fn speaker(&self) -> Option<NodeId> {
         match self {

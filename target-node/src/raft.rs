@@ -50,6 +50,7 @@ use rand::rngs::ChaCha8Rng;
 use thiserror::Error;
 
 pub use change::{Change, ChangeError, ConfChange, Effect};
+pub use commit::Forgot;
 pub use config::{Config, ConfigError, Jitter};
 pub use entry::{Entry, HardState, Index, LogId, NodeId, Opaque, Payload, Term};
 pub use members::Members;
@@ -85,6 +86,7 @@ pub struct Raft {
     durability: Durability,
     commit: Index,
     applied: Index,
+    forgot: Option<Forgot>,
     reads: Reads,
     timer: ElectionTimer,
     /// The last that was said about the time.
@@ -159,6 +161,7 @@ impl Raft {
             incoming: None,
             commit: applied,
             applied,
+            forgot: None,
             reads: Reads::new(config.first_read),
             timer: ElectionTimer::new(&config, hard_state.term),
             now: 0,
@@ -201,10 +204,8 @@ impl Raft {
                 ..
             }
         );
-        if is_ahead && is_unasked && self.hears_leader() {
-            return;
-        }
-        if is_ahead && self.is_outsiders_answer(&message) {
+        let is_in_vain = is_unasked && self.hears_leader() || self.is_outsiders_answer(&message);
+        if is_ahead && is_in_vain {
             return;
         }
         let asked_late = is_ahead && self.role() == Role::PreCandidate;

@@ -7,8 +7,8 @@
 use crate::peer::{Envelope, Parcel};
 use crate::protocol::ErrorCode;
 use crate::raft::{
-    BatchId, Change, ChangeError, Entry, Index, LogId, Members, Moment, NoLeader, NodeId, Opaque,
-    Output, ProposeError, Raft, ReadMode, Role, Snapshot, Term, TransferError,
+    BatchId, Change, ChangeError, Entry, Forgot, Index, LogId, Members, Moment, NoLeader, NodeId,
+    Opaque, Output, ProposeError, Raft, ReadMode, Role, Snapshot, Term, TransferError,
 };
 
 /// A core that puts commands into one log, which one node at a time leads.
@@ -18,6 +18,11 @@ pub(crate) trait ReplicatedLog {
 
     /// The message in a parcel; none where it is for another kind of core.
     fn message(parcel: Parcel) -> Option<Self::Message>;
+
+    /// What shows that the node has forgotten what it had acknowledged, if the core can tell.
+    fn forgot(&self) -> Option<Forgot> {
+        None
+    }
 
     /// What the node's monotonic clock says, in thousandths of a tick; for cores with leases.
     fn observe(&mut self, _now: Moment) {}
@@ -148,6 +153,10 @@ impl ReplicatedLog for Raft {
 
     fn observe(&mut self, now: Moment) {
         self.observe(now);
+    }
+
+    fn forgot(&self) -> Option<Forgot> {
+        self.forgot()
     }
 
     fn tick(&mut self) {

@@ -36,6 +36,8 @@ impl Life {
     fn restore(&self) -> Result<Restored, NodeError> {
         let failpoints = &self.settings.failpoints;
         failpoints.pass(Site::BeforeRecover);
+        // Flags that make no sense leave no data directory behind that has taken their side.
+        mode::core(&self.settings, Recovered::default(), self.boot)?;
         let (storage, recovered) = self.open()?;
         let core = mode::core(&self.settings, recovered, self.boot)?;
         failpoints.pass(Site::AfterRecover);

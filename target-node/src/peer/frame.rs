@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0        4        8          12           20         28        36
-//! │ u32 len│ u32 crc│ version 2 │ cluster    │ from     │ to      │ body
+//! │ u32 len│ u32 crc│ version 3 │ cluster    │ from     │ to      │ body
 //! ```
 //!
 //! `len` counts everything behind `crc`, and `crc` covers it. Numbers are little-endian; the

@@ -58,7 +58,10 @@ impl Rules {
         entry.matched += 1;
         match entry.rule.action {
             NetAction::Drop => Vec::new(),
-            NetAction::Duplicate => vec![passage.clone(), passage],
+            NetAction::Duplicate if passage.parcel.may_come_twice() => {
+                vec![passage.clone(), passage]
+            }
+            NetAction::Duplicate => vec![passage],
             NetAction::Hold => {
                 if entry.held.len() < HELD_MAX {
                     entry.held.push(passage);

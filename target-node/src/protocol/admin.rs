@@ -158,7 +158,7 @@ pub enum NetAction {
     Drop,
     /// It waits until the rule is removed, and then goes on.
     Hold,
-    /// It comes twice.
+    /// It comes twice; but for writes that are forwarded, and their answers.
     Duplicate,
 }
 

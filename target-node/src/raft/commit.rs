@@ -5,6 +5,15 @@ use super::entry::{Entry, Index, LogId};
 use super::role::{Role, State};
 use crate::defect::Defect;
 
+/// A leader counts on more than this node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgot {
+    /// Up to here this node had acknowledged the log.
+    pub commit: Index,
+    /// Here it ends.
+    pub last: Index,
+}
+
 impl Raft {
     /// The leader's rule: an entry of its *own* term that a majority holds durably is committed,
     /// and with it all before it. Entries of earlier terms are never committed by counting: a
@@ -30,15 +39,25 @@ impl Raft {
         }
     }
 
-    /// The follower's rule: what the leader says, and it never says more than the follower holds.
+    /// The follower's rule: what the leader says, and it never says more than the follower has
+    /// acknowledged. A follower that has less has forgotten something.
     pub(super) fn learn_commit(&mut self, commit: Index) {
         let last = self.log.last().index;
-        self.tripwire(commit <= last, "told to commit beyond the end of the log");
+        if commit > last && self.config.defects.is_empty() {
+            self.forgot = Some(Forgot { commit, last });
+        }
         self.commit = self.commit.max(commit.min(last));
     }
 
-    /// What a voter knows to be committed, where this log has just that entry: then all before it is
-    /// the same, too (log matching).
+    /// What shows that this node does not have what it has acknowledged, if anything does. It must
+    /// not go on: what it may have forgotten besides is a vote.
+    #[must_use]
+    pub fn forgot(&self) -> Option<Forgot> {
+        self.forgot
+    }
+
+    /// What a voter knows to be committed, where this log has just that entry: then all before it
+    /// is the same, too (log matching).
     ///
     /// Where configurations take effect when they are applied, an election can depend on it: a node
     /// that is out by a configuration that only it knows to be committed refuses its vote, as its

@@ -11,8 +11,8 @@
 //! ([`Effect::Append`], as the paper has it), and gives way to the one before it when it is cut off
 //! again; or when it is applied ([`Effect::Apply`], as etcd has it). With the latter a node must
 //! not campaign that has a committed configuration it has not applied, and it counts as in effect
-//! what has a successor in the log: that one was proposed only because the first was committed. What
-//! a voter knows to be committed it tells with its answer: see [`Raft::learn_committed`].
+//! what has a successor in the log: that one was proposed only because the first was committed.
+//! What a voter knows to be committed it tells with its answer: see [`Raft::learn_committed`].
 //!
 //! A change begins only when the one before it is over, and only when the leader has committed an
 //! entry of its own term: else a change that a predecessor began may be committed behind its back,

@@ -262,6 +262,9 @@ impl World {
         let disks = |id: NodeId| nodes[place(id)].disk.synced();
         let raft = nodes[place(id)].raft.as_ref();
         let raft = raft.expect("only a running node is checked");
+        if let Some(forgot) = raft.forgot() {
+            return Err(broken_recovery(id, &format!("{forgot:?}")));
+        }
         self.invariants.check_node(raft, &disks)
     }
 

@@ -150,6 +150,13 @@ pub(crate) fn inspect(dir: &Path, with_entries: bool) -> Result<Report, StorageE
             reason,
         });
     }
+    if segments.is_empty() && identity.is_some() {
+        damage.push(Damage {
+            file: PathBuf::from("wal"),
+            offset: 0,
+            reason: "the log is gone".to_owned(),
+        });
+    }
     let is_log_corrupt = !damage.is_empty();
     let snapshots = read_snapshots(&files, dir, owner, &replay, &mut damage)?;
     let entries = with_entries.then(|| replay.recovered.entries.iter().map(describe).collect());

@@ -193,7 +193,18 @@ fn each_way_to_end_has_its_exit_code() {
 }
 
 #[test]
-fn a_stranger_and_a_node_of_another_cluster_are_refused() {
+fn a_node_of_another_cluster_and_an_unknown_one_are_refused() {
+    for (name, told) in [
+        ("elsewhere", "elsewhere"),
+        ("test", "node 2 is not a member"),
+    ] {
+        let refused = refused_as(name);
+        assert!(refused.contains(told), "{refused}");
+    }
+}
+
+/// What a node that is alone says of one that takes part in a cluster of this name.
+fn refused_as(name: &str) -> String {
     let cluster = Cluster::start(1, &[]);
     cluster.leader();
     let log = cluster.log(1);
@@ -214,7 +225,7 @@ fn a_stranger_and_a_node_of_another_cluster_are_refused() {
             "--id",
             "2",
             "--cluster",
-            "elsewhere",
+            name,
             "--peer",
             &format!("1={ours}"),
         ])
@@ -237,7 +248,57 @@ fn a_stranger_and_a_node_of_another_cluster_are_refused() {
     });
     foreigner.kill().unwrap();
     foreigner.wait().unwrap();
-    assert!(refused.contains("elsewhere"), "{refused}");
+    refused
+}
+
+#[test]
+fn a_node_whose_directory_was_emptied_ends_with_65_and_says_so() {
+    let mut cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    cluster.node(leader).put("x", &json!(1)).ok();
+    let follower = leader % 3 + 1;
+    eventually("the follower has all", || {
+        let commit = |id| cluster.node(id).status().unwrap()["commit"].as_u64();
+        (commit(follower) == commit(leader)).then_some(())
+    });
+    cluster.kill(follower);
+    let dir = cluster.data(follower);
+    fs::remove_dir_all(&dir).unwrap();
+    cluster.restart(follower);
+    assert_eq!(cluster.wait(follower).code(), Some(65));
+    let log = cluster.log(follower);
+    assert!(log.contains("directory was emptied"), "{log}");
+}
+
+#[test]
+fn flags_that_make_no_sense_leave_no_data_directory_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let [peer, client] = free_addresses(2)[..] else {
+        unreachable!()
+    };
+    let peer = format!("--peer=1={peer}");
+    let listen = format!("--listen-client={client}");
+    let data_dir = format!("--data-dir={}", data.display());
+    let good = ["--id=1", "--cluster=c", &peer, &listen, &data_dir];
+    let wrong: &[&[&str]] = &[
+        &["--replication=semisync"],
+        &["--replication=quorum", "--w=0"],
+        &["--listen-client=nowhere"],
+        &["--listen-admin=127.0.0.1:99999"],
+        &["--cluster=c (quorum)"],
+    ];
+    for extra in wrong {
+        let kept = |flag: &&&str| {
+            let name = flag.split('=').next();
+            !extra.iter().any(|other| other.split('=').next() == name)
+        };
+        let flags = good.iter().filter(kept).chain(*extra);
+        let output = node_command().args(flags).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{extra:?}: {message}");
+        assert!(!data.exists(), "{extra:?}: {message}");
+    }
 }
 
 #[test]
