@@ -41,6 +41,7 @@ mod read;
 mod replication;
 mod role;
 mod snapshot;
+mod timer;
 mod transfer;
 mod view;
 
@@ -63,13 +64,13 @@ pub use transfer::TransferError;
 
 use crate::defect::Defect;
 use durability::Durability;
-use election::ElectionTimer;
 use log::Log;
 use membership::Membership;
 use quorum::Quorum;
 use read::Reads;
 use role::State;
 use snapshot::{Incoming, Part};
+use timer::ElectionTimer;
 
 /// One node's part in the consensus.
 #[derive(Debug)]
@@ -185,14 +186,18 @@ impl Raft {
 
     /// A message has come. What does not concern this node is dropped.
     pub fn step(&mut self, message: Message) {
-        // Whoever it is from: the sender may know of a configuration that this node does not.
-        let is_for_us = message.to == self.config.id && message.from != self.config.id;
-        if !is_for_us || !message.is_well_formed() {
-            return;
+        // Whoever it is from: the sender may know of a later configuration.
+        let is_ours = message.to == self.config.id && message.from != self.config.id;
+        if is_ours && message.is_well_formed() {
+            let committed = message.body.committed();
+            self.take_in(message);
+            self.learn_committed(committed);
         }
-        // A question about a later term changes no term, and nobody who hears a leader goes into
-        // an election for another.
-        if let Body::PreVote { campaign, last } = message.body {
+    }
+
+    fn take_in(&mut self, message: Message) {
+        // Changes no term, and nobody who hears a leader goes into an election for another.
+        if let Body::PreVote { campaign, last, .. } = message.body {
             return self.handle_pre_vote(message.from, campaign, last);
         }
         let is_ahead = message.term > self.term();
@@ -213,9 +218,8 @@ impl Raft {
             self.become_follower(message.term);
         }
         // Whoever is a term behind may still tell that it would vote in the next one.
-        if let Body::PreVoteResponse { committed, .. } = message.body {
-            self.handle_pre_vote_response(&message, asked_late);
-            return self.learn_committed(committed);
+        if matches!(message.body, Body::PreVoteResponse { .. }) {
+            return self.handle_pre_vote_response(&message, asked_late);
         }
         if message.term < self.term() {
             self.answer_stale(&message);
@@ -237,10 +241,7 @@ impl Raft {
         let from = message.from;
         match message.body {
             Body::Vote { last, .. } => self.handle_vote(from, last),
-            Body::VoteResponse { granted, committed } => {
-                self.handle_vote_response(from, granted);
-                self.learn_committed(committed);
-            }
+            Body::VoteResponse { granted, .. } => self.handle_vote_response(from, granted),
             Body::PreVote { .. } | Body::PreVoteResponse { .. } => {
                 unreachable!("pre-votes are handled before the terms are compared")
             }

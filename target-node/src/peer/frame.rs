@@ -167,6 +167,7 @@ mod tests {
             said(Body::Vote {
                 last: LogId::new(1, 6),
                 is_transfer: false,
+                committed: LogId::ZERO,
             }),
             said(Body::Snapshot {
                 last: LogId::new(1, 6),

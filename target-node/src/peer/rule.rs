@@ -158,6 +158,7 @@ mod tests {
             body: Body::Vote {
                 last,
                 is_transfer: false,
+                committed: LogId::ZERO,
             },
         };
         Passage {

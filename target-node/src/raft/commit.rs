@@ -56,13 +56,13 @@ impl Raft {
         self.forgot
     }
 
-    /// What a voter knows to be committed, where this log has just that entry: then all before it
-    /// is the same, too (log matching).
+    /// What a candidate or a voter knows to be committed, where this log has just that entry: then
+    /// all before it is the same, too (log matching).
     ///
-    /// Where configurations take effect when they are applied, an election can depend on it: a node
-    /// that is out by a configuration that only it knows to be committed refuses its vote, as its
-    /// log is longer, and may not lead; the others need that vote until they know as much. A leader
-    /// counts, and asks nobody.
+    /// Where configurations take effect when they are applied, an election can depend on it. A node
+    /// with the longest log may not lead, as only others know that the configuration is committed
+    /// that takes it in, or only it knows of the one that leaves it out; and it refuses its vote to
+    /// those with shorter logs, who need it. A leader counts, and asks nobody.
     pub(super) fn learn_committed(&mut self, committed: LogId) {
         if self.role() != Role::Leader && self.log.contains(committed) {
             self.commit = self.commit.max(committed.index);

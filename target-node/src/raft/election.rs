@@ -17,7 +17,7 @@ use std::mem;
 use rand::RngExt;
 
 use super::Raft;
-use super::config::{Config, Jitter};
+use super::config::Jitter;
 use super::entry::{LogId, NodeId, Payload, Term};
 use super::message::{Body, Message};
 use super::output::{BatchId, Event};
@@ -50,34 +50,6 @@ pub(super) struct Candidate {
     votes: BTreeMap<NodeId, bool>,
     /// The batch with the vote for itself, which counts only once it is durable.
     ballot: BatchId,
-}
-
-/// Counts the ticks in which no leader was heard.
-#[derive(Debug)]
-pub(super) struct ElectionTimer {
-    elapsed: u32,
-    /// When to campaign: drawn so that split votes do not repeat.
-    timeout: u32,
-    /// For how many ticks yet the leader of the life before may count on this node.
-    bound: u32,
-}
-
-impl ElectionTimer {
-    /// Who has a past may have answered a leader right before, whose lease runs on; the answer is
-    /// forgotten, but holds.
-    pub(super) fn new(config: &Config, term: Term) -> Self {
-        let is_bound = config.has_leases() && term > 0;
-        Self {
-            elapsed: 0,
-            timeout: config.election_ticks,
-            bound: if is_bound { config.election_ticks } else { 0 },
-        }
-    }
-
-    /// A tick has passed, whatever the node plays.
-    pub(super) fn pass(&mut self) {
-        self.bound = self.bound.saturating_sub(1);
-    }
 }
 
 impl Raft {
@@ -136,8 +108,13 @@ impl Raft {
         let campaign = self.term() + 1;
         let last = self.log.last();
         self.record(Event::PreCampaigned { campaign, last });
+        let question = Body::PreVote {
+            campaign,
+            last,
+            committed: self.committed(),
+        };
         for peer in self.peers() {
-            self.say(peer, Body::PreVote { campaign, last });
+            self.say(peer, question.clone());
         }
         self.count_pre_votes();
     }
@@ -155,8 +132,13 @@ impl Raft {
             term: self.term(),
             last,
         });
+        let question = Body::Vote {
+            last,
+            is_transfer,
+            committed: self.committed(),
+        };
         for peer in self.peers() {
-            self.say(peer, Body::Vote { last, is_transfer });
+            self.say(peer, question.clone());
         }
     }
 

@@ -31,6 +31,9 @@ pub enum Body {
         /// The leader has asked the candidate to take over: so it does not matter that the leader
         /// is heard.
         is_transfer: bool,
+        /// The last entry that the candidate knows to be committed: whoever has it in its log knows
+        /// it then as well.
+        committed: LogId,
     },
     /// Take over: campaign at once.
     TimeoutNow,
@@ -38,8 +41,7 @@ pub enum Body {
     VoteResponse {
         /// Whether the vote was given.
         granted: bool,
-        /// The last entry that the voter knows to be committed: whoever has it in its log knows it
-        /// then as well.
+        /// The last entry that the voter knows to be committed, as in [`Body::Vote`].
         committed: LogId,
     },
     /// Put these entries behind `prev`, if your log has `prev`.
@@ -85,6 +87,8 @@ pub enum Body {
         campaign: Term,
         /// The sender's last entry.
         last: LogId,
+        /// As in [`Body::Vote`].
+        committed: LogId,
     },
     /// The answer to [`Body::PreVote`].
     PreVoteResponse {
@@ -92,7 +96,7 @@ pub enum Body {
         campaign: Term,
         /// Whether a vote could be had.
         granted: bool,
-        /// As in [`Body::VoteResponse`].
+        /// As in [`Body::Vote`].
         committed: LogId,
     },
     /// A part of the state that stands for all entries up to `last`.
@@ -172,6 +176,17 @@ impl Body {
         }
     }
 
+    /// What elections tell of what is committed; nothing else does so with an entry's full name.
+    pub(super) const fn committed(&self) -> LogId {
+        match self {
+            Self::Vote { committed, .. }
+            | Self::VoteResponse { committed, .. }
+            | Self::PreVote { committed, .. }
+            | Self::PreVoteResponse { committed, .. } => *committed,
+            _ => LogId::ZERO,
+        }
+    }
+
     /// True where the message must not leave before everything handed out for persisting so far
     /// is durable.
     ///
@@ -202,8 +217,10 @@ impl Message {
     /// False where no correct node could have sent it: such a message is dropped, not trusted.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
-        if let Body::PreVote { campaign, .. } = self.body {
-            return self.term.checked_add(1) == Some(campaign);
+        if let Body::PreVote { campaign, .. } = self.body
+            && self.term.checked_add(1) != Some(campaign)
+        {
+            return false;
         }
         if let Body::Snapshot {
             last,
@@ -217,10 +234,8 @@ impl Message {
             let is_whole = end.is_some_and(|end| end <= *total);
             return is_whole && last.term <= self.term && last.index > 0;
         }
-        if let Body::VoteResponse { committed, .. } | Body::PreVoteResponse { committed, .. } =
-            self.body
-        {
-            return committed.term <= self.term;
+        if self.body.committed().term > self.term {
+            return false;
         }
         let Body::Append { prev, entries, .. } = &self.body else {
             return true;
@@ -248,9 +263,13 @@ impl fmt::Display for Message {
 impl fmt::Display for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vote { last, is_transfer } => {
+            Self::Vote {
+                last,
+                is_transfer,
+                committed,
+            } => {
                 let transfer = if *is_transfer { " transfer" } else { "" };
-                write!(f, "vote last={last}{transfer}")
+                write!(f, "vote last={last} committed={committed}{transfer}")
             }
             Self::TimeoutNow => write!(f, "time-out-now"),
             Self::VoteResponse { granted, committed } => {
@@ -278,7 +297,16 @@ impl fmt::Display for Body {
                 write!(f, "heartbeat commit={commit} round={round}")
             }
             Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
-            Self::PreVote { campaign, last } => write!(f, "pre-vote for={campaign} last={last}"),
+            Self::PreVote {
+                campaign,
+                last,
+                committed,
+            } => {
+                write!(
+                    f,
+                    "pre-vote for={campaign} last={last} committed={committed}"
+                )
+            }
             Self::PreVoteResponse {
                 campaign,
                 granted,

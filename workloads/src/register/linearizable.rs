@@ -106,11 +106,16 @@ mod tests {
         let none = json!(null);
         let mut asked = Vec::new();
         let (write, read) = (|value| Op::Write { key, value }, Op::Read { key });
-        // A value that is written twice needs search.
-        let ops = [write(1), write(2), read.clone(), write(1)];
-        for (at, op) in (1_u64..).step_by(2).zip(&ops) {
+        // A value that is written twice needs search, and so many operations more than a glance.
+        let round = [write(1), write(2), read.clone(), write(1)];
+        let ops = round.iter().cycle().take(6000);
+        for (at, op) in (1_u64..).step_by(2).zip(ops) {
             asked.push((1, Invoke, at, op, none.clone()));
-            let seen = if *op == read { json!(1) } else { json!(null) };
+            let is_last = at > 11_990;
+            let seen = match *op == read {
+                true => json!(if is_last { 1 } else { 2 }),
+                false => json!(null),
+            };
             asked.push((1, Ok, at + 1, op, seen));
         }
         let validity = |bytes_max| {

@@ -141,6 +141,7 @@ fn i4_a_promise_ahead_of_the_disk_is_seen() {
     let vote = Body::Vote {
         last: LogId::ZERO,
         is_transfer: false,
+        committed: LogId::ZERO,
     };
     let voted = |vote| HardState {
         term: 4,
