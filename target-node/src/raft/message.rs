@@ -260,8 +260,9 @@ impl fmt::Display for Message {
     }
 }
 
-impl fmt::Display for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Body {
+    /// Questions and answers of elections, in words.
+    fn tell_election(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vote {
                 last,
@@ -271,11 +272,37 @@ impl fmt::Display for Body {
                 let transfer = if *is_transfer { " transfer" } else { "" };
                 write!(f, "vote last={last} committed={committed}{transfer}")
             }
-            Self::TimeoutNow => write!(f, "time-out-now"),
             Self::VoteResponse { granted, committed } => {
                 let answer = if *granted { "granted" } else { "refused" };
                 write!(f, "vote-{answer} committed={committed}")
             }
+            Self::PreVote {
+                campaign,
+                last,
+                committed,
+            } => {
+                write!(
+                    f,
+                    "pre-vote for={campaign} last={last} committed={committed}"
+                )
+            }
+            Self::PreVoteResponse {
+                campaign,
+                granted,
+                committed,
+            } => {
+                let answer = if *granted { "granted" } else { "refused" };
+                write!(f, "pre-vote-{answer} for={campaign} committed={committed}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimeoutNow => write!(f, "time-out-now"),
             Self::Append {
                 prev,
                 entries,
@@ -297,24 +324,6 @@ impl fmt::Display for Body {
                 write!(f, "heartbeat commit={commit} round={round}")
             }
             Self::HeartbeatResponse { round } => write!(f, "heartbeat-answer round={round}"),
-            Self::PreVote {
-                campaign,
-                last,
-                committed,
-            } => {
-                write!(
-                    f,
-                    "pre-vote for={campaign} last={last} committed={committed}"
-                )
-            }
-            Self::PreVoteResponse {
-                campaign,
-                granted,
-                committed,
-            } => {
-                let answer = if *granted { "granted" } else { "refused" };
-                write!(f, "pre-vote-{answer} for={campaign} committed={committed}")
-            }
             Self::Snapshot {
                 last,
                 members,
@@ -342,6 +351,10 @@ impl fmt::Display for Body {
             Self::ReadIndexResponse { read, index } => {
                 write!(f, "read-index-answer read={read} index={index}")
             }
+            Self::Vote { .. }
+            | Self::VoteResponse { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoteResponse { .. } => self.tell_election(f),
         }
     }
 }

@@ -150,13 +150,7 @@ pub(crate) fn inspect(dir: &Path, with_entries: bool) -> Result<Report, StorageE
             reason,
         });
     }
-    if segments.is_empty() && identity.is_some() {
-        damage.push(Damage {
-            file: PathBuf::from("wal"),
-            offset: 0,
-            reason: "the log is gone".to_owned(),
-        });
-    }
+    damage.extend(log_gone(&segments, identity.as_ref()));
     let is_log_corrupt = !damage.is_empty();
     let snapshots = read_snapshots(&files, dir, owner, &replay, &mut damage)?;
     let entries = with_entries.then(|| replay.recovered.entries.iter().map(describe).collect());
@@ -209,6 +203,15 @@ type Segments = Vec<(u64, Vec<u8>)>;
 
 /// All files of the log, and the number of their owner: where the identity is damaged, the one
 /// that the first of them tells.
+/// A directory that is somebody's has a log.
+fn log_gone(segments: &Segments, identity: Option<&Identity>) -> Option<Damage> {
+    (segments.is_empty() && identity.is_some()).then(|| Damage {
+        file: PathBuf::from("wal"),
+        offset: 0,
+        reason: "the log is gone".to_owned(),
+    })
+}
+
 fn read_segments(
     files: &Files,
     dir: &Path,
