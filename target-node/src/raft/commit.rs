@@ -43,7 +43,7 @@ impl Raft {
     /// acknowledged. A follower that has less has forgotten something.
     pub(super) fn learn_commit(&mut self, commit: Index) {
         let last = self.log.last().index;
-        if commit > last && self.config.defects.is_empty() {
+        if commit > last && !self.config.is_unsound() {
             self.forgot = Some(Forgot { commit, last });
         }
         self.commit = self.commit.max(commit.min(last));

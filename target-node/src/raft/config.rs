@@ -121,6 +121,12 @@ impl Config {
         self.leases && self.check_quorum
     }
 
+    /// True where what a core relies on may be broken: there is a seeded defect, or changes of the
+    /// members can give one term two leaders.
+    pub(super) fn is_unsound(&self) -> bool {
+        !self.defects.is_empty() || self.conf_change == ConfChange::DirectUnsafe
+    }
+
     /// Refuses what makes no sense.
     ///
     /// # Errors

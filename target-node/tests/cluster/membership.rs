@@ -1,5 +1,6 @@
 //! The members of a running cluster are changed: by each algorithm, with each way to take effect.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -256,7 +257,33 @@ fn split(algorithm: &'static str) -> (bool, bool) {
         .ok();
     let old = cluster.leader_of(&others);
     let puts = |id: usize, value: &str| cluster.node(id).put("x", &json!(value)).status == 200;
-    (puts(old, "old"), puts(leader, "new"))
+    let acknowledged = (puts(old, "old"), puts(leader, "new"));
+    heal_and_meet(&cluster);
+    acknowledged
+}
+
+/// All hear each other again, and follow one leader: what one side acknowledged is gone, and no
+/// process ends over it.
+fn heal_and_meet(cluster: &Cluster) {
+    for id in 1..=5 {
+        let node = cluster.node(id);
+        node.admin("DELETE", "/v1/admin/net-rules", &Value::Null)
+            .ok();
+    }
+    eventually("one leader leads whoever takes part", || {
+        let statuses = (1..=5).map(|id| cluster.node(id).status());
+        let statuses: Vec<Value> = statuses.collect::<Option<_>>()?;
+        let latest = statuses
+            .iter()
+            .max_by_key(|status| status["term"].as_u64())?;
+        let voters = latest["voters"].as_array()?;
+        let inside = statuses
+            .iter()
+            .filter(|status| voters.contains(&status["id"]));
+        let view = |status: &Value| (status["term"].clone(), status["leader"].clone());
+        let views: BTreeSet<String> = inside.map(|status| format!("{:?}", view(status))).collect();
+        (views.len() == 1 && latest["leader"].is_u64()).then_some(())
+    });
 }
 
 #[test]
