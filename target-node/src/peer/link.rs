@@ -10,7 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{self, Route};
 use super::{Parcel, PeerEvent, Surroundings};
@@ -94,8 +94,12 @@ impl Dialler {
         let mut backoff = BACKOFF_MIN;
         while !self.parcels.is_closed() {
             if let Ok(Ok(stream)) = timeout(CONNECT_TIMEOUT, self.connect()).await {
-                backoff = BACKOFF_MIN;
+                let begin = Instant::now();
                 self.use_up(stream).await;
+                // Who refuses this node closes at once, and again at the next attempt.
+                if begin.elapsed() >= BACKOFF_MAX {
+                    backoff = BACKOFF_MIN;
+                }
             }
             sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -153,7 +157,7 @@ impl Dialler {
                 // The peer never speaks on this connection; if it can be read, it was closed.
                 closed = incoming.read(&mut nothing) => {
                     closed?;
-                    return Err(io::Error::other("the peer closed the connection"));
+                    return Err(io::Error::other("the peer closed the connection; if it refuses this node, its log says why"));
                 }
                 parcel = self.parcels.recv() => parcel,
             };
