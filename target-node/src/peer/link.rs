@@ -157,7 +157,8 @@ impl Dialler {
                 // The peer never speaks on this connection; if it can be read, it was closed.
                 closed = incoming.read(&mut nothing) => {
                     closed?;
-                    return Err(io::Error::other("the peer closed the connection; if it refuses this node, its log says why"));
+                    let why = "the peer closed the connection; its log says why if it refused";
+                    return Err(io::Error::other(why));
                 }
                 parcel = self.parcels.recv() => parcel,
             };
