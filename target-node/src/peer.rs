@@ -39,8 +39,8 @@ use crate::raft::{AppendOutcome, Body, Index, Message, NodeId, Opaque, Term};
 /// What nodes send each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Parcel {
-    /// The first on every connection: who speaks, for which cluster, where its clients reach it, and
-    /// who voted at first as it was told; nobody for a node that waited to be taken in.
+    /// The first on every connection: who speaks, for which cluster, where its clients reach it,
+    /// and who voted at first as it was told; nobody for a node that waited to be taken in.
     Hello {
         cluster: String,
         client: String,
