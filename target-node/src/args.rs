@@ -59,9 +59,9 @@ pub struct NodeArgs {
     /// is given twice, the last one counts
     #[arg(long, value_enum, default_value_t = Profile::Fast, overrides_with = "profile")]
     profile: Profile,
-    /// What to do with a write when another node leads
-    #[arg(long, value_enum, default_value_t = Routing::Forward)]
-    client_routing: Routing,
+    /// What to do with a write when another node leads [default: forward]
+    #[arg(long, value_enum)]
+    client_routing: Option<Routing>,
     /// Ask first whether an election could be won, without raising the term [default: on, but for
     /// the profile source-defaults]
     #[arg(long, value_enum)]
@@ -70,13 +70,13 @@ pub struct NodeArgs {
     /// [default: on]
     #[arg(long, value_enum)]
     check_quorum: Option<Switch>,
-    /// How election time-outs are kept apart
-    #[arg(long, value_enum, default_value_t = ElectionJitter::Etcd)]
-    election_jitter: ElectionJitter,
+    /// How election time-outs are kept apart [default: etcd]
+    #[arg(long, value_enum)]
+    election_jitter: Option<ElectionJitter>,
     /// How to make reads that do not say how: a majority confirms the leader, or its lease does, or
-    /// an entry of the log does, or nothing
-    #[arg(long, value_enum, default_value_t = ReadDefault::Linearizable)]
-    read_mode: ReadDefault,
+    /// an entry of the log does, or nothing [default: linearizable]
+    #[arg(long, value_enum)]
+    read_mode: Option<ReadDefault>,
     /// Who votes at first, where that is not every --peer: `1,2,3`; the others are started with
     /// --join. What the log says goes before it
     #[arg(
@@ -89,19 +89,20 @@ pub struct NodeArgs {
     /// Wait to be taken into the cluster
     #[arg(long)]
     join: bool,
-    /// How the voters are changed
-    #[arg(long, value_enum, default_value_t = ConfChangeKind::Joint)]
-    conf_change: ConfChangeKind,
-    /// When a configuration takes effect; the same on all nodes
-    #[arg(long, value_enum, default_value_t = ConfEffective::Append)]
-    conf_effective: ConfEffective,
+    /// How the voters are changed [default: joint]
+    #[arg(long, value_enum)]
+    conf_change: Option<ConfChangeKind>,
+    /// When a configuration takes effect; the same on all nodes [default: append]
+    #[arg(long, value_enum)]
+    conf_effective: Option<ConfEffective>,
     /// Take a snapshot after so many applied entries
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_entries: u64,
     /// How many entries to keep below a snapshot, for followers that are only a little behind
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    snapshot_trailing: u64,
+    /// [default: 500]
+    #[arg(long, value_name = "N")]
+    snapshot_trailing: Option<u64>,
     #[command(flatten)]
     replication: ReplicationArgs,
     /// Switch on a seeded defect; may be given more than once
@@ -203,6 +204,8 @@ pub(crate) enum ArgsError {
     ZeroId,
     #[error("--peer {0} is given twice")]
     PeerTwice(NodeId),
+    #[error("--peer gives nodes {0} and {1} one address, {2}")]
+    AddressTwice(NodeId, NodeId, String),
     #[error("--id {0} has no --peer of its own: it tells where this node listens for its peers")]
     NoOwnPeer(NodeId),
     #[error("--initial-voters names {0}, which has no --peer")]
@@ -211,6 +214,8 @@ pub(crate) enum ArgsError {
     Cluster,
     #[error("{0} is for --replication {1}; leave it out, or choose that mode")]
     OtherMode(&'static str, &'static str),
+    #[error("{0} has no effect with --replication {1}; leave it out")]
+    NoEffect(&'static str, &'static str),
     #[error("defects are mistakes of Raft's: leave --defect out, or use --replication raft")]
     DefectsOfRaft,
     #[error("--failpoint: {0}")]
@@ -291,19 +296,13 @@ impl NodeArgs {
         if !is_name(&self.cluster) {
             return Err(ArgsError::Cluster);
         }
+        let replication = self.replication.clone().into_mode(self.peers.len())?;
+        self.check_effect(replication)?;
         let addresses = addresses(self.id, self.peers)?;
-        let initial_voters = match (self.join, self.initial_voters.is_empty()) {
-            (true, _) => BTreeSet::new(),
-            (false, true) => addresses.keys().copied().collect(),
-            (false, false) => self.initial_voters.into_iter().collect(),
-        };
-        if let Some(&id) = initial_voters.iter().find(|id| !addresses.contains_key(id)) {
-            return Err(ArgsError::VoterWithoutPeer(id));
-        }
+        let initial_voters = founders(self.join, self.initial_voters, &addresses)?;
         if !self.defects.is_empty() && !Defects::COMPILED_IN {
             return Err(ArgsError::NoDefects);
         }
-        let replication = self.replication.into_mode(addresses.len())?;
         if !self.defects.is_empty() && replication != Replication::Raft {
             return Err(ArgsError::DefectsOfRaft);
         }
@@ -313,6 +312,7 @@ impl NodeArgs {
                 cluster: self.cluster,
                 family: replication.family(),
                 addresses,
+                founders: initial_voters.clone(),
                 client: self
                     .advertise_client
                     .unwrap_or_else(|| self.listen_client.clone()),
@@ -325,33 +325,67 @@ impl NodeArgs {
             data_dir: self.data_dir,
             seed: self.seed,
             pace: self.profile.pace(),
-            routing: self.client_routing,
+            routing: self.client_routing.unwrap_or(Routing::Forward),
             pre_vote: self
                 .pre_vote
                 .map_or(self.profile != Profile::SourceDefaults, Switch::is_on),
             check_quorum: self.check_quorum.is_none_or(Switch::is_on),
-            jitter: match self.election_jitter {
+            jitter: match self.election_jitter.unwrap_or(ElectionJitter::Etcd) {
                 ElectionJitter::Etcd => Jitter::Etcd,
                 ElectionJitter::Sofa => Jitter::Sofa,
                 ElectionJitter::None => Jitter::None,
             },
             initial_voters,
-            conf_change: match self.conf_change {
+            conf_change: match self.conf_change.unwrap_or(ConfChangeKind::Joint) {
                 ConfChangeKind::Joint => ConfChange::Joint,
                 ConfChangeKind::Single => ConfChange::Single,
                 ConfChangeKind::DirectUnsafe => ConfChange::DirectUnsafe,
             },
-            conf_effective: self.conf_effective.effect(),
-            consistency: match self.read_mode {
+            conf_effective: self
+                .conf_effective
+                .unwrap_or(ConfEffective::Append)
+                .effect(),
+            consistency: match self.read_mode.unwrap_or(ReadDefault::Linearizable) {
                 ReadDefault::Linearizable => Consistency::Linearizable,
                 ReadDefault::Lease => Consistency::Lease,
                 ReadDefault::Log => Consistency::Log,
                 ReadDefault::Local => Consistency::Local,
             },
             snapshot_entries: self.snapshot_entries,
-            snapshot_trailing: self.snapshot_trailing,
+            snapshot_trailing: self.snapshot_trailing.unwrap_or(500),
             defects: self.defects.into_iter().collect(),
         })
+    }
+}
+
+impl NodeArgs {
+    /// Refuses flags that the mode of replication has no use for: who gives them expects something
+    /// of them.
+    fn check_effect(&self, replication: Replication) -> Result<(), ArgsError> {
+        let of_raft = [
+            ("--join", self.join),
+            ("--initial-voters", !self.initial_voters.is_empty()),
+            ("--pre-vote", self.pre_vote.is_some()),
+            ("--check-quorum", self.check_quorum.is_some()),
+            ("--election-jitter", self.election_jitter.is_some()),
+            ("--conf-change", self.conf_change.is_some()),
+            ("--conf-effective", self.conf_effective.is_some()),
+        ];
+        let of_a_log = [
+            ("--client-routing", self.client_routing.is_some()),
+            ("--read-mode", self.read_mode.is_some()),
+            ("--snapshot-trailing", self.snapshot_trailing.is_some()),
+        ];
+        let useless: &[&[(&'static str, bool)]] = match replication {
+            Replication::Raft => &[],
+            Replication::Quorum(_) => &[&of_raft, &of_a_log],
+            _ => &[&of_raft],
+        };
+        let given = useless.iter().copied().flatten().find(|(_, given)| *given);
+        match given {
+            Some(&(flag, _)) => Err(ArgsError::NoEffect(flag, replication.name())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -365,12 +399,35 @@ fn is_name(cluster: &str) -> bool {
     is_one_line && (1..=100).contains(&cluster.chars().count())
 }
 
+/// Who votes at first: those who are named, and otherwise everyone; nobody where the node joins.
+fn founders(
+    joins: bool,
+    named: Vec<NodeId>,
+    addresses: &BTreeMap<NodeId, String>,
+) -> Result<BTreeSet<NodeId>, ArgsError> {
+    let founders: BTreeSet<NodeId> = match (joins, named.is_empty()) {
+        (true, _) => BTreeSet::new(),
+        (false, true) => addresses.keys().copied().collect(),
+        (false, false) => named.into_iter().collect(),
+    };
+    match founders.iter().find(|id| !addresses.contains_key(id)) {
+        Some(&id) => Err(ArgsError::VoterWithoutPeer(id)),
+        None => Ok(founders),
+    }
+}
+
 /// Where each node is; `id` has to be among them.
 fn addresses(id: NodeId, peers: Vec<Peer>) -> Result<BTreeMap<NodeId, String>, ArgsError> {
     let mut addresses = BTreeMap::new();
     for Peer { id, address } in peers {
         if addresses.insert(id, address).is_some() {
             return Err(ArgsError::PeerTwice(id));
+        }
+    }
+    for (one, address) in &addresses {
+        let mut others = addresses.range(one + 1..);
+        if let Some((other, _)) = others.find(|&(_, other)| other == address) {
+            return Err(ArgsError::AddressTwice(*one, *other, address.clone()));
         }
     }
     match addresses.contains_key(&id) {
@@ -489,6 +546,7 @@ mod tests {
         let base = ["--id", "1", "--cluster", "demo", "--peer", "1=a:1"];
         let with = |extra: &[&str]| settings(&[&base, extra].concat()).unwrap_err();
         assert!(with(&["--peer", "1=b:2"]).contains("twice"));
+        assert!(with(&["--peer", "2=a:1"]).contains("1 and 2 one address, a:1"));
         assert!(with(&["--peer", "2"]).contains("ID=HOST:PORT"));
         assert!(with(&["--peer", "2=b:99999"]).contains("ID=HOST:PORT"));
         assert!(with(&["--peer", "0=b:1"]).contains("begin at 1"));
@@ -500,6 +558,12 @@ mod tests {
         assert!(with(&timeout).contains("--replication semisync"));
         let defect = ["--replication", "async", "--defect", "ack_on_append"];
         assert!(with(&defect).contains("mistakes of Raft"));
+        let useless = with(&["--replication", "quorum", "--join"]);
+        assert!(useless.contains("--join has no effect"), "{useless}");
+        let useless = with(&["--replication", "sync", "--conf-change", "joint"]);
+        assert!(useless.contains("--replication sync"), "{useless}");
+        let useless = with(&["--replication", "quorum", "--read-mode", "log"]);
+        assert!(useless.contains("--read-mode"), "{useless}");
         assert!(with(&["--pre-vote", "maybe"]).contains("off"));
         assert!(with(&["--snapshot-entries", "0"]).contains("--snapshot-entries"));
         assert!(with(&["--election-jitter", "lots"]).contains("sofa"));

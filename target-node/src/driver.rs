@@ -16,7 +16,7 @@
 //! | [`turn`] | the loop, the same for every core |
 //! | [`outbox`] | what leaves: batches, messages, promises held back |
 //! | [`replicated_log`] | what a core must offer to be driven here: a mode of replication |
-//! | [`mod@write`], [`read`], [`forward`], [`waiter`] | who waits for what |
+//! | [`mod@write`], [`read`], [`forward`], [`held`], [`waiter`] | who waits for what |
 
 #![allow(
     clippy::disallowed_types,
@@ -27,6 +27,7 @@
 mod beacon;
 mod clock;
 mod forward;
+mod held;
 mod observer;
 mod order;
 mod outbox;
@@ -343,6 +344,7 @@ impl<C: ReplicatedLog> Turns for Driver<C> {
     }
 
     fn carry_out(&mut self) -> Result<(), DriverError> {
+        self.release_held();
         self.begin_reads();
         if let Some(Forgot { commit, last }) = self.core.forgot() {
             return Err(DriverError::Forgot { commit, last });

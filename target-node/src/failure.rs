@@ -24,6 +24,7 @@ impl ErrorCode {
             | Self::Starting
             | Self::NoQuorum
             | Self::Unsupported
+            | Self::Learner
             | Self::TransferInProgress
             | Self::NotMember
             | Self::ConfchangePending
@@ -47,6 +48,7 @@ impl ErrorCode {
             Self::NotLeader | Self::NotMember => StatusCode::MISDIRECTED_REQUEST,
             Self::Superseded
             | Self::SeqTooOld
+            | Self::Learner
             | Self::ConfchangePending
             | Self::ConfchangeNotReady => StatusCode::CONFLICT,
             Self::SessionUnknown => StatusCode::GONE,

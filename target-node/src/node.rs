@@ -24,11 +24,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::args::{ArgsError, NodeArgs, Settings};
+use crate::args::{ArgsError, NodeArgs, Replication, Settings};
 use crate::console::Console;
 use crate::defect::Defect;
 use crate::driver::{DriverError, Inbox, Parts, Request, Routing};
-use crate::peer::{self, Links, Surroundings};
+use crate::peer::{self, Directory, Links, Membership, Surroundings};
 use crate::primary_backup;
 use crate::quorum;
 use crate::raft::ConfigError;
@@ -182,7 +182,7 @@ async fn live(settings: Settings, console: Console) -> Result<(), NodeError> {
         node: settings.membership.id,
         requests,
         beacon: Arc::default(),
-        directory: Arc::default(),
+        directory: Arc::new(Directory::of(&settings.membership)),
         failpoints: settings.failpoints.clone(),
         tracer,
         redirects: settings.routing == Routing::Redirect,
@@ -214,6 +214,11 @@ impl Life {
         stop: watch::Receiver<bool>,
     ) -> Result<JoinHandle<Result<(), DriverError>>, NodeError> {
         let settings = &self.settings;
+        // Only Raft's members change; in the other modes all are those of the flags.
+        let founders = match settings.replication {
+            Replication::Raft => restored.storage.founders().clone(),
+            _ => settings.initial_voters.clone(),
+        };
         let (report, persisted) = mpsc::unbounded_channel();
         let writer = restored
             .storage
@@ -226,7 +231,10 @@ impl Life {
         })?;
         let (events, event_queue) = mpsc::channel(QUEUE_MAX);
         let surroundings = Surroundings {
-            membership: settings.membership.clone(),
+            membership: Membership {
+                founders,
+                ..settings.membership.clone()
+            },
             console: self.console,
             events,
             directory: Arc::clone(&gateway.directory),

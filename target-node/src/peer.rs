@@ -21,7 +21,7 @@ mod link;
 mod listener;
 mod rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,13 @@ use crate::raft::{AppendOutcome, Body, Index, Message, NodeId, Opaque, Term};
 /// What nodes send each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Parcel {
-    /// The first on every connection: who speaks, for which cluster, and where its clients reach
-    /// it.
-    Hello { cluster: String, client: String },
+    /// The first on every connection: who speaks, for which cluster, where its clients reach it,
+    /// and who voted at first as it was told; nobody for a node that waited to be taken in.
+    Hello {
+        cluster: String,
+        client: String,
+        founders: BTreeSet<NodeId>,
+    },
     /// A word between the cores.
     Raft(Message),
     /// A word between a primary and its backups.
@@ -170,6 +174,8 @@ pub(crate) struct Membership {
     pub(crate) family: Option<&'static str>,
     /// Every member's peer address, this node's own among them.
     pub(crate) addresses: BTreeMap<NodeId, String>,
+    /// Who voted at first; empty for a node that waited to be taken in.
+    pub(crate) founders: BTreeSet<NodeId>,
     /// Where clients reach this node.
     pub(crate) client: String,
 }
@@ -181,6 +187,13 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// What a node knows that has heard nobody yet: where it is itself.
+    pub(crate) fn of(membership: &Membership) -> Self {
+        let directory = Self::default();
+        directory.insert(membership.id, membership.client.clone());
+        directory
+    }
+
     fn insert(&self, node: NodeId, client: String) {
         self.clients().insert(node, client);
     }

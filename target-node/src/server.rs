@@ -5,6 +5,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`admin`] | orders, rules for messages, failpoints: on a port of its own |
+//! | [`body`] | a body as JSON, taken as it was meant or not at all: pure |
 //! | [`gateway`] | the way from a request to the driver and back |
 //! | [`keys`] | reads, writes and transactions |
 //! | [`session`] | sessions |
@@ -18,6 +19,7 @@
 )]
 
 mod admin;
+mod body;
 mod gateway;
 mod keys;
 mod session;

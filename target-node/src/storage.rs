@@ -37,6 +37,7 @@ mod vfs;
 mod wal;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ pub(crate) use simulated::SimulatedStorage;
 pub(crate) use writer::Writer;
 
 use crate::failpoint::Failpoints;
-use crate::raft::Recovered;
+use crate::raft::{NodeId, Recovered};
 use crate::trace::Tracer;
 use identity::Claim;
 use segment::CAPACITY;
@@ -135,6 +136,7 @@ pub(crate) struct Storage {
     wal: Wal,
     /// Held until the process ends; none where the file system is a process's own.
     lock: Option<File>,
+    founders: BTreeSet<NodeId>,
 }
 
 impl Storage {
@@ -149,8 +151,18 @@ impl Storage {
         make_dir(&*files, dir)?;
         let lock = lock(dir)?;
         let (wal, recovered, repair) = load(&files, dir, identity, CAPACITY)?;
-        let lock = Some(lock);
-        Ok((Self { wal, lock }, recovered, repair))
+        let found = Identity::read(&*files, dir)?;
+        let storage = Self {
+            wal,
+            lock: Some(lock),
+            founders: found.map_or_else(BTreeSet::new, |found| found.founders),
+        };
+        Ok((storage, recovered, repair))
+    }
+
+    /// Who voted at first, as the first start said.
+    pub(crate) fn founders(&self) -> &BTreeSet<NodeId> {
+        &self.founders
     }
 
     /// Hands the log to a thread of its own; see [`Writer`].

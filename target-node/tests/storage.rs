@@ -160,6 +160,35 @@ fn a_changed_byte_is_found_where_it_is_and_the_node_refuses_with_its_own_code() 
 }
 
 #[test]
+fn a_log_whose_end_is_gone_is_refused_where_a_snapshot_shows_that_it_was_there() {
+    let (mut cluster, data) = stopped(35, &["--snapshot-entries", "10"]);
+    let wal = data.join("wal/0000000000000001.wal");
+    let mut bytes = fs::read(&wal).unwrap();
+    bytes[1000..].fill(0);
+    fs::write(&wal, bytes).unwrap();
+    let (code, report) = inspect(&data, &[]);
+    assert_eq!((code, &report["condition"]), (65, &json!("corrupt")));
+    let reason = report["damage"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("durable up to entry"), "{reason}");
+    let (code, message) = refusal(&mut cluster);
+    assert!(code == 65 && message.contains(reason), "{code} {message}");
+}
+
+#[test]
+fn a_log_without_an_identity_is_refused_and_told_so() {
+    let (mut cluster, data) = stopped(5, &[]);
+    fs::remove_file(data.join("identity")).unwrap();
+    let (code, report) = inspect(&data, &[]);
+    assert_eq!((code, &report["condition"]), (65, &json!("corrupt")));
+    assert_eq!(report["damage"][0]["file"], "identity");
+    let (code, message) = refusal(&mut cluster);
+    assert!(
+        code == 65 && message.contains("nothing tells whose it is"),
+        "{code} {message}"
+    );
+}
+
+#[test]
 fn a_damaged_snapshot_costs_nothing_while_the_one_before_it_can_be_read() {
     let (mut cluster, data) = stopped(35, &["--snapshot-entries", "10"]);
     let (_, report) = inspect(&data, &[]);

@@ -1,8 +1,8 @@
 //! Writes that came to a node that does not lead.
 //!
-//! A write is forwarded once, and never again: so what the leader says of it is final, also a
-//! refusal before it was appended. What the leader does not say is not known, and the answer is
-//! an indefinite error.
+//! A write is forwarded once, and again only where the leader said that it was handing over and
+//! appended it nowhere: so what a leader says of it is final. What the leader does not say is not
+//! known, and the answer is an indefinite error.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -19,13 +19,24 @@ use super::write::Asker;
 
 type Reply = oneshot::Sender<Result<Applied, ErrorInfo>>;
 
+/// The longest answer that goes from one node to another.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A write under way to another node.
+#[derive(Debug)]
+struct Forwarded {
+    leader: NodeId,
+    command: Opaque,
+    reply: Reply,
+}
+
 /// Writes under way to another node.
 #[derive(Debug)]
 pub(super) struct Forwards {
     /// Above every ticket of an earlier life: a late answer to one of those must not meet a new
     /// request.
     next_ticket: u64,
-    waiting: BTreeMap<u64, (NodeId, Reply)>,
+    waiting: BTreeMap<u64, Forwarded>,
 }
 
 impl Forwards {
@@ -41,12 +52,18 @@ impl<C: ReplicatedLog> Driver<C> {
     /// Sends a client's write to the leader.
     pub(super) fn forward(&mut self, leader: NodeId, command: Opaque, reply: Reply) {
         let ticket = self.forwards.next_ticket;
-        if self
-            .outbox
-            .post(leader, Parcel::Propose { ticket, command })
-        {
+        let parcel = Parcel::Propose {
+            ticket,
+            command: command.clone(),
+        };
+        if self.outbox.post(leader, parcel) {
             self.forwards.next_ticket += 1;
-            self.forwards.waiting.insert(ticket, (leader, reply));
+            let forwarded = Forwarded {
+                leader,
+                command,
+                reply,
+            };
+            self.forwards.waiting.insert(ticket, forwarded);
             return;
         }
         let message = format!("the link to node {leader}, which leads, is down or congested");
@@ -68,7 +85,17 @@ impl<C: ReplicatedLog> Driver<C> {
         ticket: u64,
         result: &Result<Applied, ErrorInfo>,
     ) {
-        let json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
+        let mut json = serde_json::to_vec(result).expect("JSON values can be written as JSON");
+        if json.len() > ANSWER_BYTES_MAX {
+            let message = format!(
+                "the write was applied, and its answer of {} bytes is longer than the \
+                 {ANSWER_BYTES_MAX} that go between nodes; ask the leader itself, or for less",
+                json.len()
+            );
+            let error = self.forward_failed(&message);
+            let result: Result<Applied, ErrorInfo> = Err(error);
+            json = serde_json::to_vec(&result).expect("an error can be written as JSON");
+        }
         self.outbox.post(
             node,
             Parcel::Proposed {
@@ -84,18 +111,28 @@ impl<C: ReplicatedLog> Driver<C> {
             .forwards
             .waiting
             .get(&ticket)
-            .is_some_and(|&(leader, _)| leader == from);
+            .is_some_and(|forwarded| forwarded.leader == from);
         if !is_expected {
             return;
         }
-        let (_, reply) = self
+        let forwarded = self
             .forwards
             .waiting
             .remove(&ticket)
             .expect("it was just seen");
         let result = serde_json::from_slice(result.as_bytes())
             .unwrap_or_else(|error| Err(self.forward_failed(&format!("a wrong answer: {error}"))));
-        let _ = reply.send(result);
+        let Forwarded { command, reply, .. } = forwarded;
+        match result {
+            Err(ErrorInfo {
+                code: ErrorCode::TransferInProgress,
+                term,
+                ..
+            }) => self.hold(command, Asker::Client(reply), term.saturating_sub(1)),
+            result => {
+                let _ = reply.send(result);
+            }
+        }
     }
 
     /// The connection to a node broke: nobody knows what it did with the writes under way to it.
@@ -103,12 +140,11 @@ impl<C: ReplicatedLog> Driver<C> {
         let lost: Vec<_> = self
             .forwards
             .waiting
-            .extract_if(.., |_, &mut (leader, _)| leader == to)
+            .extract_if(.., |_, forwarded| forwarded.leader == to)
             .collect();
-        for (_, (_, reply)) in lost {
-            let _ = reply.send(Err(
-                self.forward_failed("the connection to the leader broke")
-            ));
+        for (_, forwarded) in lost {
+            let error = self.forward_failed("the connection to the leader broke");
+            let _ = forwarded.reply.send(Err(error));
         }
     }
 
@@ -118,12 +154,12 @@ impl<C: ReplicatedLog> Driver<C> {
     }
 
     pub(super) fn abandon_forwards(&mut self) {
-        for (_, reply) in mem::take(&mut self.forwards.waiting).into_values() {
+        for forwarded in mem::take(&mut self.forwards.waiting).into_values() {
             let message = "the node is stopping";
             let error = self
                 .standing()
                 .error(ErrorCode::ShuttingDown, Stage::Unknown, message);
-            let _ = reply.send(Err(error));
+            let _ = forwarded.reply.send(Err(error));
         }
     }
 }

@@ -53,6 +53,10 @@ pub(crate) trait ReplicatedLog {
     fn is_outside(&self) -> bool {
         false
     }
+    /// True while this node hands its leadership over, and so takes no writes.
+    fn is_transferring(&self) -> bool {
+        false
+    }
     /// The name that the output gives back once a read may be answered from what is applied. A
     /// core that cannot make it certain in the way asked for takes one that is as good.
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader>;
@@ -141,6 +145,14 @@ pub(crate) struct View {
     pub(crate) silent_ticks: Option<u64>,
 }
 
+/// Why a node without a vote does not lead: it is a learner, or no member at all.
+fn no_vote(raft: &Raft, id: NodeId, message: String) -> Refusal {
+    match raft.members().contains(id) {
+        true => Refusal::NotNow(ErrorCode::Learner, message),
+        false => Refusal::Invalid(message),
+    }
+}
+
 impl ReplicatedLog for Raft {
     type Message = crate::raft::Message;
 
@@ -216,6 +228,10 @@ impl ReplicatedLog for Raft {
         self.is_outside()
     }
 
+    fn is_transferring(&self) -> bool {
+        self.transferring_to().is_some()
+    }
+
     fn read(&mut self, mode: ReadMode) -> Result<u64, NoLeader> {
         self.read(mode)
     }
@@ -235,7 +251,7 @@ impl ReplicatedLog for Raft {
         }
         if !self.members().is_voter(self.id()) {
             let message = "this node has no vote, and so may not lead";
-            return Err(Refusal::Invalid(message.to_owned()));
+            return Err(no_vote(self, self.id(), message.to_owned()));
         }
         match asks_first {
             Some(asks_first) => self.campaign_with(asks_first),
@@ -254,7 +270,7 @@ impl ReplicatedLog for Raft {
     fn transfer(&mut self, to: NodeId) -> Result<(), Refusal> {
         self.transfer(to).map_err(|error| match error {
             TransferError::NotLeader { .. } => Refusal::NotLeader,
-            TransferError::NotAVoter(_) => Refusal::Invalid(error.to_string()),
+            TransferError::NotAVoter(id) => no_vote(self, id, error.to_string()),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::held::HeldWrites;
 use super::waiter::{Fate, Waiters};
 use super::{Driver, ReplicatedLog, Routing};
 use crate::defect::Defect;
@@ -29,6 +30,8 @@ pub(super) enum Asker {
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     waiters: Waiters,
+    /// Writes that stand in no log yet.
+    pub(super) held: HeldWrites,
     /// With [`Defect::AckOnAppend`]: the state that the log will lead to if all of it commits.
     speculation: Option<Machine>,
 }
@@ -83,18 +86,18 @@ impl<C: ReplicatedLog> Driver<C> {
     /// Puts a proposal into this leader's log; refuses where it does not lead.
     fn append(&mut self, proposal: Opaque, asker: Asker) {
         let standing = self.standing();
-        if self.writes.waiters.len() >= WAITING_MAX {
+        if self.writes.waiters.len() + self.writes.held.len() >= WAITING_MAX {
             let message = format!("{WAITING_MAX} writes are waiting already");
             let refusal = standing.error(ErrorCode::Overloaded, Stage::PreAppend, message);
             return self.complete(asker, Err(refusal));
         }
-        let id = match self.core.propose(proposal) {
+        let id = match self.core.propose(proposal.clone()) {
             Ok(id) => id,
-            Err(refusal) => {
-                let code = match refusal {
-                    ProposeError::NotLeader { .. } => ErrorCode::NotLeader,
-                    ProposeError::Transferring { .. } => ErrorCode::TransferInProgress,
-                };
+            Err(ProposeError::Transferring { .. }) => {
+                return self.hold(proposal, asker, standing.term);
+            }
+            Err(refusal @ ProposeError::NotLeader { .. }) => {
+                let code = ErrorCode::NotLeader;
                 let refusal = standing.error(code, Stage::PreAppend, refusal.to_string());
                 return self.complete(asker, Err(refusal));
             }
@@ -175,10 +178,11 @@ impl<C: ReplicatedLog> Driver<C> {
             let error = standing.error(ErrorCode::ShuttingDown, Stage::PostAppend, message);
             self.complete(asker, Err(error));
         }
+        self.abandon_held();
         self.abandon_forwards();
     }
 
-    fn complete(&mut self, asker: Asker, result: Result<Applied, ErrorInfo>) {
+    pub(super) fn complete(&mut self, asker: Asker, result: Result<Applied, ErrorInfo>) {
         match asker {
             Asker::Client(reply) => {
                 let _ = reply.send(result);

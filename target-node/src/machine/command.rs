@@ -223,6 +223,8 @@ pub(crate) enum Outcome {
     SeqTooOld { acked_below: u64 },
     /// The command could not be applied to this state, on no node, and changed nothing.
     Refused { reason: String },
+    /// The same, because what it would lead to is too large.
+    TooLarge { reason: String },
 }
 
 impl Outcome {

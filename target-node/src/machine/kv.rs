@@ -9,6 +9,31 @@ use super::command::{Command, Expect, Outcome};
 use super::digest::{self, Sum};
 use crate::raft::Index;
 
+/// How long a list may grow, as JSON. It travels between nodes in one piece, and so must not grow
+/// without end, whatever the size of a request is.
+const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why an operation cannot be done on what a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It is another kind of value, or the outcome would be none.
+    Invalid(&'static str),
+    /// The list would be longer than lists may be.
+    TooLarge,
+}
+
+impl Unfit {
+    /// What the command comes to; `place` tells which of several operations it was.
+    pub(super) fn outcome(self, place: &str) -> Outcome {
+        match self {
+            Self::Invalid(reason) => Outcome::refused(format!("{place}{reason}")),
+            Self::TooLarge => Outcome::TooLarge {
+                reason: format!("{place}a list has at most {LIST_BYTES_MAX} bytes, as JSON"),
+            },
+        }
+    }
+}
+
 /// What a key holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Versioned {
@@ -22,6 +47,16 @@ pub(crate) struct Versioned {
     /// The hash of the value: see [`digest`].
     #[serde(skip)]
     digest: u64,
+    /// Of a list: how long it is as JSON.
+    #[serde(skip)]
+    list_bytes: usize,
+}
+
+fn list_bytes(value: &Value) -> usize {
+    match value {
+        Value::Array(_) => value.to_string().len(),
+        _ => 0,
+    }
 }
 
 impl Expect {
@@ -51,6 +86,7 @@ pub(crate) fn apply_alone(
     let version = held.as_ref().map_or(0, |&(_, version)| version);
     let held = held.map(|(value, version)| Versioned {
         digest: digest::value(&value),
+        list_bytes: list_bytes(&value),
         value,
         create_index: version,
         mod_index: version,
@@ -79,6 +115,7 @@ impl Kv {
         let mut hash = Sum::default();
         for (key, found) in &mut keys {
             found.digest = digest::value(&found.value);
+            found.list_bytes = list_bytes(&found.value);
             hash.add(found.hash(key));
         }
         Self { keys, hash }
@@ -128,11 +165,11 @@ impl Kv {
                     length,
                     list: list.then(|| self.keys[&key].value.clone()),
                 },
-                Err(reason) => Outcome::refused(reason),
+                Err(unfit) => unfit.outcome(""),
             },
             Command::Add { key, delta } => match self.add(index, &key, delta) {
                 Ok(value) => Outcome::Add { value },
-                Err(reason) => Outcome::refused(reason),
+                Err(unfit) => unfit.outcome(""),
             },
             Command::Transaction {
                 guards,
@@ -167,6 +204,7 @@ impl Kv {
         let found = self.keys.get(key);
         let new = Versioned {
             digest: digest::value(&value),
+            list_bytes: list_bytes(&value),
             value,
             create_index: found.map_or(index, |found| found.create_index),
             mod_index: index,
@@ -176,20 +214,21 @@ impl Kv {
     }
 
     /// Returns how long the list is then.
-    pub(super) fn append(
-        &mut self,
-        index: Index,
-        key: &str,
-        element: Value,
-    ) -> Result<u64, &'static str> {
+    pub(super) fn append(&mut self, index: Index, key: &str, element: Value) -> Result<u64, Unfit> {
         let Some(found) = self.keys.get_mut(key) else {
             self.set(index, key, Value::Array(vec![element]));
             return Ok(1);
         };
         let before = found.hash(key);
         let Value::Array(list) = &mut found.value else {
-            return Err("the key does not hold a list");
+            return Err(Unfit::Invalid("the key does not hold a list"));
         };
+        let comma = usize::from(!list.is_empty());
+        let list_bytes = found.list_bytes + comma + element.to_string().len();
+        if list_bytes > LIST_BYTES_MAX {
+            return Err(Unfit::TooLarge);
+        }
+        found.list_bytes = list_bytes;
         found.digest = digest::element(found.digest, &element);
         list.push(element);
         let length = list.len() as u64;
@@ -201,17 +240,16 @@ impl Kv {
     }
 
     /// Returns the number that the key then holds; absent counts as 0.
-    pub(super) fn add(&mut self, index: Index, key: &str, delta: i64) -> Result<i64, &'static str> {
+    pub(super) fn add(&mut self, index: Index, key: &str, delta: i64) -> Result<i64, Unfit> {
         let number = match self.keys.get(key) {
             None => 0,
-            Some(found) => found
-                .value
-                .as_i64()
-                .ok_or("the key does not hold a whole number of 64 bits")?,
+            Some(found) => found.value.as_i64().ok_or(Unfit::Invalid(
+                "the key does not hold a whole number of 64 bits",
+            ))?,
         };
         let sum = number
             .checked_add(delta)
-            .ok_or("the sum is no number of 64 bits")?;
+            .ok_or(Unfit::Invalid("the sum is no number of 64 bits"))?;
         self.set(index, key, sum.into());
         Ok(sum)
     }
@@ -326,6 +364,31 @@ mod tests {
         let refused = kv.apply(4, append("x", false));
         assert!(matches!(refused, Outcome::Refused { .. }));
         assert_eq!(kv.get("x").unwrap().version, 1);
+    }
+
+    #[test]
+    fn a_list_grows_to_its_limit_and_not_beyond() {
+        let mut kv = Kv::default();
+        let append = |bytes: usize| Command::Append {
+            key: "l".to_owned(),
+            element: json!("x".repeat(bytes)),
+            list: false,
+        };
+        for index in 1..=15 {
+            let appended = kv.apply(index, append(1024 * 1024));
+            assert!(matches!(appended, Outcome::Append { .. }), "{appended:?}");
+        }
+        let before = kv.clone();
+        let refused = kv.apply(16, append(1024 * 1024));
+        assert!(matches!(refused, Outcome::TooLarge { .. }), "{refused:?}");
+        assert_eq!(kv, before);
+        // Whatever is left: two quotation marks and a comma go with it.
+        let left = LIST_BYTES_MAX - before.get("l").unwrap().value.to_string().len();
+        let refused = kv.apply(17, append(left - 2));
+        assert!(matches!(refused, Outcome::TooLarge { .. }), "{refused:?}");
+        let fits = kv.apply(18, append(left - 3));
+        assert!(matches!(fits, Outcome::Append { length: 16, .. }));
+        assert_eq!(kv, Kv::from_keys(kv.keys().clone()));
     }
 
     #[test]

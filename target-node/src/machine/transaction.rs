@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::command::Outcome;
-use super::kv::{Kv, Versioned};
+use super::kv::{Kv, Unfit, Versioned};
 use crate::protocol::{Compare, Guard, GuardTarget, MicroOp};
 use crate::raft::Index;
 
@@ -25,10 +25,10 @@ impl Kv {
             if !matches!(op, MicroOp::Read { .. }) && !before.contains_key(op.key()) {
                 before.insert(op.key().to_owned(), self.get(op.key()).cloned());
             }
-            if let Err(reason) = self.perform(index, op) {
-                let key = op.key().to_owned();
+            if let Err(unfit) = self.perform(index, op) {
+                let place = format!("operation {place}, on {:?}: ", op.key());
                 self.undo(before);
-                return Outcome::refused(format!("operation {place}, on {key:?}: {reason}"));
+                return unfit.outcome(&place);
             }
         }
         Outcome::Transaction { succeeded, ops }
@@ -40,7 +40,7 @@ impl Kv {
         }
     }
 
-    fn perform(&mut self, index: Index, op: &mut MicroOp) -> Result<(), &'static str> {
+    fn perform(&mut self, index: Index, op: &mut MicroOp) -> Result<(), Unfit> {
         match op {
             MicroOp::Read { key, value } => {
                 *value = self.get(key).map(|found| found.value.clone());

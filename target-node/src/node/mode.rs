@@ -24,9 +24,10 @@ pub(super) enum Core {
     Quorum(Box<Quorum>, Conditional),
 }
 
-/// Makes a core of the mode that was asked for.
+/// Makes a core of the mode that was asked for; `founders` vote at first, where that is Raft.
 pub(super) fn core(
     settings: &Settings,
+    founders: &BTreeSet<NodeId>,
     recovered: Recovered,
     boot: u64,
 ) -> Result<Core, NodeError> {
@@ -34,7 +35,7 @@ pub(super) fn core(
     Ok(match settings.replication {
         Replication::Raft => {
             let machine = machine_of(recovered.snapshot.as_ref())?;
-            let raft = raft(settings, recovered, boot)?;
+            let raft = raft(settings, founders, recovered, boot)?;
             Core::Raft(Box::new(raft), Box::new(machine))
         }
         Replication::Quorum(flags) => {
@@ -112,9 +113,14 @@ fn leaderless(
     Ok(Quorum::new(config, recovered)?)
 }
 
-fn raft(settings: &Settings, recovered: Recovered, boot: u64) -> Result<Raft, NodeError> {
+fn raft(
+    settings: &Settings,
+    founders: &BTreeSet<NodeId>,
+    recovered: Recovered,
+    boot: u64,
+) -> Result<Raft, NodeError> {
     let id = settings.membership.id;
-    let mut config = Config::new(id, settings.initial_voters.clone());
+    let mut config = Config::new(id, founders.clone());
     config.conf_change = settings.conf_change;
     config.conf_effective = settings.conf_effective;
     config.heartbeat_ticks = settings.pace.heartbeat_ticks;

@@ -37,9 +37,17 @@ impl Life {
         let failpoints = &self.settings.failpoints;
         failpoints.pass(Site::BeforeRecover);
         // Flags that make no sense leave no data directory behind that has taken their side.
-        mode::core(&self.settings, Recovered::default(), self.boot)?;
+        let told = &self.settings.initial_voters;
+        mode::core(&self.settings, told, Recovered::default(), self.boot)?;
         let (storage, recovered) = self.open()?;
-        let core = mode::core(&self.settings, recovered, self.boot)?;
+        let founders = storage.founders();
+        if founders != told {
+            self.console.say(format_args!(
+                "keeps to the voters of its first start, {founders:?}, and to what the log says of \
+                 them; {told:?}, as told now, has no effect"
+            ));
+        }
+        let core = mode::core(&self.settings, founders, recovered, self.boot)?;
         failpoints.pass(Site::AfterRecover);
         Ok(Restored { storage, core })
     }
@@ -53,6 +61,7 @@ impl Life {
         let identity = Identity {
             cluster: membership.realm(),
             node: membership.id,
+            founders: settings.initial_voters.clone(),
         };
         let (storage, recovered, repair) =
             Storage::open(&settings.data_dir, &identity, &settings.failpoints)?;

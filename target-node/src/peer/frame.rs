@@ -1,12 +1,13 @@
 //! A parcel as bytes on a connection.
 //!
 //! ```text
-//! 0        4        8          12           20         28        36
-//! │ u32 len│ u32 crc│ version 3 │ cluster    │ from     │ to      │ body
+//! 0        4        8          12       16           24         32        40
+//! │ u32 len│ u32 crc│ version 4 │ group  │ cluster    │ from     │ to      │ body
 //! ```
 //!
 //! `len` counts everything behind `crc`, and `crc` covers it. Numbers are little-endian; the
-//! cluster is told as a hash of its name, and by its full name in the first parcel.
+//! cluster is told as a hash of its name, and by its full name in the first parcel. A node has one
+//! group of Raft; the number is there so that one with several would be told apart, and refused.
 
 use thiserror::Error;
 
@@ -14,8 +15,9 @@ use super::Parcel;
 use crate::raft::NodeId;
 
 const PREFIX: usize = 8;
-const HEAD: usize = 28;
-const VERSION: u32 = 3;
+const HEAD: usize = 32;
+const VERSION: u32 = 4;
+const GROUP: u32 = 0;
 
 /// The longest frame that is taken: far more than an append carries.
 const LENGTH_MAX: usize = 64 * 1024 * 1024;
@@ -38,6 +40,8 @@ pub(super) enum FrameError {
     Checksum,
     #[error("a frame of version {0}; this node speaks version {VERSION}")]
     Version(u32),
+    #[error("a frame for group {0} of several; this node has one, of number {GROUP}")]
+    Group(u32),
     #[error("a parcel cannot be read: {0}")]
     Parcel(#[from] postcard::Error),
 }
@@ -54,6 +58,7 @@ pub(super) fn encode(route: Route, parcel: &Parcel, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     bytes.extend_from_slice(&[0; PREFIX]);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&GROUP.to_le_bytes());
     for number in [route.cluster, route.from, route.to] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
@@ -85,6 +90,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Route, Parcel, usize)>, Fra
     if version != VERSION {
         return Err(FrameError::Version(version));
     }
+    let group = word(&head[4..8]);
+    if group != GROUP {
+        return Err(FrameError::Group(group));
+    }
     let number = |at: usize| {
         u64::from_le_bytes(
             head[at..at + 8]
@@ -93,9 +102,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Route, Parcel, usize)>, Fra
         )
     };
     let route = Route {
-        cluster: number(4),
-        from: number(12),
-        to: number(20),
+        cluster: number(8),
+        from: number(16),
+        to: number(24),
     };
     Ok(Some((route, postcard::from_bytes(body)?, PREFIX + length)))
 }
@@ -124,6 +133,7 @@ mod tests {
             &Parcel::Hello {
                 cluster: "demo".to_owned(),
                 client: "c:1".to_owned(),
+                founders: [1, 2].into(),
             },
             &mut bytes,
         );
@@ -150,6 +160,7 @@ mod tests {
             Parcel::Hello {
                 cluster: "demo".to_owned(),
                 client: "c:1".to_owned(),
+                founders: [1, 2].into(),
             },
             Parcel::Propose {
                 ticket: 3,
@@ -189,7 +200,8 @@ mod tests {
                 ROUTE,
                 Parcel::Hello {
                     cluster: "demo".to_owned(),
-                    client: "c:1".to_owned()
+                    client: "c:1".to_owned(),
+                    founders: [1, 2].into(),
                 }
             )
         );

@@ -146,6 +146,7 @@ impl Dialler {
             &Parcel::Hello {
                 cluster: membership.realm(),
                 client: membership.client.clone(),
+                founders: membership.founders.clone(),
             },
             &mut bytes,
         );

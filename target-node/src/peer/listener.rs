@@ -1,6 +1,6 @@
 //! Accepts connections of peers, and of nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +36,15 @@ enum Refusal {
     Cluster(String),
     #[error("node {0} is not a member")]
     Stranger(NodeId),
+    #[error(
+        "it was founded by the voters {theirs:?}, and this node by {ours:?}: two clusters of one \
+         name; give all nodes the same --peer and --initial-voters, or the new ones --join, and \
+         those that were started wrongly an empty data directory"
+    )]
+    Founders {
+        theirs: BTreeSet<NodeId>,
+        ours: BTreeSet<NodeId>,
+    },
     #[error("it wants node {0}")]
     Misdirected(NodeId),
     #[error("it changed who it is")]
@@ -107,7 +116,12 @@ impl Connection {
         let Some((route, parcel)) = self.next().await? else {
             return Err(Refusal::Silent);
         };
-        let Parcel::Hello { cluster, client } = parcel else {
+        let Parcel::Hello {
+            cluster,
+            client,
+            founders: theirs,
+        } = parcel
+        else {
             return Err(Refusal::Silent);
         };
         let membership = &self.surroundings.membership;
@@ -119,6 +133,11 @@ impl Connection {
         }
         if route.to != membership.id {
             return Err(Refusal::Misdirected(route.to));
+        }
+        let ours = &membership.founders;
+        if !theirs.is_empty() && !ours.is_empty() && theirs != *ours {
+            let ours = ours.clone();
+            return Err(Refusal::Founders { theirs, ours });
         }
         self.surroundings.directory.insert(route.from, client);
         Ok(route.from)

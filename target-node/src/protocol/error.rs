@@ -61,9 +61,11 @@ pub enum ErrorCode {
     Invalid,
     /// This node is no member of its cluster, or not any more. Definite.
     NotMember,
-    /// This node is handing its leadership over. Definite.
+    /// The node is a learner, which has no vote: it cannot lead. Definite.
+    Learner,
+    /// The leadership was being handed over, and did not come back in time to this node. Definite.
     TransferInProgress,
-    /// The request is larger than this node takes. Definite.
+    /// The request is larger than this node takes, or a list would be with it. Definite.
     TooLarge,
     /// This node does not lead, and does not forward; with `--client-routing redirect` the answer
     /// is a 307 with the leader's address. Definite.

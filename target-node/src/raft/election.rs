@@ -40,7 +40,9 @@ enum Campaign {
 /// What a node keeps that asks whether it could win.
 #[derive(Debug)]
 pub(super) struct PreCandidate {
-    /// Answers to this question only: an earlier one was asked of a log that has changed since.
+    /// Answers of the voters for the term in question, begun anew with each question. One that was
+    /// asked earlier, for the same term, may still be answered: that promises as little as any
+    /// other, and only the election decides.
     votes: BTreeMap<NodeId, bool>,
 }
 

@@ -234,11 +234,15 @@ impl Raft {
             return;
         };
         for peer in members.all().into_iter().filter(|&peer| peer != id) {
+            // What one had that was out meanwhile, it has to show anew: it may have come back with
+            // an empty disk.
+            if leader.departing.remove(&peer).is_some() {
+                leader.progress.remove(&peer);
+            }
             leader
                 .progress
                 .entry(peer)
                 .or_insert_with(|| Progress::new(last));
-            leader.departing.remove(&peer);
         }
         for &peer in leader
             .progress

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::body;
 use crate::driver::{Beacon, Look, Request};
 use crate::failpoint::Failpoints;
 use crate::machine::{Applied, Command, Outcome, Proposal, Turn};
@@ -80,7 +81,7 @@ impl Gateway {
             }
             _ => self.error(ErrorCode::Invalid, rejection.body_text()),
         })?;
-        serde_json::from_slice(&bytes)
+        body::parse(&bytes)
             .map_err(|error| self.error(ErrorCode::Invalid, format!("the body: {error}")))
     }
 
@@ -178,6 +179,7 @@ impl Gateway {
         };
         let error = match outcome {
             Outcome::Refused { reason } => refused(ErrorCode::Invalid, reason),
+            Outcome::TooLarge { reason } => refused(ErrorCode::TooLarge, reason),
             Outcome::NoSession => {
                 let message = "there is no such session: it ended, or never was; open another";
                 forgotten(ErrorCode::SessionUnknown, message.to_owned())

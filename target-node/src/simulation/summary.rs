@@ -30,6 +30,7 @@ counts! {
     Schedules "schedules"
     Steps "steps: a tick, a message, a sync, a request or a fault, with all that follows at once"
     Ticks "ticks of virtual time"
+    Unpromised "times that a cluster did not come back to which Raft does not promise it"
     Leaders "elections won"
     QuorumsLost "leaders that stepped down because they heard no majority"
     Truncations "logs that were cut because they conflicted with a leader's"

@@ -30,6 +30,10 @@ pub(super) struct Weather {
     pub(super) pre_vote: Custom,
     pub(super) check_quorum: Custom,
     pub(super) jitter: Jitter,
+    /// Raft promises to come back in this world once all is mended. Without jitter votes may split
+    /// for ever; and who was removed and does not know it may disrupt the others without end,
+    /// unless they stay with the leader that they hear.
+    pub(super) is_live: bool,
     /// Leaders answer some reads from their lease: everyone checks the quorum, and clocks are good.
     pub(super) leases: bool,
     pub(super) conf_change: ConfChange,
@@ -87,9 +91,14 @@ impl Weather {
             true => Custom::On,
             false => one_of(rng, &customs),
         };
-        // Who was removed and does not know it may disrupt the others without end, unless they stay
-        // with the leader that they hear.
-        let is_changing = check_quorum == Custom::On && !plan.clocks_drift && rng.random_bool(0.7);
+        let is_sticky = check_quorum == Custom::On;
+        let often = if is_sticky { 0.7 } else { 0.2 };
+        let is_changing = !plan.clocks_drift && rng.random_bool(often);
+        let jitters = [Jitter::Etcd, Jitter::Sofa];
+        let jitter = match rng.random_bool(0.05) {
+            true => Jitter::None,
+            false => one_of(rng, &jitters),
+        };
         Self {
             size: one_of(rng, &[1, 2, 3, 3, 3, 3, 3, 4, 5, 5]),
             spares: if is_changing { 2 } else { 0 },
@@ -101,7 +110,8 @@ impl Weather {
             faults: faults(rng, is_changing),
             pre_vote: one_of(rng, &customs),
             check_quorum,
-            jitter: one_of(rng, &[Jitter::Etcd, Jitter::Sofa]),
+            jitter,
+            is_live: jitter != Jitter::None && (is_sticky || !is_changing),
             leases: plan.clocks_drift || check_quorum == Custom::On && rng.random_bool(0.7),
             conf_change: one_of(rng, &[ConfChange::Joint, ConfChange::Single]),
             conf_effective: one_of(rng, &[Effect::Append, Effect::Apply]),

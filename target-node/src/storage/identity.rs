@@ -1,6 +1,8 @@
 //! Whose data a directory holds. A node on the data of another would vote twice, or forget what
-//! it has promised; so every directory says to whom it belongs.
+//! it has promised; so every directory says to whom it belongs, and who voted at first: as
+//! long as the log says nothing of it, other flags at a later start must not change that.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -15,6 +17,8 @@ const NAME: &str = "identity";
 pub(crate) struct Identity {
     pub(crate) cluster: String,
     pub(crate) node: NodeId,
+    /// Who votes before the log says so; empty for a node that waits to be taken in.
+    pub(crate) founders: BTreeSet<NodeId>,
 }
 
 /// What a directory says about its owner.
@@ -57,8 +61,10 @@ impl Identity {
             Err(StorageError::Foreign { path, reason })
         };
         match Self::read(files, dir)? {
-            Some(found) if found == *self => Ok(Claim::Ours),
-            Some(Self { cluster, node }) => foreign(format!(
+            Some(found) if (&found.cluster, found.node) == (&self.cluster, self.node) => {
+                Ok(Claim::Ours)
+            }
+            Some(Self { cluster, node, .. }) => foreign(format!(
                 "belongs to node {node} of cluster {cluster:?}, not to node {} of cluster {:?}",
                 self.node, self.cluster
             )),
@@ -85,9 +91,12 @@ impl Identity {
     }
 
     fn text(&self) -> String {
+        let founders: Vec<String> = self.founders.iter().map(NodeId::to_string).collect();
         let body = format!(
-            "target-node data, format 1\ncluster {}\nnode {}\n",
-            self.cluster, self.node
+            "target-node data, format 2\ncluster {}\nnode {}\nvoters {}\n",
+            self.cluster,
+            self.node,
+            founders.join(",")
         );
         format!("{body}check {:08x}\n", crc32fast::hash(body.as_bytes()))
     }
@@ -96,7 +105,14 @@ impl Identity {
         let mut lines = text.lines().skip(1);
         let cluster = lines.next()?.strip_prefix("cluster ")?.to_owned();
         let node = lines.next()?.strip_prefix("node ")?.parse().ok()?;
-        let identity = Self { cluster, node };
+        let founders = lines.next()?.strip_prefix("voters ")?;
+        let founders = founders.split(',').filter(|id| !id.is_empty());
+        let founders = founders.map(|id| id.parse().ok()).collect::<Option<_>>()?;
+        let identity = Self {
+            cluster,
+            node,
+            founders,
+        };
         (identity.text() == text).then_some(identity)
     }
 }
@@ -119,7 +135,26 @@ mod tests {
         Identity {
             cluster: "demo".to_owned(),
             node,
+            founders: [1, 2, 10].into(),
         }
+    }
+
+    #[test]
+    fn who_voted_at_first_is_kept_whatever_later_starts_say() {
+        let dir = tempfile::tempdir().unwrap();
+        node(1).claim(&Direct, dir.path()).unwrap();
+        let later = Identity {
+            founders: [1].into(),
+            ..node(1)
+        };
+        assert_eq!(later.find(&Direct, dir.path()).unwrap(), Claim::Ours);
+        let found = Identity::read(&Direct, dir.path()).unwrap();
+        assert_eq!(found, Some(node(1)));
+        let joiner = Identity {
+            founders: BTreeSet::new(),
+            ..node(4)
+        };
+        assert_eq!(Identity::parse(&joiner.text()), Some(joiner));
     }
 
     #[test]

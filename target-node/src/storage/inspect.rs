@@ -14,7 +14,7 @@ use super::segment::{self, Head};
 use super::snapshot::Shelf;
 use super::vfs::{self, Files};
 use super::{StorageError, wal};
-use crate::raft::{Entry, HardState, LogId, Payload};
+use crate::raft::{Entry, HardState, LogId, Payload, Recovered};
 
 /// A place in a file at which something is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -114,6 +114,9 @@ pub(crate) fn inspect(dir: &Path, with_entries: bool) -> Result<Report, StorageE
     let mut damage = Vec::new();
     let identity = match Identity::read(&*files, dir) {
         Ok(Some(identity)) => Some(identity),
+        Ok(None) if wal::sequences(&*files, &dir.join("wal")).is_ok_and(|all| !all.is_empty()) => {
+            None
+        }
         Ok(None) => {
             let reason = "is no data directory: it has no identity".to_owned();
             return Err(StorageError::Foreign {
@@ -137,20 +140,17 @@ pub(crate) fn inspect(dir: &Path, with_entries: bool) -> Result<Report, StorageE
     };
     let (segments, owner) = read_segments(&files, dir, identity.as_ref())?;
     let (mut replay, corruption) = recover::survey(&segments, owner);
-    if let Some(Corruption {
-        sequence,
-        offset,
-        reason,
-    }) = corruption
-    {
-        let file = below(dir, &segment::path(&dir.join("wal"), sequence));
-        damage.push(Damage {
-            file,
-            offset,
-            reason,
-        });
-    }
+    damage.extend(corruption.map(|corruption| in_log(dir, corruption)));
     damage.extend(log_gone(&segments, identity.as_ref()));
+    damage.extend(identity_gone(&replay, identity.as_ref(), damage.is_empty()));
+    if damage.is_empty() {
+        let shelf = Shelf::at(&files, dir.join("snap"), owner);
+        damage.extend(
+            shelf
+                .lost_end(&replay)?
+                .map(|corruption| in_log(dir, corruption)),
+        );
+    }
     let is_log_corrupt = !damage.is_empty();
     let snapshots = read_snapshots(&files, dir, owner, &replay, &mut damage)?;
     let entries = with_entries.then(|| replay.recovered.entries.iter().map(describe).collect());
@@ -201,8 +201,29 @@ fn condition(replay: &Replay, snapshots: &[SnapshotReport], is_log_corrupt: bool
 
 type Segments = Vec<(u64, Vec<u8>)>;
 
-/// All files of the log, and the number of their owner: where the identity is damaged, the one
-/// that the first of them tells.
+fn in_log(dir: &Path, corruption: Corruption) -> Damage {
+    let Corruption {
+        sequence,
+        offset,
+        reason,
+    } = corruption;
+    Damage {
+        file: below(dir, &segment::path(&dir.join("wal"), sequence)),
+        offset,
+        reason,
+    }
+}
+
+/// A log is somebody's, unless the first start was cut short before the identity was written.
+fn identity_gone(replay: &Replay, identity: Option<&Identity>, is_sound: bool) -> Option<Damage> {
+    let is_new = replay.recovered == Recovered::default();
+    (identity.is_none() && is_sound && !is_new).then(|| Damage {
+        file: PathBuf::from("identity"),
+        offset: 0,
+        reason: "there is a log, but nothing tells whose it is".to_owned(),
+    })
+}
+
 /// A directory that is somebody's has a log.
 fn log_gone(segments: &Segments, identity: Option<&Identity>) -> Option<Damage> {
     (segments.is_empty() && identity.is_some()).then(|| Damage {
@@ -212,6 +233,8 @@ fn log_gone(segments: &Segments, identity: Option<&Identity>) -> Option<Damage> 
     })
 }
 
+/// All files of the log, and the number of their owner: where the identity is damaged or gone, the
+/// one that the first of them tells.
 fn read_segments(
     files: &Files,
     dir: &Path,

@@ -13,8 +13,11 @@
 //! A mark is written right after each sync and becomes durable with the next one, so what is
 //! unprotected is at most the last write before the machine lost power.
 
+use std::path::Path;
+
+use super::StorageError;
 use super::record::{self, ALIGNMENT, Chain, Found, Record};
-use super::segment::{HEAD, Head};
+use super::segment::{self, HEAD, Head};
 use crate::raft::{Entry, HardState, Index, LogId, Recovered};
 
 /// What recovery had to leave out, if anything.
@@ -33,6 +36,17 @@ pub(super) struct Corruption {
     pub(super) sequence: u64,
     pub(super) offset: u64,
     pub(super) reason: String,
+}
+
+impl Corruption {
+    /// As the reason why a node refuses to start, with its log in `dir`.
+    pub(super) fn into_error(self, dir: &Path) -> StorageError {
+        StorageError::Corrupt {
+            path: segment::path(dir, self.sequence),
+            offset: self.offset,
+            reason: self.reason,
+        }
+    }
 }
 
 /// What the segments say.

@@ -59,6 +59,7 @@ fn open(disk: &Memory) -> Result<(Wal, Recovered, Repair), StorageError> {
     let identity = Identity {
         cluster: "simulation".to_owned(),
         node: 1,
+        founders: [1].into(),
     };
     make_dir(&*files, &dir)?;
     load(&files, &dir, &identity, CAPACITY)

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! snap/{index:016x}-{term:016x}.snap
-//! 0        8       16      24     32       40    44
-//! │ magic  │ owner │ index │ term │ length │ crc │ crc, 64 KiB │ crc, 64 KiB │ … crc, the rest │
+//! 0        8       16      24     32       40     48    52
+//! │ magic  │ owner │ index │ term │ length │ held │ crc │ crc, 64 KiB │ … crc, the rest │
 //! ```
+//!
+//! `held` is up to where the log was durable, of what the snapshot stands for, when the file was
+//! written; 0 for a leader's snapshot, which stands for entries that this log may never have had.
+//! So a log that ends before has lost its end, and not just the last write before a crash.
 //!
 //! The chunks are the configuration, with its length in 8 bytes before it, and the state.
 //!
@@ -16,15 +20,15 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::recover::{Repair, Replay};
+use super::recover::{Corruption, Repair, Replay};
 use super::vfs::Files;
 use super::{StorageError, make_dir, sync_dir};
-use crate::raft::{LogId, Members, Opaque, Snapshot};
+use crate::raft::{Index, LogId, Members, Opaque, Snapshot};
 
-const MAGIC: &[u8; 8] = b"TNSNAP\0\x02";
+const MAGIC: &[u8; 8] = b"TNSNAP\0\x03";
 
 /// Length of the head.
-const HEAD: usize = 44;
+const HEAD: usize = 52;
 
 /// How many bytes of the state one checksum covers.
 const CHUNK: usize = 64 * 1024;
@@ -72,12 +76,12 @@ impl Shelf {
             .join(format!("{:016x}-{:016x}.snap", last.index, last.term))
     }
 
-    /// Makes a snapshot durable.
-    pub(super) fn write(&self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    /// Makes a snapshot durable, and with it that the log held all entries up to `held`.
+    pub(super) fn write(&self, snapshot: &Snapshot, held: Index) -> Result<(), StorageError> {
         let (draft, path) = (self.dir.join("next.tmp"), self.path(snapshot.last));
         let lay_out = || {
             let file = self.files.create(&draft)?;
-            file.write_at(&encode(snapshot, self.owner), 0)?;
+            file.write_at(&encode(snapshot, held, self.owner), 0)?;
             file.sync_all()?;
             self.files.rename(&draft, &path)
         };
@@ -105,6 +109,41 @@ impl Shelf {
                 "the file is another snapshot than its name says",
             ))),
         }
+    }
+
+    /// What is wrong with a log that seems whole, and was once longer.
+    pub(super) fn lost_end(&self, replay: &Replay) -> Result<Option<Corruption>, StorageError> {
+        let last = replay.recovered.last().index;
+        let proof = self.proof_of_more(last)?;
+        Ok(proof.map(|(snapshot, held)| Corruption {
+            sequence: replay.files.last().map_or(1, |&(sequence, _)| sequence),
+            offset: replay.end as u64,
+            reason: format!(
+                "the log ends with entry {last} here, but the snapshot at {snapshot} shows that it \
+                 was durable up to entry {held}"
+            ),
+        }))
+    }
+
+    /// A snapshot which shows that a log that ends at `last` was durable further than that, and up
+    /// to which entry. The log names none that is beyond its end; so what is found here was
+    /// written right before a crash, or the log has lost its end.
+    pub(super) fn proof_of_more(
+        &self,
+        last: Index,
+    ) -> Result<Option<(LogId, Index)>, StorageError> {
+        for beyond in self.list()?.into_iter().filter(|found| found.index > last) {
+            let path = self.path(beyond);
+            let bytes = self.files.read(&path);
+            let bytes = bytes.map_err(StorageError::io("read", &path))?;
+            // Where the file itself is damaged it proves nothing.
+            if let Ok(head) = Head::decode(&bytes, self.owner)
+                && head.held > last
+            {
+                return Ok(Some((beyond, head.held)));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads the newest snapshot that the log names, or what will do in its place. Returns those
@@ -178,7 +217,7 @@ fn named(name: &str) -> Option<LogId> {
     (name == format!("{:016x}-{:016x}.snap", last.index, last.term)).then_some(last)
 }
 
-fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
+fn encode(snapshot: &Snapshot, held: Index, owner: u64) -> Vec<u8> {
     let Snapshot {
         last,
         members,
@@ -188,7 +227,7 @@ fn encode(snapshot: &Snapshot, owner: u64) -> Vec<u8> {
     let length = (members.len() as u64).to_le_bytes();
     let body = [&length[..], &members, state.as_bytes()].concat();
     let mut bytes = MAGIC.to_vec();
-    for number in [owner, last.index, last.term, body.len() as u64] {
+    for number in [owner, last.index, last.term, body.len() as u64, held] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -210,22 +249,41 @@ fn split_body(body: &[u8]) -> Option<(Members, Opaque)> {
 /// What is wrong, and where.
 type Damage = (usize, &'static str);
 
+/// What the head of a file tells.
+struct Head {
+    last: LogId,
+    /// How long the body is.
+    length: usize,
+    /// Up to where the log was durable.
+    held: Index,
+}
+
+impl Head {
+    fn decode(bytes: &[u8], owner: u64) -> Result<Self, Damage> {
+        let head = bytes.get(..HEAD).ok_or((0, "the file is too short"))?;
+        let word = |at: usize| {
+            let bytes = head[at..at + 8].try_into().expect("eight bytes");
+            u64::from_le_bytes(bytes)
+        };
+        let (content, sum) = head.split_at(HEAD - 4);
+        if content[..8] != MAGIC[..] || *sum != crc32fast::hash(content).to_le_bytes() {
+            return Err((0, "the head of the file is damaged"));
+        }
+        if word(8) != owner {
+            return Err((8, "the file belongs to another node"));
+        }
+        Ok(Self {
+            last: LogId::new(word(24), word(16)),
+            length: usize::try_from(word(32)).map_err(|_| (32, "the state cannot be so long"))?,
+            held: word(40),
+        })
+    }
+}
+
 /// Reads a whole file; never panics, whatever the bytes are.
 fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
-    let (head, mut rest) = bytes
-        .split_at_checked(HEAD)
-        .ok_or((0, "the file is too short"))?;
-    let word = |at: usize| {
-        let bytes = head[at..at + 8].try_into().expect("eight bytes");
-        u64::from_le_bytes(bytes)
-    };
-    if head[..8] != MAGIC[..] || head[40..] != crc32fast::hash(&head[..40]).to_le_bytes() {
-        return Err((0, "the head of the file is damaged"));
-    }
-    if word(8) != owner {
-        return Err((8, "the file belongs to another node"));
-    }
-    let length = usize::try_from(word(32)).map_err(|_| (32, "the state cannot be so long"))?;
+    let Head { last, length, .. } = Head::decode(bytes, owner)?;
+    let mut rest = &bytes[HEAD..];
     let mut body = Vec::new();
     while body.len() < length {
         let offset = bytes.len() - rest.len();
@@ -246,7 +304,6 @@ fn decode(bytes: &[u8], owner: u64) -> Result<Snapshot, Damage> {
         true => {
             let (members, state) =
                 split_body(&body).ok_or((HEAD, "the configuration cannot be read"))?;
-            let last = LogId::new(word(24), word(16));
             Ok(Snapshot {
                 last,
                 members,
@@ -285,14 +342,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(&vfs::direct(), dir.path().join("snap"), OWNER).unwrap();
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
-            shelf.write(&snapshot(length)).unwrap();
+            shelf.write(&snapshot(length), 0).unwrap();
             assert_eq!(shelf.read(LogId::new(3, 9)).unwrap(), snapshot(length));
         }
     }
 
     #[test]
     fn a_file_cut_or_changed_at_any_byte_is_refused() {
-        let bytes = encode(&snapshot(90), OWNER);
+        let bytes = encode(&snapshot(90), 8, OWNER);
         assert_eq!(decode(&bytes, OWNER), Ok(snapshot(90)));
         for place in 0..bytes.len() {
             assert!(decode(&bytes[..place], OWNER).is_err(), "cut at {place}");
@@ -315,7 +372,7 @@ mod tests {
         ) {
             prop_assert!(decode(&bytes, OWNER).is_err());
             let whole = snapshot(90);
-            let mut mutated = encode(&whole, OWNER);
+            let mut mutated = encode(&whole, 9, OWNER);
             for (place, byte) in edits {
                 let place = place.index(mutated.len());
                 mutated[place] = byte;
@@ -331,6 +388,20 @@ mod tests {
     }
 
     #[test]
+    fn an_own_snapshot_proves_how_far_the_log_went_and_a_leaders_proves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(&vfs::direct(), dir.path().to_owned(), OWNER).unwrap();
+        let last = snapshot(5).last;
+        shelf.write(&snapshot(5), 0).unwrap();
+        assert_eq!(shelf.proof_of_more(2).unwrap(), None);
+        shelf.write(&snapshot(5), 7).unwrap();
+        assert_eq!(shelf.proof_of_more(6).unwrap(), Some((last, 7)));
+        assert_eq!(shelf.proof_of_more(7).unwrap(), None);
+        fs::write(shelf.path(last), "damaged").unwrap();
+        assert_eq!(shelf.proof_of_more(6).unwrap(), None);
+    }
+
+    #[test]
     fn only_the_snapshots_that_the_log_names_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(&vfs::direct(), dir.path().to_owned(), OWNER).unwrap();
@@ -338,8 +409,8 @@ mod tests {
             last: LogId::new(1, 4),
             ..snapshot(5)
         };
-        shelf.write(&older).unwrap();
-        shelf.write(&snapshot(5)).unwrap();
+        shelf.write(&older, 4).unwrap();
+        shelf.write(&snapshot(5), 9).unwrap();
         fs::write(dir.path().join("next.tmp"), "half").unwrap();
         shelf.keep_only(&[older.last]).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

@@ -115,15 +115,11 @@ impl Wal {
             let bytes = shelf.files().read(&path);
             segments.push((sequence, bytes.map_err(StorageError::io("read", &path))?));
         }
-        let mut replay = recover::replay(&segments, owner).map_err(|corruption| {
-            let path = segment::path(dir, corruption.sequence);
-            let recover::Corruption { offset, reason, .. } = corruption;
-            StorageError::Corrupt {
-                path,
-                offset,
-                reason,
-            }
-        })?;
+        let mut replay =
+            recover::replay(&segments, owner).map_err(|corruption| corruption.into_error(dir))?;
+        if let Some(corruption) = shelf.lost_end(&replay)? {
+            return Err(corruption.into_error(dir));
+        }
         let mut repair = Repair {
             torn_bytes: replay.torn_bytes as u64,
             unreadable: None,
@@ -182,8 +178,16 @@ impl Wal {
     /// # Errors
     /// Whatever the operating system refuses; the log must not be used afterwards.
     pub(super) fn write(&mut self, batches: &[Batch]) -> Result<BatchId, StorageError> {
-        for snapshot in batches.iter().filter_map(|batch| batch.snapshot.as_ref()) {
-            self.shelf.write(snapshot)?;
+        for batch in batches {
+            if let Some(snapshot) = &batch.snapshot {
+                let is_own = !batch.drops_log;
+                let held = if is_own {
+                    self.last.min(snapshot.last.index)
+                } else {
+                    0
+                };
+                self.shelf.write(snapshot, held)?;
+            }
         }
         let records: Vec<Record> = batches.iter().flat_map(records).collect();
         self.encode(&records);

@@ -90,6 +90,54 @@ fn check_outside(cluster: &Cluster, outsider: usize, members: &[usize]) {
     assert_eq!(term(cluster.node(leader)), before);
 }
 
+/// Who has no vote cannot lead, whoever wants it.
+fn check_learner(cluster: &Cluster, leader: usize, learner: usize) {
+    let handed = json!({"to": learner});
+    let asked = [
+        cluster.node(leader).order("/v1/cluster/transfer", &handed),
+        cluster
+            .node(learner)
+            .order("/v1/admin/campaign", &Value::Null),
+    ];
+    for refused in asked {
+        assert_eq!(refused.error(), (409, "LEARNER", true), "{}", refused.body);
+    }
+}
+
+/// Two clusters of one name keep apart, and one that is started again with other flags stays what
+/// it was.
+#[test]
+fn nodes_that_were_founded_by_others_are_refused_and_later_flags_change_nothing() {
+    let mut cluster = Cluster::start_each(3, |id| match id {
+        1 | 2 => vec!["--initial-voters", "1,2"],
+        _ => vec!["--initial-voters", "1,2,3"],
+    });
+    let leader = cluster.leader_of(&[1, 2]);
+    cluster.node(leader).put("x", &json!(1)).ok();
+    for (id, told) in [
+        (1, "{1, 2, 3}, and this node by {1, 2}"),
+        (3, "{1, 2}, and"),
+    ] {
+        eventually("the others are refused", || {
+            cluster.log(id).contains(told).then_some(())
+        });
+    }
+    assert!(cluster.node(3).status().unwrap().get("leader").is_none());
+
+    cluster.stop(1);
+    cluster.restart_with(1, &["--initial-voters", "3"]);
+    eventually("it says what it keeps to", || {
+        let told = "keeps to the voters of its first start, {1, 2}";
+        cluster.log(1).contains(told).then_some(())
+    });
+    let leader = cluster.leader_of(&[1, 2]);
+    assert_eq!(
+        cluster.node(leader).status().unwrap()["voters"],
+        json!([1, 2])
+    );
+    assert_eq!(cluster.node(1).get("x").ok()["value"], 1);
+}
+
 #[test]
 fn a_node_joins_learns_votes_and_another_leaves_and_disturbs_nobody() {
     for algorithm in ALGORITHMS {
@@ -107,6 +155,7 @@ fn a_node_joins_learns_votes_and_another_leaves_and_disturbs_nobody() {
                 let read = cluster.node(4).post("/v1/kv/get", &local);
                 (read.status == 200 && read.body["value"] == "kept").then_some(())
             });
+            check_learner(&cluster, leader, 4);
             change(node, "/v1/cluster/promote", &json!({"id": 4}));
             wait_for(&cluster, &[1, 2, 3, 4], &[1, 2, 3, 4], &[]);
 
@@ -126,6 +175,41 @@ fn a_node_joins_learns_votes_and_another_leaves_and_disturbs_nobody() {
             });
         }
     }
+}
+
+/// Who is taken out is still sent the log for two election time-outs; who comes back in that time
+/// has to show anew what it has.
+#[test]
+fn a_node_that_comes_back_with_an_empty_disk_is_taken_for_a_new_one() {
+    let mut cluster = start(4, "joint", "append");
+    let leader = cluster.leader_of(&[1, 2, 3]);
+    change(
+        cluster.node(leader),
+        "/v1/cluster/add-voter",
+        &json!({"id": 4}),
+    );
+    wait_for(&cluster, &[1, 2, 3, 4], &[1, 2, 3, 4], &[]);
+    cluster.node(leader).put("x", &json!("kept")).ok();
+    cluster.kill(4);
+    let data = cluster.data(4);
+    fs::remove_dir_all(&data).unwrap();
+    change(
+        cluster.node(leader),
+        "/v1/cluster/remove",
+        &json!({"id": 4}),
+    );
+    change(
+        cluster.node(leader),
+        "/v1/cluster/add-voter",
+        &json!({"id": 4}),
+    );
+    cluster.restart(4);
+    wait_for(&cluster, &[1, 2, 3, 4], &[1, 2, 3, 4], &[]);
+    eventually("it has everything again", || {
+        let local = json!({"key": "x", "consistency": "local"});
+        let read = cluster.node(4).post("/v1/kv/get", &local);
+        (read.status == 200 && read.body["value"] == "kept").then_some(())
+    });
 }
 
 #[test]

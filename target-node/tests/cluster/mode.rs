@@ -244,11 +244,12 @@ fn later_read(repair: &str) -> Value {
     for id in 1..=3 {
         eventually("the node serves", || cluster.node(id).status());
     }
-    eventually("the first write is on all disks", || {
+    eventually("a write is on all disks", || {
+        // Two are enough for an answer; the third is not told again, if its link was not up yet.
         let put = cluster.node(1).put("x", &json!("old"));
-        (put.status == 200).then_some(())
-    });
-    eventually("all have it", || {
+        if put.status != 200 {
+            return None;
+        }
         let local = json!({"key": "x", "consistency": "local"});
         let has = |id| cluster.node(id).post("/v1/kv/get", &local).body["value"] == "old";
         (1..=3).all(has).then_some(())

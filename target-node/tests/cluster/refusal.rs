@@ -16,6 +16,13 @@ type BadRequest<'a> = (&'a str, &'a str, &'a str, (u16, &'a str));
 const BAD_REQUESTS: &[BadRequest<'_>] = &[
     ("POST", "/v1/kv/put", "not json", (400, "INVALID")),
     ("POST", "/v1/kv/put", "", (400, "INVALID")),
+    ("POST", "/v1/kv/put", r#"["x", 1]"#, (400, "INVALID")),
+    (
+        "POST",
+        "/v1/kv/put",
+        r#"{"key":"x","value":[18446744073709551616]}"#,
+        (400, "INVALID"),
+    ),
     ("POST", "/v1/kv/put", r#"{"key":"x"}"#, (400, "INVALID")),
     (
         "POST",
@@ -109,6 +116,8 @@ fn check_refusal(node: &Node, bad: BadRequest<'_>) {
         "{}",
         answer.body
     );
+    let url = &answer.body["error"]["leader"]["url"];
+    assert_eq!(url, &json!(format!("http://{}", node.client)));
 }
 
 #[test]

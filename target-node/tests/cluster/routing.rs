@@ -1,8 +1,9 @@
 //! What a node does with a write when another one leads.
 
 use std::os::unix::process::ExitStatusExt;
+use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::process::{Cluster, eventually, exchange};
 
@@ -66,6 +67,61 @@ fn clients_are_told_the_address_that_a_node_advertises() {
         let refused = cluster.node(follower).put("x", &json!(1));
         (refused.body["error"]["leader"]["url"] == "http://db.example:80").then_some(())
     });
+}
+
+/// The new leader is kept from hearing that it should lead, until writes have come to all three
+/// nodes: then they are made, wherever they waited.
+#[test]
+fn writes_wait_while_the_leadership_is_handed_over() {
+    let cluster = Cluster::start(3, &[]);
+    let first = cluster.leader();
+    let (second, third) = (first % 3 + 1, (first + 1) % 3 + 1);
+    cluster.node(third).put("x", &json!(0)).ok();
+    let held = json!({"action": "drop", "to": [second], "types": ["timeout_now"]});
+    let node = cluster.node(first);
+    node.order("/v1/admin/net-rules", &held).ok();
+    node.order("/v1/cluster/transfer", &json!({"to": second}))
+        .ok();
+    let term = node.status().unwrap()["term"].as_u64().unwrap();
+    thread::scope(|scope| {
+        let writes = [first, second, third].map(|id| {
+            let node = cluster.node(id);
+            scope.spawn(move || node.put(&format!("from {id}"), &json!(id)))
+        });
+        // Nothing but this brings the transfer to its end before it is given up.
+        node.admin("DELETE", "/v1/admin/net-rules", &Value::Null)
+            .ok();
+        for write in writes {
+            write.join().unwrap().ok();
+        }
+    });
+    eventually("a later term is known", || {
+        (node.status()?["term"].as_u64()? > term).then_some(())
+    });
+    for id in 1..=3 {
+        assert_eq!(node.get(&format!("from {id}")).ok()["value"], id);
+    }
+}
+
+/// A transfer to one that is not there is given up, and what waited for it goes on.
+#[test]
+fn writes_go_on_where_a_transfer_comes_to_nothing() {
+    let mut cluster = Cluster::start(3, &[]);
+    let first = cluster.leader();
+    let (second, third) = (first % 3 + 1, (first + 1) % 3 + 1);
+    cluster.node(third).put("x", &json!(0)).ok();
+    cluster.kill(second);
+    let node = cluster.node(first);
+    let term = node.status().unwrap()["term"].clone();
+    node.order("/v1/cluster/transfer", &json!({"to": second}))
+        .ok();
+    cluster.node(third).put("x", &json!(1)).ok();
+    node.put("x", &json!(2)).ok();
+    let status = node.status().unwrap();
+    assert_eq!(
+        (&status["role"], &status["term"]),
+        (&json!("leader"), &term)
+    );
 }
 
 /// The same answer, whether the write was lost with the leader or made by it: nobody at the

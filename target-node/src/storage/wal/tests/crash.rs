@@ -44,6 +44,7 @@ fn open_memory(disk: &Memory) -> Result<(Wal, Recovered, Repair), StorageError> 
     let identity = Identity {
         cluster: "demo".to_owned(),
         node: 1,
+        founders: [1].into(),
     };
     let dir = PathBuf::from("/data");
     make_dir(&*files, &dir)?;

@@ -166,11 +166,42 @@ fn a_snapshot_whose_mark_was_torn_is_forgotten_and_the_one_before_it_counts() {
     let path = segment::path(dir.path(), 1);
     let before = fs::read(&path).unwrap();
     // The next snapshot's file is there, but of its mark nothing reached the disk.
-    shelf(dir.path(), OWNER).write(&snapshot(4, 9)).unwrap();
+    shelf(dir.path(), OWNER).write(&snapshot(4, 9), 6).unwrap();
     let (_, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered, after(6));
     assert_eq!(fs::read_dir(dir.path().join("snap")).unwrap().count(), 1);
     assert!(fs::read(&path).unwrap().starts_with(&before[..HEAD]));
+}
+
+#[test]
+fn a_log_that_ends_before_what_an_own_snapshot_saw_of_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wal, ..) = open(dir.path()).unwrap();
+    for batch in &history()[..6] {
+        wal.write(std::slice::from_ref(batch)).unwrap();
+    }
+    drop(wal);
+    let path = segment::path(dir.path(), 1);
+    let whole = fs::read(&path).unwrap();
+    // As if the end had never been written: the marks are gone with it, and the records before the
+    // place are whole. Only the snapshot at 4 knows better.
+    let lost = (HEAD..whole.len()).step_by(8).filter_map(|end| {
+        let mut bytes = whole.clone();
+        bytes[end..].fill(0);
+        let (recovered, _) = reread(&bytes).ok()?;
+        (recovered.last().index < 4).then_some((bytes, recovered.last().index))
+    });
+    let lost: Vec<_> = lost.collect();
+    assert!(lost.len() > 10);
+    for (bytes, last) in lost {
+        fs::write(&path, bytes).unwrap();
+        let refusal = open(dir.path()).unwrap_err().to_string();
+        let told = format!("the log ends with entry {last} here");
+        assert!(refusal.contains(&told), "{refusal}");
+        assert!(refusal.contains("durable up to entry 4"), "{refusal}");
+    }
+    fs::write(&path, whole).unwrap();
+    assert_eq!(open(dir.path()).unwrap().1, after(6));
 }
 
 #[test]
