@@ -85,7 +85,7 @@ impl Iptables {
         let done = network.at_each(&everywhere, |inside, _| {
             network.tools.restore(inside, &scaffold)
         });
-        done.into_values().collect::<Result<Vec<()>, _>>()?;
+        done.into_values().collect::<Result<Vec<String>, _>>()?;
         Ok(network)
     }
 
@@ -146,25 +146,31 @@ impl Iptables {
     /// Removes a fault's chains, and looks whether they are gone; of `sites`, those remain where
     /// that failed. Returns what the rules had counted.
     ///
-    /// Everything of one namespace is done there one after the other, while the others do theirs:
-    /// what takes long is that the kernel waits until nobody uses the rules any more, and that it
-    /// does for all of them at once.
+    /// One program does all of it in a namespace, while others do theirs: what takes long is that
+    /// the kernel waits until nobody uses the rules any more, and that it does for all at once.
     fn remove<F>(
         &self,
-        id: u64,
+        (id, chains): (u64, &[String]),
         sites: &mut BTreeSet<Endpoint>,
-        rules: F,
+        undo: F,
     ) -> Result<Vec<Count>, NetworkError>
     where
         F: Fn(Endpoint) -> String + Sync,
     {
         let removed = self.at_each(sites, |inside, site| {
-            let counts = rules::counts(&self.tools.save(inside)?, id);
-            let counts = counts.ok_or(NetworkError::Gone { of: site, id })?;
-            self.tools.restore(inside, &rules(site))?;
-            match rules::counts(&self.tools.save(inside)?, id) {
-                None => Ok(counts),
-                Some(_) => Err(NetworkError::Stays { of: site, id }),
+            let batch = rules::removal(chains, &undo(site));
+            let answer = self.tools.restore(inside, &batch).map_err(|error| {
+                // Rules that somebody else has taken away are why nothing could be removed.
+                let left = self.tools.save(inside);
+                match left.map(|saved| rules::counts(&saved, id)) {
+                    Ok(None) => NetworkError::Gone { of: site, id },
+                    _ => error,
+                }
+            })?;
+            match rules::removed(&answer, chains) {
+                Some((counts, true)) => Ok(counts),
+                Some((_, false)) => Err(NetworkError::Stays { of: site, id }),
+                None => Err(self.tools.unreadable(&answer)),
             }
         });
         let (mut all, mut trouble) = (Vec::new(), None);
@@ -184,7 +190,7 @@ impl Iptables {
     /// others.
     fn install<F, U>(
         &self,
-        id: u64,
+        fault: (u64, &[String]),
         sites: &BTreeSet<Endpoint>,
         rules: F,
         undo: U,
@@ -199,13 +205,13 @@ impl Iptables {
         let (mut there, mut trouble) = (BTreeSet::new(), None);
         for (site, result) in done {
             match result {
-                Ok(()) => drop(there.insert(site)),
+                Ok(_) => drop(there.insert(site)),
                 Err(error) => trouble = Some(error),
             }
         }
         match trouble {
             None => Ok(()),
-            Some(error) => self.remove(id, &mut there, undo).and(Err(error)),
+            Some(error) => self.remove(fault, &mut there, undo).and(Err(error)),
         }
     }
 
@@ -257,7 +263,8 @@ impl Network for Iptables {
             into.copied().collect()
         };
         let rules = |site| rules::cut(id, &of(site));
-        self.install(id, &sites, rules, |_| rules::uncut(id))?;
+        let chains = [rules::chain(id)];
+        self.install((id, &chains), &sites, rules, |_| rules::uncut(id))?;
         faults.cuts.insert(CutId(id), Cut { edges, sites });
         Ok(CutId(id))
     }
@@ -266,7 +273,8 @@ impl Network for Iptables {
         let mut faults = lock(&self.faults);
         let installed = faults.cuts.get_mut(&cut);
         let installed = installed.ok_or(NetworkError::NoSuchCut(cut))?;
-        let counts = self.remove(cut.0, &mut installed.sites, |_| rules::uncut(cut.0))?;
+        let fault = (cut.0, &[rules::chain(cut.0)][..]);
+        let counts = self.remove(fault, &mut installed.sites, |_| rules::uncut(cut.0))?;
         let dropped = dropped(&installed.edges, &counts);
         faults.cuts.remove(&cut);
         Ok(dropped)
@@ -295,7 +303,7 @@ impl Network for Iptables {
         let mut faults = lock(&self.faults);
         faults.next += 1;
         let id = faults.next;
-        let sites = edges.iter().flat_map(|edge| [edge.from, edge.to]).collect();
+        let sites = ends_of(edges);
         let new = Installed {
             edges: edges.clone(),
             shaping: shaping.clone(),
@@ -317,8 +325,9 @@ impl Network for Iptables {
             let lines = rules::shape(id, site, &list, shaping) + &rules::classify(&after(site));
             rules::batch(&lines)
         };
-        let undo = |site| rules::batch(&(rules::unshape(id) + &rules::classify(&before(site))));
-        let installed = self.install(id, &new.sites, rules, undo);
+        let undo = |site| rules::unshape(id) + &rules::classify(&before(site));
+        let chains = [rules::chain(id), rules::chain_out(id)];
+        let installed = self.install((id, &chains), &new.sites, rules, undo);
         if let Err(error) = installed {
             self.queue(&new.sites, clear)?;
             return Err(error);
@@ -332,8 +341,8 @@ impl Network for Iptables {
         let mut faults = lock(&self.faults);
         let installed = faults.shapings.get(&shaping);
         let installed = installed.ok_or(NetworkError::NoSuchShaping(shaping))?;
-        let shaped = shaped(installed, &self.counts(id, &installed.sites)?);
-        let (all, mut left) = (installed.sites.clone(), installed.sites.clone());
+        // Rules may be gone since an attempt before; its queues go after the last of them.
+        let (all, mut left) = (ends_of(&installed.edges), installed.sites.clone());
         let before = |site| egress(site, faults.shapings.values());
         let others = || {
             faults
@@ -342,23 +351,22 @@ impl Network for Iptables {
                 .filter(|(other, _)| **other != shaping)
         };
         let after = |site| egress(site, others().map(|(_, installed)| installed));
-        let undo = |site| rules::batch(&(rules::unshape(id) + &rules::classify(&after(site))));
-        let removed = self.remove(id, &mut left, undo).and_then(|_| {
+        let undo = |site| rules::unshape(id) + &rules::classify(&after(site));
+        let chains = [rules::chain(id), rules::chain_out(id)];
+        let removed = self.remove((id, &chains), &mut left, undo);
+        let removed = removed.and_then(|counts| {
             self.queue(&all, |site| {
                 let (old, new) = (before(site), after(site));
                 queues::prepare(&old, &new) + &queues::clear(&old, &new)
-            })
+            })?;
+            Ok(shaped(installed, &counts))
         });
-        match removed {
-            Ok(()) => drop(faults.shapings.remove(&shaping)),
-            Err(error) => {
-                if let Some(installed) = faults.shapings.get_mut(&shaping) {
-                    installed.sites = left;
-                }
-                return Err(error);
-            }
+        if removed.is_ok() {
+            faults.shapings.remove(&shaping);
+        } else if let Some(installed) = faults.shapings.get_mut(&shaping) {
+            installed.sites = left;
         }
-        Ok(shaped)
+        removed
     }
 
     fn shaped(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
@@ -381,6 +389,10 @@ impl Drop for Iptables {
             .tools
             .restore(&self.cables.clients, &rules::dismantle());
     }
+}
+
+fn ends_of(edges: &BTreeSet<Edge>) -> BTreeSet<Endpoint> {
+    edges.iter().flat_map(|edge| [edge.from, edge.to]).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

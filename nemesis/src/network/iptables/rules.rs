@@ -12,7 +12,7 @@
 //! again at once. All is in the table `filter`, so a batch is one transaction. A rule's comment
 //! says which edge it is on and what it does; its counter is the proof.
 
-use std::{fmt::Write as _, net::Ipv4Addr};
+use std::{collections::BTreeSet, fmt::Write as _, net::Ipv4Addr};
 
 use super::queues::{CORRUPTED, Egress, HELD, QUEUED};
 use crate::{
@@ -84,9 +84,9 @@ pub(super) fn cut(id: u64, edges: &[Edge]) -> String {
     batch(&text)
 }
 
-/// Heals what [`cut`] has cut.
+/// The lines that heal what [`cut`] has cut.
 pub(super) fn uncut(id: u64) -> String {
-    batch(&unhook("ORDEAL-CUT", &chain(id)))
+    unhook("ORDEAL-CUT", &chain(id))
 }
 
 fn unhook(from: &str, chain: &str) -> String {
@@ -109,7 +109,7 @@ pub(super) fn shape(id: u64, site: Endpoint, edges: &[Edge], shaping: &Shaping) 
     text
 }
 
-/// Takes away what [`shape`] has made.
+/// The lines that take away what [`shape`] has made.
 pub(super) fn unshape(id: u64) -> String {
     let out = unhook("ORDEAL-OUT", &chain_out(id));
     unhook("ORDEAL-SHAPE", &chain(id)) + &out
@@ -131,6 +131,46 @@ pub(super) fn classify(egress: &Egress) -> String {
         }
     }
     text
+}
+
+/// One run of `iptables-restore` that tells what a fault's rules have counted, takes them away,
+/// and then tells which rules there are: [`removed`] reads its answer.
+///
+/// Three programs would do the same, and starting them is what most of a heal would take. Each
+/// table in the batch begins with a look of its own into the kernel, so the second one is answered
+/// from what is there after the change.
+pub(super) fn removal(chains: &[String], undo: &str) -> String {
+    let mut text = String::new();
+    for chain in chains {
+        writeln!(text, "-v -S {chain}").expect(STRING);
+    }
+    batch(&(text + undo)) + &batch("-S\n")
+}
+
+/// What [`removal`] has told: what the rules had counted, and whether the chains are gone.
+/// `None` where the answer is not such a one.
+pub(super) fn removed(answer: &str, chains: &[String]) -> Option<(Vec<Count>, bool)> {
+    // Only the list of everything has the policies, and begins with them.
+    let begins = answer
+        .lines()
+        .position(|line| line.starts_with("-P INPUT "))?;
+    let (before, after) = (answer.lines().take(begins), answer.lines().skip(begins));
+    let known = |line: &str| {
+        let name = line.strip_prefix("-N ")?;
+        chains.iter().position(|chain| chain == name)
+    };
+    let told: BTreeSet<usize> = before.clone().filter_map(known).collect();
+    let counts = before.filter_map(|line| listed(line, chains)).collect();
+    let gone = after.filter_map(known).next().is_none();
+    (told.len() == chains.len()).then_some((counts, gone))
+}
+
+/// Reads `-A CHAIN … --comment "n1 -> n2 loss" -c 12 3456 …`.
+fn listed(line: &str, chains: &[String]) -> Option<Count> {
+    let rule = line.strip_prefix("-A ")?;
+    let (_, counters) = rule.split_once("\" -c ")?;
+    let (packets, _) = counters.split_once(' ')?;
+    count(rule, packets, chains)
 }
 
 /// Makes lines of rules one transaction.
@@ -251,18 +291,25 @@ pub(super) fn counts(saved: &str, id: u64) -> Option<Vec<Count>> {
     };
     saved.lines().any(declared).then(|| {
         let lines = saved.lines();
-        lines.filter_map(|line| count(line, &chains)).collect()
+        lines
+            .filter_map(|line| saved_count(line, &chains))
+            .collect()
     })
 }
 
 /// Reads `[12:3456] -A CHAIN … --comment "n1 -> n2 loss" …`.
-fn count(line: &str, chains: &[String]) -> Option<Count> {
+fn saved_count(line: &str, chains: &[String]) -> Option<Count> {
     let (counters, rule) = line.strip_prefix('[')?.split_once("] -A ")?;
+    let (packets, _) = counters.split_once(':')?;
+    count(rule, packets, chains)
+}
+
+/// Reads `CHAIN … --comment "n1 -> n2 loss" …`.
+fn count(rule: &str, packets: &str, chains: &[String]) -> Option<Count> {
     let (chain, rest) = rule.split_once(' ')?;
     if !chains.iter().any(|known| known == chain) {
         return None;
     }
-    let (packets, _) = counters.split_once(':')?;
     let (_, says) = rest.split_once("--comment \"")?;
     let (says, _) = says.split_once('"')?;
     let (edge, what) = says.rsplit_once(' ')?;
@@ -326,6 +373,35 @@ mod tests {
             [one(Counted::All, 3), one(loss, 1)]
         );
         assert_eq!(counts(saved, 9), None);
+    }
+
+    #[test]
+    fn a_removal_tells_what_was_counted_and_whether_all_is_gone() {
+        let chains = [chain(7)];
+        assert_eq!(
+            removal(&chains, &uncut(7)),
+            "*filter\n\
+             -v -S ORDEAL-7\n\
+             -D ORDEAL-CUT -j ORDEAL-7\n-F ORDEAL-7\n-X ORDEAL-7\n\
+             COMMIT\n\
+             *filter\n-S\nCOMMIT\n"
+        );
+        let told = "\
+            -N ORDEAL-7\n\
+            -A ORDEAL-7 -s 10.77.0.1/32 -m comment --comment \"n1 -> n2 cut\" -c 12 340 -j MARK\n";
+        let left = "-P INPUT ACCEPT\n-N ORDEAL-CUT\n-A INPUT -j ORDEAL-CUT\n";
+        let counted = Count {
+            edge: Edge::new(Node(1), Node(2)),
+            what: Counted::Cut,
+            packets: 12,
+        };
+        let answer = [told, left].concat();
+        assert_eq!(removed(&answer, &chains), Some((vec![counted], true)));
+        let answer = [told, left, "-N ORDEAL-7\n"].concat();
+        assert_eq!(removed(&answer, &chains), Some((vec![counted], false)));
+        for answer in [told, left, ""] {
+            assert_eq!(removed(answer, &chains), None);
+        }
     }
 
     #[test]

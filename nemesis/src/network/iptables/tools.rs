@@ -73,11 +73,23 @@ impl Tools {
         })
     }
 
-    /// Runs a batch of rules as one transaction, beside the rules that there are.
-    pub(super) fn restore(&self, inside: &Namespace, rules: &str) -> Result<(), NetworkError> {
+    /// Runs a batch of rules as one transaction, beside the rules that there are. Returns what the
+    /// batch has asked for.
+    pub(super) fn restore(&self, inside: &Namespace, rules: &str) -> Result<String, NetworkError> {
         let mut command = Command::new(&self.restore);
         command.args(["--noflush", "--wait", "5"]);
-        run(command, inside, rules).map(drop)
+        run(command, inside, rules)
+    }
+
+    /// An answer of `iptables-restore` that cannot be read.
+    pub(super) fn unreadable(&self, answer: &str) -> NetworkError {
+        NetworkError::Tool {
+            program: self.restore.display().to_string(),
+            said: format!(
+                "it does not tell which rules there are: `{}`",
+                answer.trim().replace('\n', "; ")
+            ),
+        }
     }
 
     /// The rules that there are, with their counters.
