@@ -85,9 +85,15 @@ pub struct Death {
 }
 
 impl Death {
-    /// The text of its panic; without one the last line of its log, if it wrote any.
+    /// The text of its panic; without one the last line of its log that says something: not an
+    /// empty one, nor where to find help about flags.
     pub fn last_words(&self) -> Option<&str> {
-        let last = self.log_tail.last().map(String::as_str);
+        let says_nothing = |line: &&str| {
+            let line = line.trim().to_ascii_lowercase();
+            line.is_empty() || line.contains("--help")
+        };
+        let lines = || self.log_tail.iter().rev().map(String::as_str);
+        let last = lines().find(|line| !says_nothing(line)).or(lines().next());
         self.panic.as_deref().or(last)
     }
 }

@@ -92,7 +92,10 @@ fn a_directory_is_told_without_being_changed_and_the_node_starts_as_told() {
         (&report["condition"], &report["damage"]),
         (&json!("sound"), &json!([]))
     );
-    assert_eq!(report["is_in_use"], false);
+    assert_eq!(
+        (&report["is_in_use"], &report["founders"]),
+        (&json!(false), &json!([1]))
+    );
     assert_eq!(report["hard_state"]["vote"], 1);
     let last = report["last"]["index"].as_u64().unwrap();
     assert!(last > 30, "{report}");

@@ -126,7 +126,7 @@ fn deaths(deaths: &[(Time, Death)]) -> Option<Finding> {
         return None;
     }
     let anomaly = |(at, death): &(Time, Death)| {
-        let words = match (&death.panic, death.log_tail.last()) {
+        let words = match (&death.panic, death.last_words()) {
             (Some(panic), _) => format!("it panicked: {panic}"),
             (None, Some(line)) => format!("its last words: {line}"),
             (None, None) => "it said nothing".to_owned(),

@@ -116,7 +116,9 @@ fn a_node_that_dies_at_its_start_is_named_with_its_last_words() {
     let program = folder.path().join("node");
     fs::write(
         &program,
-        "#!/bin/sh\necho 'no config, no service' >&2\nexit 7\n",
+        "#!/bin/sh\n\
+         printf \"no config, no service\\n\\nFor more, try '--help'.\\n\" >&2\n\
+         exit 7\n",
     )
     .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();

@@ -3,6 +3,7 @@
 //! It works on the directory of a node that is stopped, killed or refuses to start, and says what
 //! the next start would find. Of a running node's directory it may see a write in its middle.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,8 @@ pub(crate) struct Report {
     is_in_use: bool,
     cluster: Option<String>,
     node: Option<u64>,
+    /// Who voted at first; empty for a node that waited to be taken in.
+    founders: Option<BTreeSet<u64>>,
     hard_state: HardState,
     /// The entry before the first.
     base: LogId,
@@ -161,6 +164,7 @@ pub(crate) fn inspect(dir: &Path, with_entries: bool) -> Result<Report, StorageE
         is_in_use: is_in_use(dir),
         cluster: identity.as_ref().map(|identity| identity.cluster.clone()),
         node: identity.as_ref().map(|identity| identity.node),
+        founders: identity.map(|identity| identity.founders),
         hard_state: replay.recovered.hard_state,
         base: replay.recovered.base,
         last: replay.recovered.last(),
