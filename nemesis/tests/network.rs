@@ -54,8 +54,8 @@ fn every_pair_is_connected_until_cut(sandbox: &Sandbox) {
     support::eventually("every packet is counted", || switch.traffic() == all);
 }
 
-/// A network that is made is one that carries: the kernel opens the queue of a cable's end only when
-/// it gets to it, and on a busy machine packets that were sent before that went missing.
+/// A network that is made is one that carries: the kernel opens the queue of a cable's end when it
+/// gets to it, and on a busy machine packets that were sent before that went missing.
 fn the_first_packets_pass_on_a_busy_machine(sandbox: &Sandbox) {
     // Each in a session of its own: processors are divided between sessions.
     let busy = || {
