@@ -103,6 +103,8 @@ pub struct Patience {
     pub leader: Duration,
     /// For a restarted process to serve.
     pub serving: Duration,
+    /// For a node that serves on a damaged disk to find out, from the others, that it must not.
+    pub refusal: Duration,
     /// For the first members to be back after a heal: other faults may still be in the way.
     pub members: Duration,
 }
@@ -120,6 +122,7 @@ impl Default for Patience {
         Self {
             leader: Duration::from_secs(1),
             serving: Duration::from_secs(10),
+            refusal: Duration::from_millis(300),
             members: Duration::from_secs(30),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 
 use ordeal_nemesis::{
     Edge, Endpoint, Grudge, Node,
-    network::{CutId, Network, NetworkError, OldConnection, Switch, SwitchOptions, Traffic},
+    network::{CutId, Network, NetworkError, OldConnection, Ports, Switch, SwitchOptions, Traffic},
     sandbox::Sandbox,
 };
 use support::{
@@ -23,6 +23,7 @@ use support::{
 fn main() -> ExitCode {
     support::main(&cases![
         Inside every_pair_is_connected_until_cut,
+        Inside the_first_packets_pass_on_a_busy_machine,
         Inside a_cut_blocks_exactly_the_given_directions,
         Inside overlapping_cuts_heal_separately,
         Inside an_open_connection_outlives_a_cut,
@@ -51,6 +52,31 @@ fn every_pair_is_connected_until_cut(sandbox: &Sandbox) {
         overrun: 0,
     };
     support::eventually("every packet is counted", || switch.traffic() == all);
+}
+
+/// A network that is made is one that carries: the kernel opens the queue of a cable's end when it
+/// gets to it, and on a busy machine packets that were sent before that went missing.
+fn the_first_packets_pass_on_a_busy_machine(sandbox: &Sandbox) {
+    // Each in a session of its own: processors are divided between sessions.
+    let busy = || {
+        let mut command = Command::new("setsid");
+        let spin = ["sh", "-c", "while :; do :; done"];
+        command.args(spin).spawn().unwrap()
+    };
+    let mut busy: Vec<_> = (0..6).map(|_| busy()).collect();
+    for _ in 0..10 {
+        let options = SwitchOptions {
+            ports: Ports::Packet,
+            ..SwitchOptions::default()
+        };
+        let switch = Switch::create(sandbox, 3, &options).unwrap();
+        Probes::new(&switch).assert_blocked(&Grudge::default(), "at once");
+        assert_eq!(switch.lost_unasked(), Some(0));
+    }
+    for process in &mut busy {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
 }
 
 fn a_cut_blocks_exactly_the_given_directions(sandbox: &Sandbox) {

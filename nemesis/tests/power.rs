@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Inside a_slow_fsync_holds_its_node_up_and_no_longer_than_told,
         Inside an_ailment_that_nobody_meets_has_no_effect,
         Inside a_damaged_disk_that_the_node_refuses_is_made_whole,
+        Inside a_wiped_disk_that_the_node_refuses_while_it_serves_is_made_whole,
         Inside a_wiped_disk_that_the_node_takes_stays_empty,
         Inside an_older_copy_is_from_when_faults_began,
         Program keeps,
@@ -49,6 +50,9 @@ const NODES: u16 = 3;
 const N1: Node = Node(1);
 /// What is appended each time, and must be found again as it was.
 const ENTRY: &[u8] = b"an entry of the log\n";
+
+/// Where this file stands, a node that finds nothing serves first, and ends then.
+const LATE: &str = "late";
 
 /// A node with a log: `w` appends to it, `s` appends and fsyncs, `?` asks for its pid; each is
 /// answered with a number, `w` and `s` with how many entries there are.
@@ -63,6 +67,13 @@ fn keeps(args: &[String]) {
     let damaged = found.chunks(ENTRY.len()).any(|entry| entry != ENTRY);
     assert!(!damaged, "the log is damaged");
     log.sync_all().unwrap();
+    if found.is_empty() && Path::new(&args[1]).with_file_name(LATE).exists() {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            eprintln!("there was more");
+            std::process::exit(65);
+        });
+    }
     let entries = Arc::new(Mutex::new((found.len() / ENTRY.len()) as u64));
     let own: Node = args[0].parse().unwrap();
     let listener = TcpListener::bind((address(own), PORT)).unwrap();
@@ -415,6 +426,22 @@ fn a_damaged_disk_that_the_node_refuses_is_made_whole(sandbox: &Sandbox) {
     assert!(log.contains("the log is damaged"), "{log}");
     assert_eq!(cluster.deaths.lock().unwrap().len(), 1);
     assert!(matches!(cluster.processes.state(N1), State::Running { .. }));
+}
+
+fn a_wiped_disk_that_the_node_refuses_while_it_serves_is_made_whole(sandbox: &Sandbox) {
+    let cluster = Cluster::start(sandbox);
+    ask(&mut cluster.dial(N1), b"s").unwrap();
+    fs::write(cluster.folder.path().join(LATE), "").unwrap();
+    let Proof::Damaged { nodes } = cluster.proven("damage n1: wipe") else {
+        panic!("of another kind")
+    };
+    assert!(nodes[0].refused);
+    assert_eq!(ask(&mut cluster.dial(N1), b"s").unwrap(), 2);
+    assert_eq!(cluster.deaths.lock().unwrap().len(), 1);
+    let State::Running { pid } = cluster.processes.state(N1) else {
+        panic!("it does not run")
+    };
+    assert_eq!(nodes[0].killed.successor.as_ref().unwrap().pid, pid);
 }
 
 fn a_wiped_disk_that_the_node_takes_stays_empty(sandbox: &Sandbox) {

@@ -49,6 +49,7 @@ impl ActiveFaults {
 const PATIENCE: Patience = Patience {
     leader: Duration::from_secs(3),
     serving: Duration::from_secs(10),
+    refusal: Duration::from_secs(2),
     members: Duration::from_secs(30),
 };
 

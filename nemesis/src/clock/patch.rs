@@ -168,6 +168,10 @@ fn write(memory: &File, held: &Held, at: u64, bytes: &[u8]) -> Result<(), String
 fn vdso_of(pid: u32) -> Result<(u64, u64), String> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
     let maps = maps.map_err(|error| format!("its memory map cannot be read: {error}"))?;
+    vdso_in(&maps)
+}
+
+fn vdso_in(maps: &str) -> Result<(u64, u64), String> {
     let line = maps.lines().find(|line| line.ends_with("[vdso]"));
     let range = line.and_then(|line| {
         let (from, rest) = line.split_once('-')?;
@@ -178,4 +182,23 @@ fn vdso_of(pid: u32) -> Result<(u64, u64), String> {
     range.ok_or_else(|| {
         "it has no vdso: it is a program of 32 bits, or the kernel was booted with `vdso=0`".into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_a_vdso_is_refused_with_the_reason() {
+        let with = "7ffd0000-7ffd1000 r--p 00000000 00:00 0    [vvar]\n\
+                    7ffd1000-7ffd3000 r-xp 00000000 00:00 0    [vdso]\n";
+        assert_eq!(vdso_in(with), Ok((0x7ffd_1000, 0x7ffd_3000)));
+        for without in ["", with.lines().next().unwrap(), "nonsense [vdso]"] {
+            let why = vdso_in(without).unwrap_err();
+            assert!(
+                why.contains("it has no vdso") && why.contains("`vdso=0`"),
+                "{why}"
+            );
+        }
+    }
 }

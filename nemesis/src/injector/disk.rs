@@ -218,7 +218,8 @@ impl Attempt<'_> {
         done
     }
 
-    /// Waits until the node serves on its damaged disk; one that does not gets the damage undone.
+    /// Waits until the node serves on its damaged disk, and goes on to; one that does not gets the
+    /// damage undone.
     fn bring_back(
         &self,
         processes: &dyn Lifecycle,
@@ -228,7 +229,9 @@ impl Attempt<'_> {
         let node = one.killed.node;
         if let State::Running { pid } = processes.state(node) {
             let looked = Instant::now();
-            if let Ok(serving_after_ms) = self.await_serving(processes, node, pid, looked) {
+            if let Ok(serving_after_ms) = self.await_serving(processes, node, pid, looked)
+                && !self.refuses_late(processes, node)
+            {
                 one.killed.successor = Some(Successor {
                     pid,
                     serving_after_ms,
@@ -243,6 +246,21 @@ impl Attempt<'_> {
         disks.repair(node).map_err(|error| error.to_string())?;
         one.killed.successor = Some(self.start_one(processes, node)?);
         Ok(())
+    }
+
+    /// Whether a node that serves ends itself after all: what its disk lacks it may hear from the
+    /// others only.
+    fn refuses_late(&self, processes: &dyn Lifecycle, node: Node) -> bool {
+        let until = Instant::now() + self.injector.patience.refusal;
+        while Instant::now() < until {
+            match processes.state(node) {
+                State::Died(_) => return true,
+                // Somebody else ended it, and starts it again.
+                State::Ended { .. } | State::Absent => return false,
+                State::Running { .. } | State::Paused { .. } => self.look_again_anyway(),
+            }
+        }
+        false
     }
 }
 

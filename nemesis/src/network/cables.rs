@@ -15,8 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
-
 use super::{
     CLIENT_ADDRESS, Namespace, NetworkError, address,
     endpoint::{QUEUE_PACKETS, failed, prepare, take_in_by_one_processor},
@@ -105,7 +103,7 @@ impl Cables {
         let ends = std::iter::once((Endpoint::Clients, &self.clients)).chain(nodes);
         for (end, namespace) in ends {
             for (place, interface) in [(namespace, INTERFACE.to_owned()), (&self.hub, plug(end))] {
-                let wait = move || await_running(&interface);
+                let wait = move || await_operation(&interface);
                 let waiting = place.spawn("await a cable", wait);
                 let waiting = waiting.map_err(|source| failed(end, ("start a thread", source)))?;
                 let ready = waiting.join().expect("waiting does not panic");
@@ -119,13 +117,9 @@ impl Cables {
 /// The kernel takes milliseconds.
 const CARRIER_DEADLINE: Duration = Duration::from_secs(5);
 
-fn await_running(interface: &str) -> io::Result<()> {
+fn await_operation(interface: &str) -> io::Result<()> {
     let until = Instant::now() + CARRIER_DEADLINE;
-    let is_running = || -> io::Result<bool> {
-        let mut all = getifaddrs()?.filter(|address| address.interface_name == interface);
-        Ok(all.any(|address| address.flags.contains(InterfaceFlags::IFF_RUNNING)))
-    };
-    while !is_running()? {
+    while !netlink::is_in_operation(interface)? {
         if Instant::now() > until {
             return Err(io::ErrorKind::TimedOut.into());
         }

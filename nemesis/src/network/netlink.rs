@@ -75,6 +75,27 @@ pub(super) fn set_no_arp(interface: &str) -> io::Result<()> {
     .ask()
 }
 
+/// Whether the kernel has found out that an interface can work, and has its queue take packets:
+/// that is when it says that it is in operation (RFC 2863).
+///
+/// `IFF_RUNNING` does not tell: until the kernel has looked for the first time, it stands for "not
+/// known to be down", while all that is sent is dropped.
+pub(super) fn is_in_operation(interface: &str) -> io::Result<bool> {
+    const IF_OPER_UP: u8 = 6;
+    let request = Request::on(&Header {
+        kind: libc::RTM_GETLINK,
+        ..Header::named(interface)
+    });
+    let answer = request.exchange()?;
+    let kind = answer.get(4..6).unwrap_or_default();
+    if kind == libc::RTM_NEWLINK.to_ne_bytes() {
+        let attributes = answer.get(16 + INTERFACE_INFO..).unwrap_or_default();
+        let state = value(attributes, libc::IFLA_OPERSTATE);
+        return Ok(state == Some(&[IF_OPER_UP]));
+    }
+    acknowledged(&answer).and(Ok(false))
+}
+
 /// Removes an interface, and with a veth its peer.
 pub(super) fn remove(interface: &str) -> io::Result<()> {
     Request::on(&Header {
@@ -157,6 +178,11 @@ impl Request {
     }
 
     fn ask(&self) -> io::Result<()> {
+        acknowledged(&self.exchange()?)
+    }
+
+    /// Asks the kernel, and returns the first message of its answer.
+    fn exchange(&self) -> io::Result<Vec<u8>> {
         let kind = (
             SockType::Raw,
             SockFlag::SOCK_CLOEXEC,
@@ -170,17 +196,36 @@ impl Request {
             &kernel,
             MsgFlags::empty(),
         )?;
-        let mut answer = [0; 1024];
+        // What is told of one interface is about 1.5 KiB.
+        let mut answer = vec![0; 32 << 10];
         let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        // After the header of 16 bytes: 0, or a negated error number.
-        let code = answer[..length]
-            .get(16..20)
-            .and_then(|bytes| bytes.try_into().ok());
-        match code.map(i32::from_ne_bytes) {
-            Some(0) => Ok(()),
-            Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
-            None => Err(io::Error::other("the kernel's answer is cut short")),
+        answer.truncate(length);
+        Ok(answer)
+    }
+}
+
+/// Reads an answer that tells nothing but whether it was done.
+fn acknowledged(answer: &[u8]) -> io::Result<()> {
+    // After the header of 16 bytes: 0, or a negated error number.
+    let code = answer.get(16..20).and_then(|bytes| bytes.try_into().ok());
+    match code.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+        None => Err(io::Error::other("the kernel's answer is cut short")),
+    }
+}
+
+/// The value of the first attribute of a kind.
+fn value(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let (length, rest) = attributes.split_first_chunk::<2>()?;
+        let (kind, _) = rest.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_ne_bytes(*length));
+        if u16::from_ne_bytes(*kind) == wanted {
+            return attributes.get(4..length);
         }
+        // One that is shorter than its own head has no next one.
+        attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
     }
 }
 
@@ -210,6 +255,26 @@ mod tests {
             assert_eq!(usize::try_from(said).unwrap(), request.len());
             assert_eq!(request.len() % 4, 0);
         }
+    }
+
+    #[test]
+    fn an_attribute_is_found_by_its_kind_and_a_cut_one_is_none() {
+        let mut all = Vec::new();
+        attribute(&mut all, 3, &text("eth0"));
+        attribute(&mut all, 16, &[6]);
+        assert_eq!(value(&all, 3), Some(b"eth0\0".as_slice()));
+        assert_eq!(value(&all, 16), Some([6].as_slice()));
+        assert_eq!(value(&all, 17), None);
+        assert_eq!(value(&all[..16], 16), None);
+        assert_eq!(value(&[0; 8], 1), None);
+    }
+
+    #[test]
+    fn the_loopback_interface_says_how_it_is_and_one_that_is_not_there_is_an_error() {
+        // It has no link to be found out about.
+        assert!(!is_in_operation("lo").unwrap());
+        let error = is_in_operation("no-such-if").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }
 
     #[test]

@@ -11,16 +11,18 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use ordeal_nemesis::{
-    Node, Proof, Skew,
+    Proof, Skew,
     clock::{Clocks, VdsoClocks},
-    process::{Fittings, Lifecycle, NodeCommand, Processes},
+    network::Network,
+    process::{Fittings, Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
 };
 
@@ -48,6 +50,16 @@ pub(crate) fn rows() -> Vec<Measured> {
         "`clock n1: -288s`, programs in C": "`clock_gettime`, `gettimeofday` and `time` of \
                                              programs linked in both ways agree on it",
             "vdso": clock::in_c;
+        "`clock n1: +3600s`, a program in Go": "unmodified etcd writes its log an hour ahead from \
+                                                its first line on, and 288 s behind after \
+                                                `clock n1: -288s`",
+            "vdso": clock::in_go;
+        "`clock n1: +3600s`, disk n1: fsync-error": "in one filtered process: EIO for fsync, and \
+                                                     its time an hour ahead",
+            "vdso, seccomp": seccomp::with_a_wrong_clock;
+        "any clock, where there is no vdso of 64 bits": "the start is refused and says why; no \
+                                                         process is left",
+            "vdso": clock::is_refused;
     }
 }
 
@@ -216,7 +228,6 @@ pub(crate) fn in_c(sandbox: &Sandbox) {
     let network = backend::network::<backend::Auto>(sandbox, 1);
     let network = network.expect("the switch needs no program");
     for (name, flags) in [("dynamic", &[][..]), ("static", &["-static"][..])] {
-        let program = folder.path().join(name);
         let mut compile = Command::new("cc");
         compile.current_dir(folder.path()).args(flags);
         compile
@@ -227,21 +238,8 @@ pub(crate) fn in_c(sandbox: &Sandbox) {
             continue;
         }
         let log = folder.path().join(format!("{name}.log"));
-        let command = NodeCommand {
-            program,
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: "/".into(),
-            log: log.clone(),
-        };
-        let clocks = Arc::new(VdsoClocks::new([N1]));
-        let fittings = Fittings {
-            prepare: None,
-            clocks: Some(Arc::clone(&clocks)),
-        };
-        let commands = BTreeMap::from([(Node(1), command)]);
-        let on_death = |death| panic!("nobody told it to: {death:?}");
-        let processes = Processes::fitted(&*network, commands, on_death, &fittings);
+        let command = command(folder.path().join(name), &[], &log);
+        let (clocks, processes) = fitted(&*network, command);
         processes.start(N1).unwrap();
         for ahead_s in [0, -288, 288, 0] {
             let skew = Skew::Offset { ns: ahead_s * S };
@@ -250,6 +248,29 @@ pub(crate) fn in_c(sandbox: &Sandbox) {
             all_three_are_ahead(&log, ahead_s);
         }
     }
+}
+
+fn command(program: PathBuf, args: &[&str], log: &Path) -> NodeCommand {
+    NodeCommand {
+        program,
+        args: args.iter().map(Into::into).collect(),
+        env: Vec::new(),
+        cwd: "/".into(),
+        log: log.to_owned(),
+    }
+}
+
+/// A program of whatever kind as n1, with a clock.
+fn fitted(network: &dyn Network, command: NodeCommand) -> (Arc<VdsoClocks>, Processes) {
+    let clocks = Arc::new(VdsoClocks::new([N1]));
+    let fittings = Fittings {
+        prepare: None,
+        clocks: Some(Arc::clone(&clocks)),
+    };
+    let commands = BTreeMap::from([(N1, command)]);
+    let on_death = |death| panic!("nobody told it to: {death:?}");
+    let processes = Processes::fitted(network, commands, on_death, &fittings);
+    (clocks, processes)
 }
 
 /// Looks at the first two lines that are written from now on: the first may be from before.
@@ -276,4 +297,116 @@ fn all_three_are_ahead(log: &Path, ahead_s: i64) {
             "{told} in units of {unit} ns, {ahead_s} s ahead"
         );
     }
+}
+
+/// etcd as it is installed, or as the node's benchmark has unpacked it.
+fn etcd() -> Option<PathBuf> {
+    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("etcd-server/usr/bin/etcd");
+    [PathBuf::from("etcd"), unpacked].into_iter().find(|etcd| {
+        let mut asking = Command::new(etcd);
+        asking.arg("--version").stdout(Stdio::null());
+        asking.status().is_ok_and(|status| status.success())
+    })
+}
+
+pub(crate) fn in_go(sandbox: &Sandbox) {
+    let Some(etcd) = etcd() else {
+        eprintln!("skipped: there is no etcd here (Debian: `apt install etcd-server`)");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let network = backend::network::<backend::Auto>(sandbox, 1);
+    let network = network.expect("the switch needs no program");
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let args = [
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--logger=zap",
+        "--log-outputs=stderr",
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
+    ];
+    let mut command = command(etcd, &args, &log);
+    command.env.push(("TZ".into(), "UTC".into()));
+    let (clocks, processes) = fitted(&*network, command);
+    let hour = Skew::Offset { ns: 3600 * S };
+    clocks.set(N1, Some(hour)).unwrap();
+    let began = now_ns();
+    processes.start(N1).unwrap();
+    let lines = || fs::read_to_string(&log).unwrap();
+    // The last that it says of its start.
+    let started = "cluster version is updated";
+    support::eventually("it serves", || lines().contains(started));
+    let first = lines().lines().count();
+    assert_log_is_ahead(&lines(), 0, 3600, began);
+    let behind = Skew::Offset { ns: -288 * S };
+    clocks.set(N1, Some(behind)).unwrap();
+    let changed = now_ns();
+    processes.terminate(N1, Duration::from_secs(5)).unwrap();
+    assert!(lines().lines().count() > first + 1, "it says goodbye");
+    // A line that was begun before the change may have been written after it.
+    assert_log_is_ahead(&lines(), first + 1, -288, changed);
+}
+
+/// Asserts that every line with a time, from the given one on, was written since `began` and by
+/// now, by a clock that is so far ahead: told in milliseconds, and compared within a day.
+fn assert_log_is_ahead(log: &str, from: usize, ahead_s: i64, began: i64) {
+    const DAY_MS: i64 = 86_400_000;
+    let took = now_ns() / 1_000_000 - began / 1_000_000;
+    let told = log.lines().skip(from).filter_map(|line| {
+        let (_, time) = line.split_once("\"ts\":\"")?;
+        let (_, clock) = time.split_once('"')?.0.split_once('T')?;
+        let clock = clock.get(..12)?.split([':', '.']);
+        let numbers: Vec<i64> = clock.map(|word| word.parse().unwrap()).collect();
+        let [h, m, s, ms] = numbers[..] else {
+            panic!("{line}")
+        };
+        Some((((h * 60 + m) * 60 + s) * 1000 + ms, line))
+    });
+    let mut count = 0;
+    for (told, line) in told {
+        count += 1;
+        let since = (told - ahead_s * 1000 - began / 1_000_000).rem_euclid(DAY_MS);
+        assert!(since <= took, "{ahead_s} s ahead, {since} ms: {line}");
+    }
+    assert!(count > 0, "no line tells its time: {log}");
+}
+
+/// Ends at once, as a program of 32 bits: `mov $1, %eax; xor %ebx, %ebx; int $0x80`.
+fn program_of_32_bits() -> Vec<u8> {
+    const AT: u32 = 0x0804_8000;
+    let code = [0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80];
+    let mut bytes = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0\x01\0\0\0".to_vec();
+    let length = 0x54 + u32::try_from(code.len()).unwrap();
+    for word in [AT + 0x54, 0x34, 0, 0, 0x0020_0034, 0x0028_0001, 0] {
+        bytes.extend(word.to_le_bytes());
+    }
+    for word in [1, 0, AT, AT, length, length, 5, 0x1000] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(code);
+    bytes
+}
+
+pub(crate) fn is_refused(sandbox: &Sandbox) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("of-32-bits");
+    fs::write(&program, program_of_32_bits()).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    if let Err(error) = Command::new(&program).status() {
+        eprintln!("skipped: this kernel runs no programs of 32 bits: {error}");
+        return;
+    }
+    let network = backend::network::<backend::Auto>(sandbox, 1);
+    let network = network.expect("the switch needs no program");
+    let log = folder.path().join("log");
+    let (clocks, processes) = fitted(&*network, command(program, &[], &log));
+    let error = processes.start(N1).unwrap_err();
+    let words = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+    let words: Vec<String> = words.map(ToString::to_string).collect();
+    assert!(words.join(": ").contains("64 bits"), "{words:?}");
+    assert_eq!(clocks.read(N1).unwrap(), None);
+    assert!(matches!(processes.state(N1), State::Absent));
+    let task = fs::read_to_string("/proc/thread-self/children").unwrap();
+    assert_eq!(task.trim(), "", "it was ended and reaped");
 }

@@ -11,10 +11,11 @@ use std::{
 };
 
 use ordeal_nemesis::{
-    Ailment, Damage, Keep, Node,
+    Ailment, Damage, Keep, Node, Skew,
+    clock::{Clocks, VdsoClocks},
     disk::{Disks, SeccompDisks},
     network::{Switch, SwitchOptions},
-    process::{Lifecycle, NodeCommand, Processes, State},
+    process::{Fittings, Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
 };
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ const N1: Node = Node(1);
 // ---------------------------------------------------------------- the program
 
 /// Does what it is told through a pipe, `ORDER FILE`, and says in another one how it went: `0`, or
-/// the number of the error, and how many milliseconds it took.
+/// the number of the error, and how many milliseconds it took; `tell` answers with its time.
 pub(crate) fn obeys(_: &[String]) {
     let mut orders = String::new();
     loop {
@@ -42,10 +43,20 @@ pub(crate) fn obeys(_: &[String]) {
             Ok(()) => 0,
             Err(error) => error.raw_os_error().unwrap(),
         };
-        let answer = format!("{number} {}", began.elapsed().as_millis());
+        let ms = match order {
+            "tell" => now_ms(),
+            _ => u64::try_from(began.elapsed().as_millis()).unwrap(),
+        };
+        let answer = format!("{number} {ms}");
         let mut pipe = OpenOptions::new().write(true).open("answers").unwrap();
         pipe.write_all(answer.as_bytes()).unwrap();
     }
+}
+
+#[allow(clippy::disallowed_types, reason = "it is asked for the wall clock")]
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(now.unwrap().as_millis()).unwrap()
 }
 
 fn obey(order: &str, path: &Path) -> io::Result<()> {
@@ -62,6 +73,7 @@ fn obey(order: &str, path: &Path) -> io::Result<()> {
             .write_all(b"more"),
         "fsync" => file.sync_all(),
         "fdatasync" => file.sync_data(),
+        "tell" => Ok(()),
         other => panic!("{other}"),
     }
 }
@@ -75,6 +87,10 @@ struct Rig {
 
 impl Rig {
     fn start(sandbox: &Sandbox, ailments: &[Ailment]) -> Self {
+        Self::fitted(sandbox, ailments, None)
+    }
+
+    fn fitted(sandbox: &Sandbox, ailments: &[Ailment], clocks: Option<Arc<VdsoClocks>>) -> Self {
         let switch = Switch::create(sandbox, 1, &SwitchOptions::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for pipe in ["orders", "answers"] {
@@ -97,12 +113,12 @@ impl Rig {
         let ailments: BTreeSet<Ailment> = ailments.iter().copied().collect();
         let disks = Arc::new(SeccompDisks::new(paths, &ailments).unwrap());
         let filter = Arc::clone(&disks);
-        let processes = Processes::prepared(
-            &switch,
-            BTreeMap::from([(N1, command)]),
-            |_| {},
-            Some(Arc::new(move |node, command| filter.filter(node, command))),
-        );
+        let fittings = Fittings {
+            prepare: Some(Arc::new(move |node, command| filter.filter(node, command))),
+            clocks,
+        };
+        let commands = BTreeMap::from([(N1, command)]);
+        let processes = Processes::fitted(&switch, commands, |_| {}, &fittings);
         processes.start(N1).unwrap();
         Self {
             _switch: switch,
@@ -248,4 +264,35 @@ pub(crate) fn lying_fsync(sandbox: &Sandbox) {
     let _ = rig.processes.kill(N1).unwrap();
     rig.processes.start(N1).unwrap();
     rig.fails(Ailment::FsyncError, libc::EIO, &SYNC, &IO);
+}
+
+/// A filter and a clock of ours in one process: both are put in before its first instruction.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn with_a_wrong_clock(sandbox: &Sandbox) {
+    const HOUR_MS: u64 = 3_600_000;
+    let clocks = Arc::new(VdsoClocks::new([N1]));
+    let rig = Rig::fitted(sandbox, &[Ailment::FsyncError], Some(Arc::clone(&clocks)));
+    let is_ahead = |ms| {
+        let before = now_ms();
+        let (_, told) = rig.order("tell", "data/file");
+        (before..=now_ms()).contains(&(told - ms))
+    };
+    let fsync = || rig.order("fsync", "data/file").0;
+    assert!(is_ahead(0) && fsync() == 0);
+    let ill = rig.disks.install(N1, Ailment::FsyncError).unwrap();
+    let hour = Skew::Offset {
+        ns: 3_600_000_000_000,
+    };
+    clocks.set(N1, Some(hour)).unwrap();
+    for _ in 0..2 {
+        assert!(is_ahead(HOUR_MS));
+        assert_eq!(fsync(), libc::EIO);
+        // Its successor has both too.
+        rig.processes.kill(N1).unwrap();
+        rig.processes.start(N1).unwrap();
+    }
+    clocks.set(N1, None).unwrap();
+    assert_eq!((is_ahead(0), fsync()), (true, libc::EIO));
+    rig.disks.heal(ill).unwrap();
+    assert_eq!((is_ahead(0), fsync()), (true, 0));
 }

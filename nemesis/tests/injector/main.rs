@@ -72,6 +72,7 @@ impl Trial {
             patience: Patience {
                 leader: Duration::from_millis(50),
                 serving: Duration::from_millis(50),
+                refusal: Duration::from_millis(10),
                 members: Duration::from_millis(200),
             },
         }
