@@ -250,8 +250,8 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
              and the other can be explained."
         }
         (true, _) => {
-            " All of them are needed: forget what is known of any one, whether and when it happened \
-             included, and the rest can be explained."
+            " All of them are needed: forget what is known of any one, whether and when it \
+             happened included, and the rest can be explained."
         }
         (false, _) => " Fewer may be enough: that would have taken too long to find out.",
     };
