@@ -11,8 +11,8 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::FormatError;
-use super::jepsen::{Fields, Key};
-use word::{ENDS_WORD, IS_SPACE, known, number};
+use super::jepsen::{Field, Fields, Key};
+use word::{ENDS_WORD, IS_SPACE, number};
 
 pub use writer::write_edn;
 
@@ -74,6 +74,16 @@ impl<R: BufRead> Forms<R> {
 
     /// The next byte that is neither space, comma nor comment.
     fn significant(&mut self) -> Result<Option<u8>, FormatError> {
+        let means = |byte: u8| !IS_SPACE[usize::from(byte)] && byte != b';';
+        // Most often there is none before it, or one space.
+        match *self.ahead()? {
+            [byte, ..] if means(byte) => return Ok(Some(byte)),
+            [b' ', byte, ..] if means(byte) => {
+                self.input.consume(1);
+                return Ok(Some(byte));
+            }
+            _ => {}
+        }
         let mut is_comment = false;
         loop {
             let (mut spaces, mut lines) = (0, 0);
@@ -140,7 +150,7 @@ impl<R: BufRead> Forms<R> {
     fn map(&mut self, depth: usize) -> Result<Value, FormatError> {
         let mut map = Map::new();
         self.fields(depth, |key, value| {
-            map.insert(key.into_owned(), value);
+            map.insert(key.into_text(), value);
         })?;
         Ok(Value::Object(map))
     }
@@ -169,18 +179,24 @@ impl<R: BufRead> Forms<R> {
     fn key(&mut self, depth: usize) -> Result<Option<Key>, FormatError> {
         if self.significant()? == Some(b':') {
             self.word()?;
-            if let Some(known) = known(&self.word[1..]) {
-                return Ok(Some(Key::Borrowed(known)));
+            if let Some(known) = Field::named(&self.word[1..]) {
+                return Ok(Some(Key::Known(known)));
             }
             let Value::String(key) = self.read_word()? else {
                 return self.error("expected a key");
             };
-            return Ok(Some(Key::Owned(key)));
+            return Ok(Some(Key::Other(key)));
         }
         let key = self.value(depth)?;
-        Ok(key.map(|key| match key {
-            Value::String(key) => Key::Owned(key),
-            other => Key::Owned(other.to_string()),
+        Ok(key.map(|key| {
+            let text = match key {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            match Field::named(text.as_bytes()) {
+                Some(field) => Key::Known(field),
+                None => Key::Other(text),
+            }
         }))
     }
 
@@ -314,7 +330,7 @@ impl<R: BufRead> Forms<R> {
             None => return Ok(None),
             Some(b'{') => {
                 let mut fields = Fields::default();
-                self.fields(0, |key, value| fields.push(key, value))?;
+                self.fields(0, |key, value| fields.push(&key, value))?;
                 return Ok(Some(fields));
             }
             Some(_) => self.value(0)?,

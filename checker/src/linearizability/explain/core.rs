@@ -36,8 +36,6 @@ use crate::verdict::Validity;
 const EFFORT_MAX: u64 = 400_000;
 /// A re-check costs at least as much, per operation, as so many configurations.
 const CHECK_COST: u64 = 1;
-/// The beginning of a history is forgotten by such parts at least.
-const BEGINNING_MIN: usize = 8;
 /// So many equal operations at most are not bisected: often all are needed.
 const ONE_BY_ONE_MAX: usize = 16;
 /// Longer histories are not bisected as a whole: too slow, and nobody would read them.
@@ -234,15 +232,15 @@ impl<M: Model> Bisection<'_, '_, '_, '_, M> {
         self.doubtful.is_empty()
     }
 
-    /// Forgets what was over long before: most contradictions are of one moment.
+    /// Forgets what was over long before, half of what is left at a time: most contradictions are
+    /// of one moment.
     fn forget_beginning(&mut self, begun: &mut Vec<usize>) {
-        let mut part = 2;
-        while part <= BEGINNING_MIN {
-            let beginning = &begun[..begun.len() / part];
-            match beginning.is_empty() || self.forget_all(beginning) != Validity::Invalid {
-                true => part *= 2,
-                false => drop(begun.drain(..begun.len() / part)),
+        loop {
+            let half = begun.len() / 2;
+            if half == 0 || self.forget_all(&begun[..half]) != Validity::Invalid {
+                break;
             }
+            begun.drain(..half);
         }
     }
 

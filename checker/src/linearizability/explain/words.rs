@@ -370,10 +370,15 @@ fn pairs(tellings: &[Telling]) -> Option<String> {
         for b in tellings.iter().filter(|b| before(a, b)) {
             let is_implied = tellings.iter().any(|mid| before(a, mid) && before(mid, b));
             if !is_implied {
-                pairs.push(format!("{} ended before {} began", name(a), name(b)));
+                pairs.push((a, b));
+            }
+            if pairs.len() > PAIRS_MAX {
+                return None;
             }
         }
     }
-    let few = !pairs.is_empty() && pairs.len() <= PAIRS_MAX;
-    few.then(|| pairs.join("; "))
+    let told = pairs.iter();
+    let told = told.map(|(a, b)| format!("{} ended before {} began", name(a), name(b)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
