@@ -9,7 +9,7 @@ use nix::mount::{MsFlags, mount};
 use ordeal_nemesis::{
     FaultClass, Schedule,
     disk::{DiskBackend, DiskWanted},
-    doctor::{Row, choose_disk, examine},
+    doctor::{Row, choose_disk, examine, examine_all},
     network::{Network, Ports, Switch, SwitchOptions},
     sandbox::Sandbox,
 };
@@ -17,6 +17,7 @@ use ordeal_nemesis::{
 fn main() -> ExitCode {
     support::main(&cases![
         Inside every_class_is_tried_and_nothing_is_left,
+        Inside tcp_backoff_has_a_row_of_its_own,
         Inside without_tun_packet_sockets_do,
         Inside without_fuse_a_filter_of_calls_does_what_it_can,
     ])
@@ -38,6 +39,26 @@ fn every_class_is_tried_and_nothing_is_left(sandbox: &Sandbox) {
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     assert_eq!(pids.collect::<Vec<_>>(), [1, 2], "init and this process");
     assert_eq!(examine(sandbox, &[].into()), []);
+}
+
+fn tcp_backoff_has_a_row_of_its_own(sandbox: &Sandbox) {
+    let rows = examine_all(sandbox);
+    let is_it = |row: &&Row| row.mechanism.contains("tcp_rto_max_ms");
+    let [row] = rows.iter().filter(is_it).collect::<Vec<_>>()[..] else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(row.fault, FaultClass::Partition);
+    let seen = row.result.as_ref().unwrap();
+    let can = std::path::Path::new("/proc/sys/net/ipv4/tcp_rto_max_ms").exists();
+    let says = if can {
+        "bounded to 1000 ms; "
+    } else {
+        "does not bound it"
+    };
+    assert!(
+        seen.contains(says) && seen.contains(" ms after the heal"),
+        "{seen}"
+    );
 }
 
 fn without_tun_packet_sockets_do(sandbox: &Sandbox) {
