@@ -205,6 +205,9 @@ pub struct Stuck {
     pub telling: Telling,
     /// True where it could follow, and it is the others that then cannot.
     pub can_follow: bool,
+    /// What it would have come to there, in words that complete "there it would …", where the
+    /// model tells that.
+    pub instead: Option<String>,
 }
 
 impl Linearizability {

@@ -205,6 +205,13 @@ pub trait Model: Sync {
         format!("{state:?}")
     }
 
+    /// What the object would have done in this state where it was asked for `op`, in words that
+    /// complete "there it would …": `return 2`. `None` where only the state is told.
+    fn describe_instead(&self, state: &Self::State, op: &Self::Op) -> Option<String> {
+        let _ = (state, op);
+        None
+    }
+
     /// A key, in words; `None` where there is only one.
     fn describe_key(&self, key: &Self::Key) -> Option<String> {
         let words = format!("{key:?}");

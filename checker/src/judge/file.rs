@@ -61,6 +61,7 @@ impl<L: Iterator<Item = Line>> File<'_, L> {
             reader.read(line, &event)?;
         }
         let (keys, source) = reader.finish();
+        let is_only = keys.len() == 1;
         let told: Vec<Told> = check_each(
             model,
             keys.into_iter().collect(),
@@ -73,7 +74,7 @@ impl<L: Iterator<Item = Line>> File<'_, L> {
                     let place = &places()[telling.operation.0];
                     source.place(place, telling)
                 };
-                let mut told = verdict.told(&place);
+                let mut told = verdict.told(is_only, &place);
                 if let Some(anomaly) = told.anomaly_mut() {
                     locate(anomaly, places());
                 }

@@ -7,7 +7,7 @@
 //!
 //!   1. p1's write 1: the object holds 1
 //!   2. p2's write 2: the object holds 2
-//!   ✗  p3's read → 1 cannot follow: the object holds 2
+//!   ✗  p3's read → 1 cannot come next: there it would return 2
 //! ```
 //!
 //! What [`mod@core`] leaves is searched once more, for the order that gets furthest. An operation
@@ -75,11 +75,12 @@ pub(super) fn contradiction<M: Model>(
         }
     };
     let prefix = &mut contradiction.prefix;
-    prefix.state = state;
-    prefix
-        .stuck
-        .iter_mut()
-        .for_each(|stuck| told(&mut stuck.telling));
+    for stuck in &mut prefix.stuck {
+        let op = find(&core, stuck.telling.operation);
+        stuck.instead = op.and_then(|op| model.describe_instead(&state, op.op()));
+        told(&mut stuck.telling);
+    }
+    prefix.state = model.describe_state(&state);
     prefix.writer.iter_mut().for_each(told);
     contradiction
 }
@@ -150,13 +151,13 @@ fn helpful<'a, M: Model>(
     helps.copied()
 }
 
-/// The order step by step, and what the object holds after it.
+/// The order step by step, and the state after it.
 fn steps<M: Model>(
     model: &M,
     core: &Core<'_, M>,
     problem: &Problem<'_, Recalled<'_, M>>,
     order: &[u32],
-) -> (Vec<Step>, String) {
+) -> (Vec<Step>, M::State) {
     let mut state = model.init();
     let mut steps = Vec::new();
     for place in order {
@@ -173,7 +174,7 @@ fn steps<M: Model>(
         });
         state = next;
     }
-    (steps, model.describe_state(&state))
+    (steps, state)
 }
 
 /// The longest order that can be had, of few operations: at a glance, or else depth-first.
@@ -237,6 +238,7 @@ pub(super) fn prefix<M: Model>(problem: &Problem<'_, M>, order: &[u32]) -> Prefi
         .map(|place| Stuck {
             telling: tell(*place),
             can_follow: problem.step(&state, *place).is_some(),
+            instead: None,
         })
         .collect();
     Prefix {

@@ -53,7 +53,9 @@ impl Linearizability {
     }
 
     fn told(&self, place: &Place<'_>) -> Vec<Told> {
-        self.keys.iter().map(|key| key.told(place)).collect()
+        let is_only = self.keys.len() == 1;
+        let told = self.keys.iter().map(|key| key.told(is_only, place));
+        told.collect()
     }
 }
 
@@ -144,34 +146,37 @@ fn undecided(keys: &[Told]) -> String {
 }
 
 impl KeyVerdict {
-    fn object(&self) -> String {
+    /// What it is about: where it is the only key, the whole history.
+    fn object(&self, is_only: bool) -> String {
         match self.key.as_deref() {
             None | Some("") => "the history".to_owned(),
+            Some(_) if is_only => "the history".to_owned(),
             Some(key) => format!("key {key}"),
         }
     }
 
     /// What is told of it; all evidence that nobody reads is left behind.
-    pub(crate) fn told(&self, place: &Place<'_>) -> Told {
+    pub(crate) fn told(&self, is_only: bool, place: &Place<'_>) -> Told {
+        let object = self.object(is_only);
         let words = Words { place };
         Told {
             validity: self.validity(),
             operations: self.operations,
             states: self.states,
-            anomaly: self.anomaly(words),
-            explanation: self.explain(words),
-            undecided: self.undecided(),
+            anomaly: self.anomaly(&object, words),
+            explanation: self.explain(&object, words),
+            undecided: self.undecided(&object),
         }
     }
 
-    fn explain(&self, words: Words<'_>) -> Option<String> {
+    fn explain(&self, object: &str, words: Words<'_>) -> Option<String> {
         let Decision::Invalid(contradiction) = &self.decision else {
             return None;
         };
-        Some(words.tell(&self.object(), self.operations, contradiction))
+        Some(words.tell(object, self.operations, contradiction))
     }
 
-    fn undecided(&self) -> Option<String> {
+    fn undecided(&self, object: &str) -> Option<String> {
         let Decision::Unknown(prefix) = &self.decision else {
             return None;
         };
@@ -180,24 +185,23 @@ impl KeyVerdict {
             Some(until) => format!("longest consistent prefix up to {until}"),
             None => "nothing that returned is left over".to_owned(),
         };
-        Some(format!("{} undecided, {open} open, {until}", self.object()))
+        Some(format!("{object} undecided, {open} open, {until}"))
     }
 
-    fn anomaly(&self, words: Words<'_>) -> Option<Anomaly> {
+    fn anomaly(&self, object: &str, words: Words<'_>) -> Option<Anomaly> {
         let (kind, opening, prefix, minimal) = match &self.decision {
             Decision::Valid { .. } => return None,
             Decision::Unknown(prefix) => {
                 let opening = format!(
-                    "{} is undecided: the longest consistent order found explains {} of {} \
+                    "{object} is undecided: the longest consistent order found explains {} of {} \
                      operations.",
-                    self.object(),
                     prefix.order.len(),
                     self.operations
                 );
                 ("undecided", opening, prefix, &[][..])
             }
             Decision::Invalid(contradiction) => {
-                let opening = format!("{} is not linearizable.", self.object());
+                let opening = format!("{object} is not linearizable.");
                 (
                     "nonlinearizable",
                     opening,

@@ -77,6 +77,10 @@ impl Model for AppendString {
         longest.map_or_else(String::new, |longest| format!("{longest}…"))
     }
 
+    fn describe_instead(&self, state: &String, op: &AppendOp) -> Option<String> {
+        (*op == AppendOp::Get).then(|| format!("return {state:?}"))
+    }
+
     fn describe(&self, op: &AppendOp, ret: Option<&AppendRet>) -> String {
         match (op, ret) {
             (AppendOp::Get, Some(AppendRet::Value(seen))) => format!("get → {seen:?}"),

@@ -51,6 +51,10 @@ impl Model for Counter {
         matches!(op, CounterOp::Read | CounterOp::Add(0))
     }
 
+    fn describe_instead(&self, state: &i64, op: &CounterOp) -> Option<String> {
+        (*op == CounterOp::Read).then(|| format!("return {state}"))
+    }
+
     fn describe(&self, op: &CounterOp, ret: Option<&CounterRet>) -> String {
         match (op, ret) {
             (CounterOp::Add(by), Some(_)) => format!("add {by}"),

@@ -103,6 +103,10 @@ where
         self.object.describe_state(state)
     }
 
+    fn describe_instead(&self, state: &M::State, op: &Self::Op) -> Option<String> {
+        self.object.describe_instead(state, &op.op)
+    }
+
     fn describe_key(&self, (key, within): &Self::Key) -> Option<String> {
         Some(match self.object.describe_key(within) {
             Some(within) => format!("{key}/{within}"),

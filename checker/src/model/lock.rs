@@ -47,6 +47,17 @@ fn held_by(holder: Option<u64>) -> String {
     )
 }
 
+fn instead(holder: Option<u64>, op: LockOp) -> Option<String> {
+    match (op, holder) {
+        (LockOp::Acquire(_), Some(holder)) => Some(format!("have to wait for client {holder}")),
+        (LockOp::Acquire(_), None) => None,
+        (LockOp::Release(_), Some(holder)) => {
+            Some(format!("be refused, as client {holder} holds the lock"))
+        }
+        (LockOp::Release(_), None) => Some("be refused, as nobody holds the lock".to_owned()),
+    }
+}
+
 impl Model for Mutex {
     type Op = LockOp;
     type Ret = LockRet;
@@ -80,6 +91,10 @@ impl Model for Mutex {
 
     fn describe_state(&self, holder: &Option<u64>) -> String {
         held_by(*holder)
+    }
+
+    fn describe_instead(&self, holder: &Option<u64>, op: &LockOp) -> Option<String> {
+        instead(*holder, *op)
     }
 }
 
@@ -120,5 +135,19 @@ impl Model for FencedLock {
 
     fn describe_state(&self, (holder, largest): &(Option<u64>, u64)) -> String {
         format!("{}, and {largest} as its largest token", held_by(*holder))
+    }
+
+    fn describe_instead(
+        &self,
+        (holder, largest): &(Option<u64>, u64),
+        op: &LockOp,
+    ) -> Option<String> {
+        match (op, holder) {
+            (LockOp::Acquire(_), None) => Some(format!("get a token above {largest}")),
+            (LockOp::Acquire(_), Some(holder)) => Some(format!(
+                "have to wait for client {holder}, and get a token above {largest}"
+            )),
+            _ => instead(*holder, *op),
+        }
     }
 }

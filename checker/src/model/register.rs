@@ -157,6 +157,15 @@ impl Model for CasRegister {
     fn describe_state(&self, state: &Option<i64>) -> String {
         nil_or(*state)
     }
+
+    fn describe_instead(&self, state: &Option<i64>, op: &RegisterOp) -> Option<String> {
+        match op {
+            RegisterOp::Read => Some(format!("return {}", nil_or(*state))),
+            RegisterOp::Cas { expect, .. } if expect == state => Some("swap".to_owned()),
+            RegisterOp::Cas { .. } => Some(format!("find {}", nil_or(*state))),
+            RegisterOp::Write(_) => None,
+        }
+    }
 }
 
 fn nil_or(value: Option<i64>) -> String {

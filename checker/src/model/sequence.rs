@@ -80,12 +80,27 @@ fn in_words(op: SequenceOp, ret: Option<&SequenceRet>, [put, take]: [&str; 2]) -
     }
 }
 
-fn state_in_words(state: &VecDeque<i64>) -> String {
+/// All of it; where that leaves a choice, also what comes out next.
+fn state_in_words(state: &VecDeque<i64>, take: fn(&mut VecDeque<i64>) -> Option<i64>) -> String {
     let values: Vec<String> = state.iter().map(i64::to_string).collect();
-    match values.is_empty() {
-        true => "nothing".to_owned(),
-        false => format!("[{}]", values.join(" ")),
+    let values = values.join(" ");
+    match (state.len(), take(&mut state.clone())) {
+        (0, _) | (_, None) => "nothing".to_owned(),
+        (1, _) => format!("[{values}]"),
+        (_, Some(next)) => format!("[{values}], of which {next} comes out next"),
     }
+}
+
+fn instead(
+    state: &VecDeque<i64>,
+    op: SequenceOp,
+    take: fn(&mut VecDeque<i64>) -> Option<i64>,
+) -> Option<String> {
+    let next = || match take(&mut state.clone()) {
+        Some(next) => format!("return {next}"),
+        None => "find nothing".to_owned(),
+    };
+    (op == SequenceOp::Take).then(next)
 }
 
 fn as_queue(op: SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
@@ -142,7 +157,11 @@ macro_rules! sequence {
             }
 
             fn describe_state(&self, state: &VecDeque<i64>) -> String {
-                state_in_words(state)
+                state_in_words(state, $take)
+            }
+
+            fn describe_instead(&self, state: &VecDeque<i64>, op: &SequenceOp) -> Option<String> {
+                instead(state, *op, $take)
             }
         }
     };

@@ -154,6 +154,15 @@ impl Model for Set {
         }
     }
 
+    fn describe_instead(&self, state: &BTreeSet<i64>, op: &SetOp) -> Option<String> {
+        match op {
+            SetOp::Contains(element) if state.contains(element) => Some("answer yes".to_owned()),
+            SetOp::Contains(_) => Some("answer no".to_owned()),
+            SetOp::Read => Some(format!("return {}", self.describe_state(state))),
+            SetOp::Add(_) | SetOp::Remove(_) => None,
+        }
+    }
+
     fn describe_state(&self, state: &BTreeSet<i64>) -> String {
         let words: Vec<String> = state.iter().take(SHOWN_MAX).map(i64::to_string).collect();
         match state.len().saturating_sub(SHOWN_MAX) {

@@ -110,6 +110,24 @@ impl Model for Registers {
         format!("[{steps}]{unknown}")
     }
 
+    fn describe_instead(
+        &self,
+        state: &BTreeMap<i64, i64>,
+        op: &Vec<RegistersOp>,
+    ) -> Option<String> {
+        let mut state = state.clone();
+        let mut seen = Vec::new();
+        for step in op {
+            match step {
+                RegistersOp::Write(register, value) => {
+                    state.insert(*register, *value);
+                }
+                RegistersOp::Read(register) => seen.push(state.get(register).copied()),
+            }
+        }
+        (!seen.is_empty()).then(|| format!("come to {}", self.describe(op, Some(&seen))))
+    }
+
     fn describe_state(&self, state: &BTreeMap<i64, i64>) -> String {
         let registers = state
             .iter()

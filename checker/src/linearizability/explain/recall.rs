@@ -69,6 +69,10 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.describe(op, ret.copied())
     }
 
+    fn describe_instead(&self, state: &M::State, op: &&'a M::Op) -> Option<String> {
+        self.model.describe_instead(state, op)
+    }
+
     fn describe_state(&self, state: &M::State) -> String {
         self.model.describe_state(state)
     }

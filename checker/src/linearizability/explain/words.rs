@@ -74,11 +74,18 @@ impl Words<'_> {
         operations: usize,
         contradiction: &Contradiction,
     ) -> String {
-        let mut text = format!("{object} is not linearizable: ");
+        let mut text = format!("{object} is not linearizable");
         text[..1].make_ascii_uppercase();
-        text.push_str("no order of its operations explains what the clients saw.\n");
+        match self.culprits(contradiction) {
+            Some(culprits) => text.push_str(&format!(": {culprits}.\n")),
+            None => text.push_str(".\n"),
+        }
+        text.push_str(
+            "There is no order of its operations, each taking effect at one moment between its \
+             call and its return, that gives all of them the results that they got.\n",
+        );
         if contradiction.minimal.is_empty() {
-            text.push_str("It is too long to be narrowed down.\n");
+            text.push_str("The history is too long to be narrowed down.\n");
             for reason in self.reasons(&contradiction.prefix) {
                 text.push_str(&format!("{reason}\n"));
             }
@@ -89,10 +96,29 @@ impl Words<'_> {
         format!("{text}\n{}\n{story}", drawn(contradiction))
     }
 
+    /// What is wrong, in one line: which operations cannot be explained.
+    fn culprits(self, contradiction: &Contradiction) -> Option<String> {
+        let mut stuck = contradiction.prefix.stuck.iter();
+        let phrase = |stuck: &Stuck| self.phrase(&stuck.telling);
+        match (stuck.next()?, stuck.next(), stuck.len()) {
+            (one, None, _) => Some(format!("{} cannot be explained", phrase(one))),
+            (one, Some(two), 0) => Some(format!(
+                "{} and {} cannot both be explained",
+                phrase(one),
+                phrase(two)
+            )),
+            (one, Some(_), more) => Some(format!(
+                "{} and {} others cannot all be explained",
+                phrase(one),
+                more + 1
+            )),
+        }
+    }
+
     fn story(self, contradiction: &Contradiction) -> String {
         let mut text = String::new();
         if !contradiction.steps.is_empty() {
-            text.push_str("The order that explains most of it:\n");
+            text.push_str("How far an order gets:\n");
         }
         let mut rank = contradiction.steps.len().saturating_sub(DRAWN_MAX);
         if rank > 0 {
@@ -108,18 +134,16 @@ impl Words<'_> {
             text.push_str(&format!("  ✗  {phrase} {why}.\n"));
         }
         if let Some(pairs) = pairs(&contradiction.minimal) {
-            text.push_str(&format!("In time, {pairs}.\n"));
+            text.push_str(&format!("Fixed by time: {pairs}.\n"));
         }
         if let Some(late) = &contradiction.late {
             let last = contradiction.minimal.iter();
             let last = last.max_by_key(|telling| telling.returned);
-            let ended = last.map_or(String::new(), |last| {
-                format!(" when {} had ended", name(last))
+            let ended = last.map_or("later".to_owned(), |last| {
+                format!("after {} had ended", name(last))
             });
             let late = self.phrase(late);
-            text.push_str(&format!(
-                "{late} would explain it, but began only{ended}.\n"
-            ));
+            text.push_str(&format!("{late} would help, but began only {ended}.\n"));
         }
         text
     }
@@ -157,11 +181,18 @@ impl Words<'_> {
 /// Why an operation cannot be the next one.
 fn ending(contradiction: &Contradiction, stuck: &Stuck) -> String {
     let state = brief(&contradiction.prefix.state);
+    let instead = stuck.instead.as_deref().map(brief);
     if stuck.can_follow {
         "could come next, but then the others cannot".to_owned()
     } else if contradiction.minimal.len() == 1 {
         "cannot be explained: nothing that had begun by then, and did not fail, leads to it"
             .to_owned()
+    } else if let Some(instead) = instead {
+        let place = match contradiction.steps.is_empty() {
+            true => "first",
+            false => "next",
+        };
+        format!("cannot come {place}: there it would {instead}")
     } else if contradiction.steps.is_empty() {
         format!("cannot come first: the object still holds {state}")
     } else {
@@ -189,31 +220,42 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
     let needed = contradiction.minimal.len();
     let others = operations - needed;
     let these = match (needed, others) {
-        (1, 0) => "Its one operation is".to_owned(),
-        (2, 0) => "Both of its operations are".to_owned(),
-        (needed, 0) => format!("All {needed} of its operations are"),
-        (1, _) => format!("This one of its {operations} operations is"),
-        (needed, _) => format!("These {needed} of its {operations} operations are"),
+        (1, 0) => "Its one operation shows it".to_owned(),
+        (2, 0) => "Its two operations show it".to_owned(),
+        (needed, 0) => format!("All {needed} of its operations together show it"),
+        (1, _) => format!("This one of its {operations} operations shows it"),
+        (needed, _) => format!("These {needed} of its {operations} operations show it"),
     };
+    let is_late = |late: &Telling| {
+        contradiction
+            .minimal
+            .iter()
+            .all(|one| one.operation != late.operation)
+    };
+    let alone_late = others == 1 && contradiction.late.as_ref().is_some_and(is_late);
     let whatever = match others {
         0 => "",
         _ if !contradiction.is_whole => ", taken by themselves",
-        1 => ", whatever the other one did and when",
-        _ => ", whatever the others did and when",
+        1 if alone_late => "; the other one came too late to help",
+        1 => "; the other one cannot help, whenever it took effect, if at all",
+        _ => {
+            "; none of the others can help, whenever it took effect, if at all, and what began \
+             after these does not count"
+        }
     };
     let each = match (contradiction.is_minimal, needed) {
         (_, 1) => "",
         (true, 2) => {
-            " Neither can be left out: if either of them might have taken effect at any time, or \
-             never, some order would explain the other."
+            " Both are needed: forget what is known of one, whether and when it happened included, \
+             and the other can be explained."
         }
         (true, _) => {
-            " None of them can be left out: if any one of them might have taken effect at any \
-             time, or never, some order would explain the others."
+            " All of them are needed: forget what is known of any one, whether and when it \
+             happened included, and the rest can be explained."
         }
         (false, _) => " Fewer may be enough: that would have taken too long to find out.",
     };
-    format!("{these} enough to show it{whatever}.{each}\n")
+    format!("{these}{whatever}.{each}\n")
 }
 
 /// The same lines, none too long; what is left of one is indented under it.
@@ -282,12 +324,12 @@ fn drawn(contradiction: &Contradiction) -> String {
     };
     let rows = &rows[hidden..];
     let has_open = rows.iter().any(|row| row.telling.returned.is_none());
-    let legend = legend(&contradiction.steps, has_open);
+    let legend = legend(&contradiction.steps, has_open, contradiction.late.is_some());
     format!("{hint}{}\n{}", drawing(rows), wrapped(&legend))
 }
 
 /// What the signs of a drawing mean.
-fn legend(steps: &[Step], has_open: bool) -> String {
+fn legend(steps: &[Step], has_open: bool, has_late: bool) -> String {
     let mut legend = String::from("├──┤ from call to return");
     if has_open {
         legend.push_str(", ├┄┄▸ never returned");
@@ -305,14 +347,17 @@ fn legend(steps: &[Step], has_open: bool) -> String {
     match ranks.as_slice() {
         [] => {}
         [one] => legend.push_str(&format!(
-            " {one} is another one of its operations: whether and when it took effect is left \
-             open, so here it does where that helps most."
+            " {one} does not count: whether and when it took effect is left open, so here it does \
+             where that helps most."
         )),
         many => legend.push_str(&format!(
-            " {} are others of its operations: whether and when they took effect is left open, so \
-             here they do where that helps most.",
+            " {} do not count: whether and when they took effect is left open, so here they do \
+             where that helps most.",
             many.join(" ")
         )),
+    }
+    if has_late {
+        legend.push_str(" ← too late: began after all of that had ended, and does not count.");
     }
     legend
 }
