@@ -4,6 +4,7 @@
 //! passed before it was stopped by it and passed after its heal; a pause, when all threads of a
 //! process were seen to stop.
 
+mod backoff;
 mod clock;
 mod disk;
 mod iptables;
@@ -111,6 +112,10 @@ pub fn examine_all(inside: &Sandbox) -> Vec<Row> {
         of_disks.map_or(0, |at| at + 1),
         seccomp::examine_seccomp(inside),
     );
+    let of_cuts = rows
+        .iter()
+        .position(|row| row.fault == FaultClass::Partition);
+    rows.insert(of_cuts.map_or(0, |at| at + 1), backoff::examine(inside));
     let effects = PacketEffect::ALL.into();
     rows.extend(iptables::examine(inside, &FaultClass::ALL.into(), &effects));
     rows
@@ -211,7 +216,7 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
         ),
         FaultClass::Disk => (
             FUSE,
-            "write, see fsync fail with EIO, heal, fsync",
+            "write, see fsync fail with EIO, heal, fsync; fill it",
             disk::ail,
         ),
         FaultClass::Damage => (FUSE, "flip a bit, read it, undo it", disk::damage),

@@ -338,6 +338,8 @@ mod tests {
             "disk n2: fsync-error",
             "disk leader: slow-fsync 20ms",
             "disk all: lying-fsync",
+            "disk n2: full",
+            "disk one: full after 64kb",
             "disk n1: lying-write",
             "disk n1: read-flip",
             "damage n1: bit-flip 3",

@@ -220,8 +220,8 @@ pub enum NetworkError {
         /// The cut's or the shaping's number.
         id: u64,
     },
-    /// Rules of a fault are still there after they were removed.
-    #[error("the rules of fault {id} are still there at {of} after their removal")]
+    /// Rules or queues of a fault are still there after they were removed.
+    #[error("the rules or queues of fault {id} are still there at {of} after their removal")]
     Stays {
         /// In whose namespace.
         of: Endpoint,

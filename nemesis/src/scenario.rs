@@ -29,6 +29,7 @@ mod script;
 mod sight;
 mod step;
 mod template;
+mod timeline;
 
 pub use self::condition::{Condition, ConditionError};
 pub use self::play::{Act, End, Play, StepEvent, StepWhat, Turn};
@@ -36,3 +37,4 @@ pub use self::script::{Script, ScriptError};
 pub use self::sight::{FaultState, Seen, Sight};
 pub use self::step::{Heal, Step, StepError, Workload};
 pub use self::template::{Template, TemplateError};
+pub use self::timeline::Close;

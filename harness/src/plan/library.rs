@@ -46,6 +46,10 @@ pub(crate) const SCENARIOS: &[(&str, &str)] = &[
         include_str!("../../scenarios/s18-transfer.toml"),
     ),
     (
+        "s19-wall-clock",
+        include_str!("../../scenarios/s19-wall-clock.toml"),
+    ),
+    (
         "s20-power-loss-after-ack",
         include_str!("../../scenarios/s20-power-loss-after-ack.toml"),
     ),

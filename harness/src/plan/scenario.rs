@@ -2,7 +2,8 @@
 
 use super::{Plan, PlanError};
 use crate::verdict::Exit;
-use ordeal_nemesis::planner::{Nemesis, atlas};
+use ordeal_nemesis::planner::Nemesis;
+use ordeal_nemesis::planner::atlas::{self, CATCH_UP_MS};
 use ordeal_nemesis::scenario::{Script, Step};
 use ordeal_nemesis::{PlannedFault, Schedule};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,13 @@ impl ScenarioDraft {
                 most,
             });
         }
+        if let Some(close) = script.too_close(nodes).filter(|_| !unsurvivable) {
+            let [(step, forgets), (other_step, other)] = close;
+            return Err(error(
+                step,
+                too_close((step, &forgets), (other_step, &other)),
+            ));
+        }
         Ok(Scenario {
             name: self.name,
             summary: self.summary,
@@ -123,6 +131,17 @@ impl ScenarioDraft {
             script,
         })
     }
+}
+
+fn too_close((step, forgets): (usize, &str), (other_step, other): (usize, &str)) -> String {
+    let seconds = CATCH_UP_MS / 1000;
+    format!(
+        "step {step}, `{forgets}`, makes a node forget what it acknowledged, and step \
+         {other_step}, `{other}`, may keep others from having it: nothing that stops, slows or \
+         separates nodes may be in force from {seconds} s before until {seconds} s after; heal \
+         the one and let {seconds} s pass (`wait = \"{seconds}s\"`: a condition may hold at \
+         once), or add `unsurvivable = true`"
+    )
 }
 
 /// Beyond the waits of a scenario: what its injections and heals may take.

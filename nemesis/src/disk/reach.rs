@@ -44,6 +44,15 @@ impl Volume {
         }
     }
 
+    /// How long its files are, all together.
+    pub(super) fn length(&self) -> u64 {
+        let files = self.inodes.values().filter_map(|inode| match &inode.kind {
+            Kind::File(file) => Some(file.current().len()),
+            _ => None,
+        });
+        files.sum()
+    }
+
     /// How many bytes its files take.
     pub(super) fn stored(&self) -> u64 {
         let files = self.inodes.values().filter_map(|inode| match &inode.kind {

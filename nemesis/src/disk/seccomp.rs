@@ -57,6 +57,8 @@ struct Installed {
     ailment: Ailment,
     /// How many calls met it.
     met: u64,
+    /// How long the files may be, all together, where it is about that.
+    capacity: u64,
 }
 
 impl SeccompDisks {
@@ -148,7 +150,16 @@ impl Disks for SeccompDisks {
             });
         }
         let id = AilmentId(self.next.fetch_add(1, Relaxed));
-        lock(&disk.ailments).insert(id, Installed { ailment, met: 0 });
+        let capacity = match ailment {
+            Ailment::FullAfter(kb) => call::length(&disk.path).saturating_add(u64::from(kb) << 10),
+            _ => 0,
+        };
+        let installed = Installed {
+            ailment,
+            met: 0,
+            capacity,
+        };
+        lock(&disk.ailments).insert(id, installed);
         Ok(id)
     }
 

@@ -99,10 +99,16 @@ impl Served {
         Ok(handle)
     }
 
-    fn write_at(&self, number: u64, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+    /// Returns how many of the bytes were written.
+    fn write_at(&self, number: u64, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
         let mut unit = self.unit()?;
-        let grows = at + bytes.len() as u64 > unit.volume.file(number)?.current().len();
-        unit.write(grows)?;
+        let (length, count) = (
+            unit.volume.file(number)?.current().len(),
+            bytes.len() as u64,
+        );
+        let grows = at.saturating_add(count).saturating_sub(length);
+        let fits = unit.write(count, grows)?;
+        let bytes = &bytes[..usize::try_from(fits).expect("no more than there are")];
         let lies = unit.lies_about_writes();
         let file = unit.volume.file_mut(number)?;
         match lies {
@@ -111,7 +117,7 @@ impl Served {
         }
         let attributes = &mut unit.volume.inode_mut(number)?.attributes;
         (attributes.modified, attributes.changed) = (now(), now());
-        Ok(())
+        Ok(bytes.len())
     }
 
     /// Returns how much later the answer is to come, and which.
@@ -147,9 +153,14 @@ impl Served {
         const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | KEEP_SIZE;
         const ZERO: i32 = libc::FALLOC_FL_ZERO_RANGE;
         let mut unit = self.unit()?;
-        unit.write(mode & PUNCH != PUNCH)?;
-        let file = unit.volume.file_mut(number)?;
         let end = at.checked_add(length).ok_or(Errno::EFBIG)?;
+        let there = unit.volume.file(number)?.current().len();
+        // A file system keeps some room for itself whenever it is asked for any.
+        match mode & PUNCH == PUNCH {
+            true => drop(unit.write(0, 0)?),
+            false => unit.allocate(end.saturating_sub(there).max(1))?,
+        }
+        let file = unit.volume.file_mut(number)?;
         if ![0, KEEP_SIZE, PUNCH, ZERO, ZERO | KEEP_SIZE].contains(&mode) {
             return Err(Errno::EOPNOTSUPP);
         }

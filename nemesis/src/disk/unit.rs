@@ -27,6 +27,19 @@ struct Installed {
     ailment: Ailment,
     /// How many requests met it.
     met: u64,
+    /// How many bytes were on the disk when it began.
+    began_with: u64,
+}
+
+impl Installed {
+    /// How many bytes the disk has room for, if it is this that limits it.
+    fn capacity(&self) -> Option<u64> {
+        match self.ailment {
+            Ailment::Full => Some(0),
+            Ailment::FullAfter(kb) => Some(self.began_with.saturating_add(u64::from(kb) << 10)),
+            _ => None,
+        }
+    }
 }
 
 /// What becomes of an fsync.
@@ -51,7 +64,12 @@ impl Unit {
     }
 
     pub(super) fn install(&mut self, id: AilmentId, ailment: Ailment) {
-        self.ailments.insert(id, Installed { ailment, met: 0 });
+        let installed = Installed {
+            ailment,
+            met: 0,
+            began_with: self.volume.length(),
+        };
+        self.ailments.insert(id, installed);
     }
 
     /// Removes one ailment; returns how many requests met it.
@@ -69,10 +87,13 @@ impl Unit {
 
     /// Counts the request at each ailment that `concerns` it; returns those.
     fn meet(&mut self, concerns: impl Fn(Ailment) -> bool) -> Vec<Ailment> {
-        let met = self
-            .ailments
-            .values_mut()
-            .filter(|installed| concerns(installed.ailment));
+        self.meet_installed(|installed| concerns(installed.ailment))
+    }
+
+    fn meet_installed(&mut self, concerns: impl Fn(&Installed) -> bool) -> Vec<Ailment> {
+        let mut met = self.ailments.values_mut().collect::<Vec<_>>();
+        met.retain(|installed| concerns(installed));
+        let met = met.into_iter();
         met.map(|installed| {
             installed.met += 1;
             installed.ailment
@@ -101,23 +122,69 @@ impl Unit {
             .is_empty()
     }
 
-    /// A write that may need room.
-    pub(super) fn write(&mut self, grows: bool) -> Result<(), Errno> {
-        let met = self.meet(|ailment| match ailment {
-            Ailment::WriteError => true,
-            Ailment::Full => grows,
-            _ => false,
-        });
-        if met.contains(&Ailment::WriteError) {
+    /// A write of `bytes` bytes that makes its file longer by `grows`, a hole before them included;
+    /// returns how many of them there is room for. One that goes beyond the room is cut short, and
+    /// the next one refused.
+    pub(super) fn write(&mut self, bytes: u64, grows: u64) -> Result<u64, Errno> {
+        if !self
+            .meet(|ailment| ailment == Ailment::WriteError)
+            .is_empty()
+        {
             return Err(Errno::EIO);
         }
-        let is_full = met.contains(&Ailment::Full) || grows && self.volume.stored() >= CAPACITY;
-        if is_full { Err(Errno::ENOSPC) } else { Ok(()) }
+        let short = grows - self.room_for(grows);
+        match bytes.saturating_sub(short) {
+            0 if short > 0 => Err(Errno::ENOSPC),
+            fits => Ok(fits),
+        }
     }
 
-    /// A new name, and what it is to stand for.
+    /// Room that is asked for as a whole: all of it, or nothing.
+    pub(super) fn allocate(&mut self, bytes: u64) -> Result<(), Errno> {
+        if !self
+            .meet(|ailment| ailment == Ailment::WriteError)
+            .is_empty()
+        {
+            return Err(Errno::EIO);
+        }
+        match self.room_for(bytes) >= bytes {
+            true => Ok(()),
+            false => Err(Errno::ENOSPC),
+        }
+    }
+
+    /// How many of `bytes` more bytes there is room for; what lacks room for all of them is met.
+    fn room_for(&mut self, bytes: u64) -> u64 {
+        if bytes == 0 || self.volume.stored() >= CAPACITY {
+            return 0;
+        }
+        let Some(length) = self.length_where_it_counts() else {
+            return bytes;
+        };
+        let left = |installed: &Installed| {
+            let capacity = installed.capacity();
+            capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(length))
+        };
+        let room = self.ailments.values().map(left).min();
+        let _ = self.meet_installed(|installed| left(installed) < bytes);
+        bytes.min(room.unwrap_or(u64::MAX))
+    }
+
+    /// How long all files are together, where something limits that.
+    fn length_where_it_counts(&self) -> Option<u64> {
+        let mut ailments = self.ailments.values();
+        let counts = ailments.any(|installed| installed.ailment.is_about_room());
+        counts.then(|| self.volume.length())
+    }
+
+    /// A new name, and what it is to stand for: takes no bytes, where there is any room.
     pub(super) fn make(&mut self) -> Result<(), Errno> {
-        match self.meet(|ailment| ailment == Ailment::Full).is_empty() {
+        let Some(length) = self.length_where_it_counts() else {
+            return Ok(());
+        };
+        let is_full =
+            |installed: &Installed| installed.capacity().is_some_and(|most| most <= length);
+        match self.meet_installed(is_full).is_empty() {
             true => Ok(()),
             false => Err(Errno::ENOSPC),
         }
@@ -132,7 +199,7 @@ impl Unit {
                 Ailment::SlowFsync(late) => fate.late += late,
                 // No fsync meets any of these.
                 Ailment::ReadError | Ailment::WriteError | Ailment::Full => {}
-                Ailment::LyingWrite | Ailment::ReadFlip => {}
+                Ailment::FullAfter(_) | Ailment::LyingWrite | Ailment::ReadFlip => {}
             }
         }
         fate

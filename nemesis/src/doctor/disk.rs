@@ -68,10 +68,19 @@ pub(super) fn ail(inside: &Sandbox, _: &Switch) -> Result<String, String> {
         disks.heal(id)?;
         file.write_all(b"bytes")?;
         file.sync_all()?;
+        let id = disks.install(N1, Ailment::FullAfter(1))?;
+        let fits = file.write_all(&[0; 1024]);
+        let beyond = file.write_all(&[0]);
+        disks.heal(id)?;
+        fits?;
+        if !beyond.is_err_and(|error| error.raw_os_error() == Some(libc::ENOSPC)) {
+            let why = "more than 1024 bytes had room in 1024".to_owned();
+            return Err(Failure::Seen(why));
+        }
         match during {
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => {
-                Ok("failed with EIO, and not after the heal".to_owned())
-            }
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(
+                "failed with EIO, and not after the heal; then ENOSPC after 1024 bytes".to_owned(),
+            ),
             other => Err(Failure::Seen(format!("an fsync was to fail: {other:?}"))),
         }
     };

@@ -9,6 +9,7 @@
 //! | `disk n1: write-error` | every write fails with EIO; writes again |
 //! | `disk n1: fsync-error` | fsync fails with EIO, what it was to write is lost; syncs again |
 //! | `disk n1: full` | what needs room fails with ENOSPC; there is room again |
+//! | `disk n1: full after 64kb` | the same once its files have grown by so much |
 //! | `disk n1: slow-fsync 20ms` | every fsync takes so much longer; at once again |
 //! | `disk n1: lying-fsync` | fsync says that it did, and does nothing; syncs again |
 //! | `damage n1: bit-flip 3` | SIGKILL, so many bits of its files flip, started again |
@@ -63,6 +64,9 @@ pub enum Ailment {
     FsyncError,
     /// What needs room fails with ENOSPC.
     Full,
+    /// So many kilobytes of 1024 bytes more fit on it; what needs room beyond that fails with
+    /// ENOSPC. What is deleted makes room.
+    FullAfter(u32),
     /// Fsyncs take so much longer.
     SlowFsync(Duration),
     /// Fsyncs say that they did, and do nothing.
@@ -81,7 +85,7 @@ impl Ailment {
             Self::ReadError => "read-error",
             Self::WriteError => "write-error",
             Self::FsyncError => "fsync-error",
-            Self::Full => "full",
+            Self::Full | Self::FullAfter(_) => "full",
             Self::SlowFsync(_) => "slow-fsync",
             Self::LyingFsync => "lying-fsync",
             Self::LyingWrite => "lying-write",
@@ -105,6 +109,11 @@ impl Ailment {
             self,
             Self::FsyncError | Self::SlowFsync(_) | Self::LyingFsync
         )
+    }
+
+    /// Whether it is room that it lacks, now or in the end.
+    pub fn is_about_room(self) -> bool {
+        matches!(self, Self::Full | Self::FullAfter(_))
     }
 
     /// Whether a node notices, so that ending itself is a right answer.
@@ -169,6 +178,7 @@ impl fmt::Display for Ailment {
         f.write_str(self.name())?;
         match self {
             Self::SlowFsync(late) => write!(f, " {}ms", late.as_millis()),
+            Self::FullAfter(kb) => write!(f, " after {kb}kb"),
             _ => Ok(()),
         }
     }
@@ -207,7 +217,7 @@ pub(super) fn power_loss(text: &str) -> Result<PowerLoss, Problem> {
 
 const DISK: &str = "disk n1: fsync-error` or `disk leader: slow-fsync 20ms` (read-error, \
                     write-error, fsync-error, full, slow-fsync, lying-fsync, lying-write, \
-                    read-flip; at most `2000ms`) or `disk all: full";
+                    read-flip; at most `2000ms`) or `disk all: full after 64kb";
 
 /// Reads what follows the word `disk`.
 pub(super) fn disk(text: &str) -> Result<DiskFault, Problem> {
@@ -238,6 +248,14 @@ fn ailment(text: &str) -> Option<Ailment> {
                 return None;
             }
             Ailment::SlowFsync(Duration::from_millis(late))
+        }
+        Some(("full", after)) => {
+            let kb = after.trim().strip_prefix("after ")?;
+            let kb: u32 = kb.trim().strip_suffix("kb")?.parse().ok()?;
+            if kb == 0 {
+                return None;
+            }
+            Ailment::FullAfter(kb)
         }
         Some(_) => return None,
     })

@@ -18,13 +18,16 @@ mod tools;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     thread,
 };
 
 pub use self::tools::Variant;
 use self::{
-    fault::{Cut, Faults, Installed, check_effects, dropped, egress, shaped},
+    fault::{
+        Cut, Faults, Installed, check_effects, check_nodes, dropped, egress, ends_of, lock, shaped,
+    },
+    queues::Egress,
     rules::Count,
     tools::Tools,
 };
@@ -121,18 +124,6 @@ impl Iptables {
         })
     }
 
-    fn check_nodes(&self, edges: &BTreeSet<Edge>) -> Result<(), NetworkError> {
-        let count = self.nodes();
-        let mut nodes = edges
-            .iter()
-            .flat_map(|edge| [edge.from, edge.to])
-            .filter_map(Endpoint::node);
-        match nodes.find(|node| !(1..=count).contains(&node.0)) {
-            Some(node) => Err(NetworkError::NoSuchNode(node)),
-            None => Ok(()),
-        }
-    }
-
     /// What a fault's rules have counted, at all of its sites.
     fn counts(&self, id: u64, sites: &BTreeSet<Endpoint>) -> Result<Vec<Count>, NetworkError> {
         let mut all = Vec::new();
@@ -221,7 +212,27 @@ impl Iptables {
         sites: &BTreeSet<Endpoint>,
         commands: impl Fn(Endpoint) -> String + Sync,
     ) -> Result<(), NetworkError> {
-        let done = self.at_each(sites, |inside, site| self.tools.tc(inside, &commands(site)));
+        let run = |inside: &Namespace, site| self.tools.tc(inside, &commands(site)).map(drop);
+        self.at_each(sites, run).into_values().collect()
+    }
+
+    /// Makes queues of the one kind to such of the other, and looks whether they are.
+    fn requeue(
+        &self,
+        id: u64,
+        sites: &BTreeSet<Endpoint>,
+        change: impl Fn(Endpoint) -> (Egress, Egress) + Sync,
+    ) -> Result<(), NetworkError> {
+        let done = self.at_each(sites, |inside, site| {
+            let (old, new) = change(site);
+            if old.is_empty() && new.is_empty() {
+                return Ok(());
+            }
+            let commands = queues::prepare(&old, &new) + &queues::clear(&old, &new);
+            let shown = self.tools.tc(inside, &(commands + &queues::look()))?;
+            let stays = || NetworkError::Stays { of: site, id };
+            queues::are(&new, &shown).then_some(()).ok_or_else(stays)
+        });
         done.into_values().collect()
     }
 }
@@ -253,7 +264,7 @@ impl Network for Iptables {
 
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError> {
         let edges: BTreeSet<Edge> = grudge.edges().collect();
-        self.check_nodes(&edges)?;
+        check_nodes(&edges, self.nodes())?;
         let mut faults = lock(&self.faults);
         faults.next += 1;
         let id = faults.next;
@@ -298,7 +309,7 @@ impl Network for Iptables {
         shaping: &Shaping,
         _seed: FateSeed,
     ) -> Result<ShapingId, NetworkError> {
-        self.check_nodes(edges)?;
+        check_nodes(edges, self.nodes())?;
         check_effects(shaping)?;
         let mut faults = lock(&self.faults);
         faults.next += 1;
@@ -355,10 +366,7 @@ impl Network for Iptables {
         let chains = [rules::chain(id), rules::chain_out(id)];
         let removed = self.remove((id, &chains), &mut left, undo);
         let removed = removed.and_then(|counts| {
-            self.queue(&all, |site| {
-                let (old, new) = (before(site), after(site));
-                queues::prepare(&old, &new) + &queues::clear(&old, &new)
-            })?;
+            self.requeue(id, &all, |site| (before(site), after(site)))?;
             Ok(shaped(installed, &counts))
         });
         if removed.is_ok() {
@@ -389,12 +397,4 @@ impl Drop for Iptables {
             .tools
             .restore(&self.cables.clients, &rules::dismantle());
     }
-}
-
-fn ends_of(edges: &BTreeSet<Edge>) -> BTreeSet<Endpoint> {
-    edges.iter().flat_map(|edge| [edge.from, edge.to]).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::libc::{EIO, ENOENT, ENOSPC};
-use ordeal_nemesis::sandbox::Sandbox;
+use ordeal_nemesis::{Proof, sandbox::Sandbox};
 
 use crate::{
     Measured,
@@ -25,6 +25,9 @@ pub(crate) fn rows() -> Vec<Measured> {
             "FUSE": disk::fsync_error;
         "`disk n1: full`": "what needs room fails with ENOSPC; writing in place does not",
             "FUSE": disk::full;
+        "`disk n1: full after 1kb`": "1024 bytes more are taken, also of a write that is longer; \
+                                      then ENOSPC, until some are deleted",
+            "FUSE": disk::full_after;
         "`disk n1: slow-fsync 50ms`": "each of ten fsyncs takes 50 ms or longer; afterwards one of \
                                        ten less than 25 ms",
             "FUSE": disk::slow_fsync;
@@ -128,6 +131,31 @@ pub(crate) fn full(sandbox: &Sandbox) {
     assert_eq!(probe.bytes("block"), vec![b'b'; 2 * SECTOR]);
     assert_eq!(probe.text("log"), "synced");
     probe.must("append log -more");
+    assert_well(&rig);
+}
+
+pub(crate) fn full_after(sandbox: &Sandbox) {
+    let Some((rig, mut probe)) = rig(sandbox) else {
+        return;
+    };
+    let proof = rig.during("disk n1: full after 1kb", || {
+        probe.must(&format!("append log {}", "-".repeat(1000)));
+        assert_eq!(
+            probe.errno(&format!("append log {}", "+".repeat(100))),
+            ENOSPC
+        );
+        let expected = ["synced", &"-".repeat(1000), &"+".repeat(24)].concat();
+        assert_eq!(probe.text("log"), expected);
+        for question in ["append log x", "append new file", "make other"] {
+            assert_eq!(probe.errno(question), ENOSPC, "{question}");
+        }
+    });
+    let Proof::DiskMet { nodes } = &proof else {
+        panic!("{proof}")
+    };
+    // The one that was cut short, the rest of it, and the three after it.
+    assert_eq!(nodes[0].requests, 5, "{proof}");
+    probe.must("append log x");
     assert_well(&rig);
 }
 

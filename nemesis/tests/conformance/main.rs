@@ -167,6 +167,9 @@ fn of_filters() -> Vec<Measured> {
         "`disk n1: full`, filtered": "ENOSPC for writes beyond the end; bytes in place can \
                                       be written",
             "seccomp": seccomp::full;
+        "`disk n1: full after 1kb`, filtered": "1024 bytes more are taken, then ENOSPC; bytes in \
+                                                place can be written",
+            "seccomp": seccomp::full_after;
         "`disk n1: slow-fsync 80ms`, filtered": "80 ms at least; healed, at once, also what waits",
             "seccomp": seccomp::slow_fsync;
         "`disk n1: lying-fsync`, filtered": "says that it did, counted; power loss, damage refused",

@@ -202,6 +202,29 @@ pub(crate) fn full(sandbox: &Sandbox) {
     assert_eq!(rig.order("grow", "data/file").0, 0);
 }
 
+pub(crate) fn full_after(sandbox: &Sandbox) {
+    let kilobyte = Ailment::FullAfter(1);
+    let rig = Rig::start(sandbox, &[kilobyte]);
+    let id = rig.disks.install(N1, kilobyte).unwrap();
+    let append = || rig.order("append", "data/file").0;
+    assert_eq!(rig.order("grow", "data/file").0, libc::ENOSPC);
+    for already in (0..1024).step_by(4) {
+        assert_eq!(append(), 0, "with {already} bytes more than at first");
+    }
+    assert_eq!(append(), libc::ENOSPC);
+    for (order, file) in [("write", "data/file"), ("append", "beside")] {
+        assert_eq!(rig.order(order, file).0, 0);
+    }
+    let path = rig.folder.path().join("data/file");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 4 + 1024);
+    // What becomes shorter makes room.
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(1024).unwrap();
+    assert_eq!((append(), append()), (0, libc::ENOSPC));
+    assert_eq!(rig.disks.heal(id).unwrap(), 3);
+    assert_eq!(append(), 0);
+}
+
 pub(crate) fn slow_fsync(sandbox: &Sandbox) {
     let slow = Ailment::SlowFsync(Duration::from_millis(80));
     let rig = Rig::start(sandbox, &[slow]);

@@ -79,6 +79,27 @@ fn what_cannot_be_is_refused_in_words() {
 }
 
 #[test]
+fn a_script_that_makes_nodes_forget_too_close_to_another_fault_is_refused() {
+    let steps = |between: &str| {
+        format!(
+            "nodes = 3\n[scenario]\nname = 'close'\nsummary = 'close'\n\
+             [[scenario.step]]\ninject = 'kill n2'\nas = 'crash'\n\
+             [[scenario.step]]\nheal = 'crash'\n{between}\
+             [[scenario.step]]\ninject = 'damage n1: wipe'\n"
+        )
+    };
+    let error = refused(&steps(""));
+    let says = "step 3, `damage n1: wipe`, makes a node forget what it acknowledged, and step 1, \
+                `kill n2`, may keep others from having it";
+    assert!(
+        error.contains(says) && error.contains("`wait = \"4s\"`"),
+        "{error}"
+    );
+    plan(&steps("[[scenario.step]]\nwait = '4s'\n")).unwrap();
+    plan(&format!("unsurvivable = true\n{}", steps(""))).unwrap();
+}
+
+#[test]
 fn an_unknown_key_in_a_file_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.toml");

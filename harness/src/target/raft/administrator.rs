@@ -68,6 +68,12 @@ impl Administrator for RaftAdministrator {
             let request = self.http.get(format!("{}/status", self.base));
             let asked = request.timeout(self.deadline).send().await;
             let response = asked.map_err(|error| innermost(&error))?;
+            // One that starts or ends says so in the place of its status.
+            if response.status() != StatusCode::OK {
+                let code = response.status();
+                let body = response.json::<ErrorBody>().await;
+                return Err(body.map_or_else(|_| code.to_string(), |body| body.error.message));
+            }
             let status: Status = response.json().await.map_err(|error| innermost(&error))?;
             Ok(standing(&status))
         })

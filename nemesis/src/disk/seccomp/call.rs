@@ -26,7 +26,7 @@ impl Kind {
         match ailment {
             Ailment::ReadError => &[Self::Read],
             Ailment::WriteError => &[Self::Write],
-            Ailment::Full => &[Self::Write, Self::Room],
+            Ailment::Full | Ailment::FullAfter(_) => &[Self::Write, Self::Room],
             Ailment::FsyncError | Ailment::SlowFsync(_) | Ailment::LyingFsync => &[Self::Sync],
             // A filter does not change what a call does: see [`Ailment::takes_fuse`].
             Ailment::LyingWrite | Ailment::ReadFlip => &[],
@@ -71,13 +71,19 @@ fn in_proc(call: &Call, folder: &str) -> PathBuf {
     Path::new("/proc").join(format!("{}/{folder}/{descriptor}", call.thread))
 }
 
-/// Whether a write goes beyond the end of its file. One of several pieces does so where it begins
-/// at the end: how long they are together is in the caller's memory.
-pub(super) fn grows(call: &Call) -> bool {
-    let Ok(file) = fs::metadata(in_proc(call, "fd")) else {
-        return true;
+/// How much longer a call makes its file: what a write goes beyond its end, or the room that it
+/// asks for. One of several pieces counts as one byte: how long they are together is in the
+/// caller's memory.
+pub(super) fn growth(call: &Call) -> u64 {
+    let length = fs::metadata(in_proc(call, "fd")).map(|file| file.size());
+    let Ok(length) = length else {
+        return u64::MAX;
     };
-    let (length, position) = (file.size(), position(call));
+    if call.number == libc::SYS_fallocate {
+        let end = call.args[2].saturating_add(call.args[3]);
+        return end.saturating_sub(length).max(1);
+    }
+    let position = position(call);
     let count = match call.number {
         libc::SYS_write | libc::SYS_pwrite64 => call.args[2],
         _ => 1,
@@ -88,7 +94,21 @@ pub(super) fn grows(call: &Call) -> bool {
         libc::SYS_pwritev2 => Some(call.args[3]).filter(|at| *at != u64::MAX).or(position),
         _ => position,
     };
-    at.is_none_or(|at| at.saturating_add(count) > length)
+    // What is appended adds all of it.
+    let at = at.unwrap_or(length);
+    at.saturating_add(count).saturating_sub(length)
+}
+
+/// How long the files below a directory are, all together.
+pub(super) fn length(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let lengths = entries.map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => length(&entry.path()),
+        Ok(about) => about.len(),
+        // Gone since: it takes no room.
+        Err(_) => 0,
+    });
+    lengths.sum()
 }
 
 /// Where the next write goes; `None` where it is appended.

@@ -111,32 +111,40 @@ fn meet(listener: &OwnedFd, watched: &Watched, call: &Call) -> Option<Late> {
 
 fn fate(watched: &Watched, call: &Call) -> Fate {
     let mut fate = Fate::default();
-    let concerned: Vec<(AilmentId, Ailment)> = {
+    let concerned: Vec<(AilmentId, Ailment, u64)> = {
         let ailments = lock(&watched.ailments);
         let kind = Kind::of(call);
         let about = |ailment| kind.is_some_and(|kind| Kind::met_by(ailment).contains(&kind));
         let concerned = ailments.iter().filter(|(_, one)| about(one.ailment));
-        concerned.map(|(id, one)| (*id, one.ailment)).collect()
+        concerned
+            .map(|(id, one)| (*id, one.ailment, one.capacity))
+            .collect()
     };
     if concerned.is_empty() || !call::file(call).is_some_and(|at| at.starts_with(&watched.path)) {
         return fate;
     }
-    for (id, ailment) in concerned {
-        let is_room = Kind::of(call) == Some(Kind::Room);
+    for (id, ailment, capacity) in concerned {
         match ailment {
             Ailment::ReadError | Ailment::WriteError | Ailment::FsyncError => {
                 fate.fails = Some(libc::EIO);
             }
-            Ailment::Full if is_room || call::grows(call) => {
+            Ailment::Full | Ailment::FullAfter(_) if lacks_room(watched, call, capacity) => {
                 fate.fails = fate.fails.or(Some(libc::ENOSPC));
             }
-            Ailment::Full | Ailment::LyingWrite | Ailment::ReadFlip => continue,
+            Ailment::Full | Ailment::FullAfter(_) => continue,
+            Ailment::LyingWrite | Ailment::ReadFlip => continue,
             Ailment::SlowFsync(late) => fate.late += late,
             Ailment::LyingFsync => fate.lies = true,
         }
         fate.because.push(id);
     }
     fate
+}
+
+/// Whether a call makes the files longer, all together, than there is room for.
+fn lacks_room(watched: &Watched, call: &Call, capacity: u64) -> bool {
+    let growth = call::growth(call);
+    growth > 0 && call::length(&watched.path).saturating_add(growth) > capacity
 }
 
 fn count(watched: &Watched, ids: &[AilmentId]) {

@@ -57,7 +57,7 @@ impl Filesystem for Served {
         let set = || {
             let mut unit = self.unit()?;
             if let Some(size) = size {
-                unit.write(false)?;
+                unit.write(0, 0)?;
                 unit.volume.file_mut(number.0)?.resize(size);
             }
             let inode = unit.volume.inode_mut(number.0)?;
@@ -261,7 +261,7 @@ impl Filesystem for Served {
         reply: ReplyWrite,
     ) {
         match self.write_at(number.0, at, bytes) {
-            Ok(()) => reply.written(u32::try_from(bytes.len()).expect("a request is small")),
+            Ok(count) => reply.written(u32::try_from(count).expect("a request is small")),
             Err(errno) => reply.error(told(errno)),
         }
     }

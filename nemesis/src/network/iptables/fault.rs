@@ -1,6 +1,9 @@
 //! What is installed, and what its counters say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use super::{
     queues::{Egress, Line},
@@ -92,4 +95,24 @@ pub(super) fn shaped(installed: &Installed, counts: &[Count]) -> Shaped {
         }
     }
     shaped
+}
+
+/// All ends of these edges.
+pub(super) fn ends_of(edges: &BTreeSet<Edge>) -> BTreeSet<Endpoint> {
+    edges.iter().flat_map(|edge| [edge.from, edge.to]).collect()
+}
+
+/// No holder of this lock leaves anything half done, so a panic elsewhere does not spoil it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses edges of nodes that there are not.
+pub(super) fn check_nodes(edges: &BTreeSet<Edge>, count: u16) -> Result<(), NetworkError> {
+    let ends = edges.iter().flat_map(|edge| [edge.from, edge.to]);
+    let mut nodes = ends.filter_map(Endpoint::node);
+    match nodes.find(|node| !(1..=count).contains(&node.0)) {
+        Some(node) => Err(NetworkError::NoSuchNode(node)),
+        None => Ok(()),
+    }
 }

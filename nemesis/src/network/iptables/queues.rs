@@ -11,7 +11,10 @@
 //! Several shapings of one edge add up in one line: delays and jitters are summed, the slowest rate
 //! counts. What still waits in a queue that is removed is lost, as on an unplugged line.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crate::{
     fault::{PacketEffect, Shaping},
@@ -209,6 +212,24 @@ pub(super) fn clear(old: &Egress, new: &Egress) -> String {
     text
 }
 
+/// The command whose answer [`are`] reads.
+pub(super) fn look() -> String {
+    format!("qdisc show dev {INTERFACE}\n")
+}
+
+/// Whether these queues are there, and no others.
+pub(super) fn are(egress: &Egress, shown: &str) -> bool {
+    let leaves = egress.values().flat_map(Line::leaves);
+    let wanted: BTreeSet<String> = leaves.map(|leaf| format!("1:{:x}", leaf.class)).collect();
+    let parents = shown.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(" parent ")?;
+        rest.split(' ').next().map(ToOwned::to_owned)
+    });
+    let is_ours = |line: &str| line.starts_with("qdisc htb 1: root ");
+    let has_root = shown.lines().any(is_ours);
+    has_root != egress.is_empty() && parents.collect::<BTreeSet<_>>() == wanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,5 +289,30 @@ mod tests {
         assert_eq!(classes, [0x19, 0x1a, 0x1b, 0x1c]);
         let held = line.qdisc(line.leaves()[3]);
         assert!(held.ends_with("delay 10000us 0us corrupt 100%"), "{held}");
+    }
+
+    #[test]
+    fn queues_are_looked_at_by_the_classes_that_they_hang_in() {
+        let n2 = Endpoint::Node(Node(2));
+        let mut line = Line::to(n2);
+        line.add(&"rate 1mbit".parse().unwrap());
+        let one = Egress::from([(n2, line)]);
+        let class = one[&n2].leaves()[0].class;
+        let root = "qdisc htb 1: root refcnt 3 r2q 10 default 0\n";
+        let leaf = format!("qdisc bfifo {class:x}: parent 1:{class:x} limit 62500b\n");
+        let none = "qdisc noqueue 0: root refcnt 2 \n";
+        let there = format!("{root}{leaf}");
+        assert!(are(&one, &there) && are(&Egress::new(), none));
+        for wrong in [
+            none,
+            root,
+            &leaf,
+            &format!("{there}{leaf}").replace("1:1", "1:2"),
+        ] {
+            assert!(!are(&one, wrong), "{wrong}");
+        }
+        for left in [there.as_str(), root, &leaf] {
+            assert!(!are(&Egress::new(), left), "{left}");
+        }
     }
 }

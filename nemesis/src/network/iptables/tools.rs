@@ -99,14 +99,14 @@ impl Tools {
         run(command, inside, "")
     }
 
-    /// Runs a batch of `tc` commands, up to the first that fails.
-    pub(super) fn tc(&self, inside: &Namespace, commands: &str) -> Result<(), NetworkError> {
+    /// Runs a batch of `tc` commands, up to the first that fails. Returns what it has asked for.
+    pub(super) fn tc(&self, inside: &Namespace, commands: &str) -> Result<String, NetworkError> {
         if commands.is_empty() {
-            return Ok(());
+            return Ok(String::new());
         }
         let mut command = Command::new(&self.tc);
         command.args(["-batch", "-"]);
-        run(command, inside, commands).map(drop)
+        run(command, inside, commands)
     }
 }
 
