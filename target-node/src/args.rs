@@ -235,7 +235,7 @@ impl FromStr for Peer {
             return Err(ArgsError::ZeroId);
         }
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        if host.is_empty() || port.parse::<u16>().is_err() {
+        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0) {
             return Err(wrong());
         }
         Ok(Self {
@@ -549,6 +549,7 @@ mod tests {
         assert!(with(&["--peer", "2=a:1"]).contains("1 and 2 one address, a:1"));
         assert!(with(&["--peer", "2"]).contains("ID=HOST:PORT"));
         assert!(with(&["--peer", "2=b:99999"]).contains("ID=HOST:PORT"));
+        assert!(with(&["--peer", "2=b:0"]).contains("ID=HOST:PORT"));
         assert!(with(&["--peer", "0=b:1"]).contains("begin at 1"));
         assert!(with(&["--defect", "gremlins"]).contains("read_leader_local"));
         assert!(with(&["--profile", "slow"]).contains("fast"));

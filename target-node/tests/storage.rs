@@ -177,6 +177,26 @@ fn a_log_whose_end_is_gone_is_refused_where_a_snapshot_shows_that_it_was_there()
     assert!(code == 65 && message.contains(reason), "{code} {message}");
 }
 
+/// A parser of JSON gives up at some depth: what a client may write must stay far from it, also
+/// within a list, a snapshot, and another node's question.
+#[test]
+fn what_is_nested_as_deep_as_it_may_be_survives_a_snapshot_and_a_restart() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let nested = |levels| (0..levels).fold(json!("x"), |inner, _| json!([inner]));
+    let node = cluster.node(1);
+    let append = |levels| json!({"key": "deep", "element": nested(levels)});
+    node.post("/v1/kv/append", &append(63)).ok();
+    let refused = node.post("/v1/kv/append", &append(64));
+    assert_eq!(refused.error(), (400, "INVALID", true));
+    node.order("/v1/admin/snapshot", &Value::Null).ok();
+    cluster.stop(1);
+    cluster.restart(1);
+    cluster.leader();
+    let read = cluster.node(1).get("deep").ok();
+    assert_eq!(read["value"], json!([nested(63)]));
+}
+
 #[test]
 fn a_log_without_an_identity_is_refused_and_told_so() {
     let (mut cluster, data) = stopped(5, &[]);

@@ -11,8 +11,8 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::FormatError;
-use super::jepsen::{Field, Fields, Key};
-use word::{ENDS_WORD, IS_SPACE, number};
+use super::jepsen::{Fields, Key};
+use word::{ENDS_WORD, IS_SPACE, known, number};
 
 pub use writer::write_edn;
 
@@ -150,7 +150,7 @@ impl<R: BufRead> Forms<R> {
     fn map(&mut self, depth: usize) -> Result<Value, FormatError> {
         let mut map = Map::new();
         self.fields(depth, |key, value| {
-            map.insert(key.into_text(), value);
+            map.insert(key.into_owned(), value);
         })?;
         Ok(Value::Object(map))
     }
@@ -179,24 +179,18 @@ impl<R: BufRead> Forms<R> {
     fn key(&mut self, depth: usize) -> Result<Option<Key>, FormatError> {
         if self.significant()? == Some(b':') {
             self.word()?;
-            if let Some(known) = Field::named(&self.word[1..]) {
-                return Ok(Some(Key::Known(known)));
+            if let Some(known) = known(&self.word[1..]) {
+                return Ok(Some(Key::Borrowed(known)));
             }
             let Value::String(key) = self.read_word()? else {
                 return self.error("expected a key");
             };
-            return Ok(Some(Key::Other(key)));
+            return Ok(Some(Key::Owned(key)));
         }
         let key = self.value(depth)?;
-        Ok(key.map(|key| {
-            let text = match key {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            match Field::named(text.as_bytes()) {
-                Some(field) => Key::Known(field),
-                None => Key::Other(text),
-            }
+        Ok(key.map(|key| match key {
+            Value::String(key) => Key::Owned(key),
+            other => Key::Owned(other.to_string()),
         }))
     }
 
@@ -330,7 +324,7 @@ impl<R: BufRead> Forms<R> {
             None => return Ok(None),
             Some(b'{') => {
                 let mut fields = Fields::default();
-                self.fields(0, |key, value| fields.push(&key, value))?;
+                self.fields(0, |key, value| fields.push(key, value))?;
                 return Ok(Some(fields));
             }
             Some(_) => self.value(0)?,

@@ -1,5 +1,7 @@
 //! Jepsen's operation maps, whether they came as EDN or JSON.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::console::Retired;
@@ -7,90 +9,27 @@ use super::{FormatError, Line};
 use crate::history::{Event, EventError, EventKind, Process, Time};
 
 /// A key of a map.
-pub(super) enum Key {
-    /// One of the usual ones.
-    Known(Field),
-    Other(String),
-}
+pub(super) type Key = Cow<'static, str>;
 
-impl Key {
-    /// As it is written.
-    pub(super) fn into_text(self) -> String {
-        match self {
-            Key::Known(field) => String::from_utf8_lossy(field.name()).into_owned(),
-            Key::Other(text) => text,
-        }
-    }
-}
-
-macro_rules! fields {
-    ($($field:ident $name:literal)*) => {
-        /// The keys that operation maps have.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Field { $($field,)* }
-
-        impl Field {
-            /// The one that is written like this.
-            pub(super) fn named(name: &[u8]) -> Option<Self> {
-                Some(match name {
-                    $($name => Field::$field,)*
-                    _ => return None,
-                })
-            }
-
-            fn name(self) -> &'static [u8] {
-                match self { $(Field::$field => $name,)* }
-            }
-        }
-    };
-}
-
-fields! {
-    Type b"type"
-    F b"f"
-    Value b"value"
-    Process b"process"
-    Time b"time"
-    // Where it stands is counted, whatever it says.
-    Index b"index"
-    Error b"error"
-    Key b"key"
-    Node b"node"
-    Term b"term"
-    LogIndex b"log-index"
-    Phase b"phase"
-}
-
-/// So many of them a map has most often.
-const FIELDS_USUAL: usize = 6;
-
-/// An operation map as it was read: there are few keys, so they are looked for one by one.
-pub(super) struct Fields(Vec<(Field, Value)>);
-
-impl Default for Fields {
-    fn default() -> Self {
-        Fields(Vec::with_capacity(FIELDS_USUAL))
-    }
-}
+/// An operation map as it was read. There are few keys, so they are looked for one by one.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(Key, Value)>);
 
 impl Fields {
-    /// Keys that mean nothing are left out.
-    pub(super) fn push(&mut self, key: &Key, value: Value) {
-        if let Key::Known(field) = key {
-            self.0.push((*field, value));
-        }
+    pub(super) fn push(&mut self, key: Key, value: Value) {
+        self.0.push((key, value));
     }
 
     /// The value under that key, the last if there are several; nil is none.
-    fn take(&mut self, field: Field) -> Option<Value> {
-        let found = self.0.iter_mut().rev().find(|(name, _)| *name == field);
-        found
+    fn take(&mut self, key: &str) -> Option<Value> {
+        let field = self.0.iter_mut().rev().find(|(name, _)| name == key);
+        field
             .map(|(_, value)| value.take())
             .filter(|value| !value.is_null())
     }
 
-    fn take_text(&mut self, field: Field) -> Option<String> {
-        match self.take(field)? {
+    fn take_text(&mut self, key: &str) -> Option<String> {
+        match self.take(key)? {
             Value::String(text) => Some(text),
             _ => None,
         }
@@ -99,12 +38,8 @@ impl Fields {
 
 impl From<Map<String, Value>> for Fields {
     fn from(map: Map<String, Value>) -> Self {
-        let mut fields = Fields::default();
-        for (key, value) in map {
-            let field = Field::named(key.as_bytes());
-            fields.0.extend(field.map(|field| (field, value)));
-        }
-        fields
+        let fields = map.into_iter();
+        Fields(fields.map(|(key, value)| (key.into(), value)).collect())
     }
 }
 
@@ -126,12 +61,12 @@ impl<I> Events<I> {
 
     /// Nothing for what no client did.
     fn event(&mut self, mut map: Fields) -> Result<Option<Event>, String> {
-        let process = match map.take(Field::Process) {
+        let process = match map.take("process") {
             Some(Value::Number(process)) => process.as_u64().ok_or("a negative process")?,
             Some(Value::String(_)) => return Ok(None),
             _ => return Err("a map without a :process".into()),
         };
-        let kind = map.take_text(Field::Type);
+        let kind = map.take_text("type");
         let kind = match kind.as_deref() {
             Some("invoke") => EventKind::Invoke,
             Some("ok") => EventKind::Ok,
@@ -141,21 +76,21 @@ impl<I> Events<I> {
         };
         let index = self.index;
         self.index += 1;
-        let time = map.take(Field::Time).and_then(|time| time.as_u64());
+        let time = map.take("time").and_then(|time| time.as_u64());
         let Process(process) = self.retired.alias(process, kind);
         Ok(Some(Event {
             index,
             process: Process(process),
             kind,
-            f: map.take_text(Field::F).unwrap_or_else(|| "txn".to_owned()),
-            key: map.take(Field::Key),
-            value: map.take(Field::Value).unwrap_or_default(),
+            f: map.take_text("f").unwrap_or_else(|| "txn".to_owned()),
+            key: map.take("key"),
+            value: map.take("value").unwrap_or_default(),
             time: Time(time.unwrap_or(index)),
-            node: map.take_text(Field::Node),
-            term: map.take(Field::Term).and_then(|term| term.as_u64()),
-            log_index: map.take(Field::LogIndex).and_then(|index| index.as_u64()),
-            error: map.take(Field::Error).map(error_of),
-            phase: map.take_text(Field::Phase),
+            node: map.take_text("node"),
+            term: map.take("term").and_then(|term| term.as_u64()),
+            log_index: map.take("log-index").and_then(|index| index.as_u64()),
+            error: map.take("error").map(error_of),
+            phase: map.take_text("phase"),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! A body as JSON: taken as it was meant, or refused.
 //!
-//! Two things a parser of JSON would let pass. A list would be taken for an object, its members in
+//! Three things a parser of JSON would let pass. What is nested as deep as it can just read could
+//! not be read back any more once it stands within a list, a snapshot or another node's question. A list would be taken for an object, its members in
 //! the order of the fields. And a whole number beyond 64 bits would become a fraction close to it:
 //! the client would read back another number than it wrote.
 
@@ -14,15 +15,23 @@ pub(super) enum BodyError {
     Json(#[from] serde_json::Error),
     #[error("a request is an object, in {{}}")]
     NotAnObject,
+    #[error("nested deeper than {DEPTH_MAX}")]
+    Depth,
     #[error("the number {0} does not fit 64 bits; write it as a string")]
     Number(String),
 }
+
+/// How deep a request may be nested; a parser of JSON gives up at twice that.
+const DEPTH_MAX: usize = 64;
 
 /// Reads a request.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
     let request = serde_json::from_slice(bytes)?;
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(BodyError::NotAnObject);
+    }
+    if depth(bytes) > DEPTH_MAX {
+        return Err(BodyError::Depth);
     }
     match whole_numbers(bytes).find(|text| !fits(text)) {
         Some(text) => Err(BodyError::Number(text.chars().take(40).collect())),
@@ -32,6 +41,24 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
 
 fn fits(number: &str) -> bool {
     number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok()
+}
+
+/// How deep a text that is JSON is nested.
+fn depth(json: &[u8]) -> usize {
+    let (mut rest, mut now, mut deepest) = (json, 0_usize, 0);
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = match byte {
+            b'"' => behind_string(rest),
+            _ => behind,
+        };
+        match byte {
+            b'[' | b'{' => now += 1,
+            b']' | b'}' => now = now.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(now);
+    }
+    deepest
 }
 
 /// All whole numbers of a text that is JSON, outside of its strings.
@@ -95,6 +122,16 @@ mod tests {
             assert!(refusal(&format!(r#"{{"a": ["\\", {number}]}}"#)).contains(number));
             assert!(refusal(&format!(r#"{{"{number}": {number}}}"#)).contains(number));
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_and_brackets_in_strings_are_not_counted() {
+        let nested = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"{open}": "{open}\"{open}", "value": {open}{close}}}"#)
+        };
+        parse::<Value>(nested(DEPTH_MAX - 1).as_bytes()).unwrap();
+        assert!(refusal(&nested(DEPTH_MAX)).contains("deeper than 64"));
     }
 
     #[test]

@@ -270,7 +270,13 @@ impl Gateway {
     }
 
     /// The command was applied, and came to something that such a command cannot come to.
-    pub(super) fn unexpected(&self, outcome: &Outcome) -> Failure {
+    pub(super) fn unexpected(&self, meta: &Meta, outcome: &Outcome) -> Failure {
+        if meta.session_dup {
+            let message = "this number of the session stands for another request, which was applied \
+                           before; number each request anew";
+            let standing = self.beacon.standing();
+            return self.failure(standing.error(ErrorCode::Invalid, Stage::Applied, message));
+        }
         let message = format!("the command came to {outcome:?}");
         let standing = self.beacon.standing();
         self.failure(standing.error(ErrorCode::Internal, Stage::Applied, message))

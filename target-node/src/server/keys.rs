@@ -65,7 +65,7 @@ async fn put(State(gateway): State<Gateway>, body: Body) -> Answer<PutResponse> 
             prev,
             meta,
         })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 
@@ -81,7 +81,7 @@ async fn delete(State(gateway): State<Gateway>, body: Body) -> Answer<DeleteResp
             prev,
             meta,
         })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 
@@ -106,7 +106,7 @@ async fn cas(State(gateway): State<Gateway>, body: Body) -> Answer<CasResponse> 
             current,
             meta,
         })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 
@@ -122,7 +122,7 @@ async fn append(State(gateway): State<Gateway>, body: Body) -> Answer<AppendResp
     let command = Command::Append { key, element, list };
     match gateway.write(command, session).await? {
         (meta, Outcome::Append { length, list }) => Ok(Json(AppendResponse { length, list, meta })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 
@@ -135,7 +135,7 @@ async fn add(State(gateway): State<Gateway>, body: Body) -> Answer<AddResponse> 
     gateway.check_key(&key)?;
     match gateway.write(Command::Add { key, delta }, session).await? {
         (meta, Outcome::Add { value }) => Ok(Json(AddResponse { value, meta })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 
@@ -159,7 +159,7 @@ async fn transact(State(gateway): State<Gateway>, body: Body) -> Answer<Transact
             ops,
             meta,
         })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }
 

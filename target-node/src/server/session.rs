@@ -45,6 +45,6 @@ async fn close(State(gateway): State<Gateway>, body: Body) -> Answer<SessionResp
 async fn settle(gateway: &Gateway, command: Command) -> Answer<SessionResponse> {
     match gateway.write(command, None).await? {
         (meta, Outcome::Session { id }) => Ok(Json(SessionResponse { session: id, meta })),
-        (_, other) => Err(gateway.unexpected(&other)),
+        (meta, other) => Err(gateway.unexpected(&meta, &other)),
     }
 }

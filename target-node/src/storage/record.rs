@@ -37,6 +37,9 @@ pub(super) enum Record {
     /// The file of the snapshot that ends with this entry is durable. It stands for the whole log
     /// where the flag is set, and for a beginning of it that may be dropped where it is not.
     Snapshot(LogId, bool),
+    /// The last in a file, and no part of the chain: the log goes on in the file of this place,
+    /// which is durable with its name.
+    GoesOn(u64),
 }
 
 /// What stands at an offset.
@@ -71,6 +74,7 @@ impl Record {
             Self::TruncateFrom(_) => 3,
             Self::SyncMark(..) => 4,
             Self::Snapshot(..) => 5,
+            Self::GoesOn(_) => 6,
         }
     }
 
@@ -116,7 +120,9 @@ impl Record {
                 bytes.extend_from_slice(&last.index.to_le_bytes());
                 bytes.push(u8::from(*drops_log));
             }
-            Self::TruncateFrom(number) => bytes.extend_from_slice(&number.to_le_bytes()),
+            Self::TruncateFrom(number) | Self::GoesOn(number) => {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
             Self::SyncMark(durable, Chain(chain)) => {
                 bytes.extend_from_slice(&durable.to_le_bytes());
                 bytes.extend_from_slice(&chain.to_le_bytes());
@@ -160,6 +166,7 @@ impl Record {
                     _ => None,
                 }
             }
+            6 => rest.is_empty().then_some(Self::GoesOn(number)),
             _ => None,
         }
     }

@@ -68,6 +68,8 @@ pub(super) struct Replay {
     pub(super) end: usize,
     /// The chain of all records up to there.
     pub(super) chain: Chain,
+    /// The last file says that it is not the last.
+    goes_on: bool,
     /// Bytes from `end` to the last one that is not zero; to be cleared before anything is
     /// written, or they could be read as records one day.
     pub(super) torn_bytes: usize,
@@ -89,6 +91,7 @@ pub(super) fn survey(segments: &[(u64, Vec<u8>)], owner: u64) -> (Replay, Option
         files: Vec::new(),
         end: 0,
         chain: Chain::default(),
+        goes_on: false,
         torn_bytes: 0,
     };
     let end = replay.take_segments(segments, owner);
@@ -177,6 +180,16 @@ impl Replay {
             self.end = end;
             self.torn_bytes = used.saturating_sub(end);
         }
+        if let Some((sequence, _)) = segments.last().filter(|_| self.goes_on) {
+            return Err(Corruption {
+                sequence: *sequence,
+                offset: self.end as u64,
+                reason: format!(
+                    "file {} of the log, in which it goes on, is gone",
+                    sequence + 1
+                ),
+            });
+        }
         self.check_snapshot().map_err(|reason| Corruption {
             sequence: segments.first().map_or(1, |&(sequence, _)| sequence),
             offset: 0,
@@ -192,8 +205,13 @@ impl Replay {
         salt: u64,
     ) -> Result<(usize, Option<&'static str>), Refusal> {
         let mut offset = HEAD;
+        self.goes_on = false;
         loop {
             match record::decode(bytes, offset, salt) {
+                Found::Record(Record::GoesOn(_), _) => {
+                    self.goes_on = true;
+                    return Ok((offset, None));
+                }
                 Found::Record(record, next) => {
                     self.take(record, offset).map_err(|why| (offset, why))?;
                     self.chain = self.chain.extended(bytes, offset);
@@ -219,6 +237,7 @@ impl Replay {
             Record::SyncMark(durable, _) if durable > offset as u64 => {
                 Err("a sync mark speaks of the future")
             }
+            Record::GoesOn(_) => unreachable!("the records of a file end before it"),
             Record::SyncMark(_, chain) => (chain == self.chain)
                 .then_some(())
                 .ok_or("the records before this mark are not those that were written last"),

@@ -310,11 +310,30 @@ impl Wal {
             base: self.last,
             chain: self.chain,
         };
-        (self.path, self.file, self.end, self.chain) =
+        let (path, file, end, chain) =
             lay_out(&**self.shelf.files(), &self.dir, head, self.hard_state)?;
+        self.leave(head.sequence)?;
+        (self.path, self.file, self.end, self.chain) = (path, file, end, chain);
         self.head = head;
         self.files.push_back((head.sequence, head.base));
         Ok(())
+    }
+}
+
+impl Wal {
+    /// Notes in the file that is left that the log goes on: else nobody would miss the files after
+    /// it.
+    fn leave(&mut self, next: u64) -> Result<(), StorageError> {
+        let mut note = Vec::new();
+        Record::GoesOn(next).encode(self.head.salt(), self.end, &mut note);
+        if self.end + note.len() as u64 > self.head.capacity {
+            return Ok(());
+        }
+        let write = || {
+            self.file.write_at(&note, self.end)?;
+            self.file.sync_data()
+        };
+        write().map_err(StorageError::io("leave", &self.path))
     }
 }
 

@@ -62,6 +62,11 @@ fn what_was_forgotten_is_refused_and_proves_something_for_a_first_attempt_only()
     let node = cluster.node(1);
     let session = open(node, 60_000);
     append(node, &session, 1, false).ok();
+    // The number stands for that append, whatever else is asked with it.
+    let turn = json!({"id": session, "seq": 1});
+    let put = json!({"key": "list", "value": 7, "session": turn});
+    let other = node.post("/v1/kv/put", &put);
+    assert_eq!(other.error(), (400, "INVALID", true), "{}", other.body);
     let turn = json!({"id": session, "seq": 2, "acked_below": 2});
     let add = json!({"key": "n", "delta": 1, "session": turn});
     assert_eq!(node.post("/v1/kv/add", &add).ok()["value"], 1);

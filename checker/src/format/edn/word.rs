@@ -1,6 +1,25 @@
-//! Where words end, and which are numbers.
+//! Where words end, and what the usual ones are.
 
 use serde_json::{Number, Value};
+
+/// Maps in histories have few keys but these.
+pub(super) fn known(key: &[u8]) -> Option<&'static str> {
+    Some(match key {
+        b"process" => "process",
+        b"type" => "type",
+        b"f" => "f",
+        b"value" => "value",
+        b"time" => "time",
+        b"index" => "index",
+        b"error" => "error",
+        b"key" => "key",
+        b"node" => "node",
+        b"term" => "term",
+        b"log-index" => "log-index",
+        b"phase" => "phase",
+        _ => return None,
+    })
+}
 
 /// Which bytes are between words and brackets.
 pub(super) const IS_SPACE: [bool; 256] = table(b" \t\n\r\x0C,");

@@ -251,6 +251,25 @@ fn the_log_goes_on_in_new_files_and_is_read_back_from_all_of_them() {
     let (_, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered.entries.len(), 500);
 
+    // Without its last files, and without one in the middle.
+    for &last in files.iter().skip(1).rev() {
+        fs::remove_file(segment::path(dir.path(), last)).unwrap();
+        let refusal = open(dir.path()).unwrap_err().to_string();
+        let told = format!("file {last} of the log, in which it goes on, is gone");
+        assert!(refusal.contains(&told), "{refusal}");
+    }
+}
+
+#[test]
+fn a_file_in_the_middle_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wal, ..) = open(dir.path()).unwrap();
+    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
+    for index in 1..=500 {
+        wal.write(&[batch(index, None, None, &[(1, index)])])
+            .unwrap();
+    }
+    drop(wal);
     fs::remove_file(segment::path(dir.path(), 3)).unwrap();
     let refusal = open(dir.path()).unwrap_err();
     assert!(refusal.to_string().contains("missing"), "{refusal}");
