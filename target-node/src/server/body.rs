@@ -1,9 +1,10 @@
 //! A body as JSON: taken as it was meant, or refused.
 //!
 //! Three things a parser of JSON would let pass. What is nested as deep as it can just read could
-//! not be read back any more once it stands within a list, a snapshot or another node's question. A list would be taken for an object, its members in
-//! the order of the fields. And a whole number beyond 64 bits would become a fraction close to it:
-//! the client would read back another number than it wrote.
+//! not be read back any more once it stands within a list, a snapshot or another node's question.
+//! A list would be taken for an object, its members in the order of the fields. And a whole number
+//! beyond 64 bits would become a fraction close to it: the client would read back another number
+//! than it wrote.
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;

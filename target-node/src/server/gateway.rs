@@ -272,8 +272,8 @@ impl Gateway {
     /// The command was applied, and came to something that such a command cannot come to.
     pub(super) fn unexpected(&self, meta: &Meta, outcome: &Outcome) -> Failure {
         if meta.session_dup {
-            let message = "this number of the session stands for another request, which was applied \
-                           before; number each request anew";
+            let message = "this number of the session stands for another request, which was \
+                           applied before; number each request anew";
             let standing = self.beacon.standing();
             return self.failure(standing.error(ErrorCode::Invalid, Stage::Applied, message));
         }
