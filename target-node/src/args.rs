@@ -235,7 +235,7 @@ impl FromStr for Peer {
             return Err(ArgsError::ZeroId);
         }
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        if host.is_empty() || port.parse::<u16>().is_err() {
             return Err(wrong());
         }
         Ok(Self {
@@ -419,9 +419,13 @@ fn founders(
 /// Where each node is; `id` has to be among them.
 fn addresses(id: NodeId, peers: Vec<Peer>) -> Result<BTreeMap<NodeId, String>, ArgsError> {
     let mut addresses = BTreeMap::new();
-    for Peer { id, address } in peers {
-        if addresses.insert(id, address).is_some() {
-            return Err(ArgsError::PeerTwice(id));
+    for Peer { id: peer, address } in peers {
+        // A node may listen wherever there is room, but nobody can be reached there.
+        if peer != id && address.ends_with(":0") {
+            return Err(ArgsError::Peer(format!("{peer}={address}")));
+        }
+        if addresses.insert(peer, address).is_some() {
+            return Err(ArgsError::PeerTwice(peer));
         }
     }
     for (one, address) in &addresses {

@@ -140,11 +140,19 @@ impl<R: BufRead> Forms<R> {
         while let Some(item) = self.value(depth + 1)? {
             items.push(item);
         }
-        if self.peek()? != Some(close) {
-            return self.error(format!("expected {:?}", char::from(close)));
-        }
-        self.bump();
+        self.close(close)?;
         Ok(items)
+    }
+
+    /// Past the bracket that has to come now.
+    fn close(&mut self, bracket: u8) -> Result<(), FormatError> {
+        let bracket_text = char::from(bracket);
+        match self.peek()? {
+            Some(byte) if byte == bracket => self.bump(),
+            Some(_) => return self.error(format!("expected {bracket_text:?}")),
+            None => return self.error(format!("the file ends before a {bracket_text:?}")),
+        }
+        Ok(())
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, FormatError> {
@@ -164,15 +172,14 @@ impl<R: BufRead> Forms<R> {
         self.bump();
         while let Some(key) = self.key(depth + 1)? {
             let Some(value) = self.value(depth + 1)? else {
-                return self.error("a map with a key and no value");
+                return match self.peek()? {
+                    Some(_) => self.error("a map with a key and no value"),
+                    None => self.error("the file ends within a map"),
+                };
             };
             take(key, value);
         }
-        if self.peek()? != Some(b'}') {
-            return self.error("expected '}'");
-        }
-        self.bump();
-        Ok(())
+        self.close(b'}')
     }
 
     /// A map's key as text; the usual ones without a copy of their own.

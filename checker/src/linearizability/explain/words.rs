@@ -134,7 +134,7 @@ impl Words<'_> {
             text.push_str(&format!("  ✗  {phrase} {why}.\n"));
         }
         if let Some(pairs) = pairs(&contradiction.minimal) {
-            text.push_str(&format!("Fixed by time: {pairs}.\n"));
+            text.push_str(&format!("The order is forced: {pairs}.\n"));
         }
         if let Some(late) = &contradiction.late {
             let last = contradiction.minimal.iter();
@@ -143,7 +143,9 @@ impl Words<'_> {
                 format!("after {} had ended", name(last))
             });
             let late = self.phrase(late);
-            text.push_str(&format!("{late} would help, but began only {ended}.\n"));
+            text.push_str(&format!(
+                "{late} would have explained it, had it begun earlier: it began only {ended}.\n"
+            ));
         }
         text
     }
@@ -159,7 +161,9 @@ impl Words<'_> {
         let number = rank + 1;
         let mut text = match first.is_needed {
             true => format!("  {number}. {phrase}{state}\n"),
-            false => format!("  ({number}) suppose {phrase} takes effect here{state}\n"),
+            false => {
+                format!("  ({number}) let {phrase} take effect here, whenever it was{state}\n")
+            }
         };
         let repeats = |step: &&Step| {
             step.is_needed && step.state.is_none() && step.telling.what == first.telling.what
@@ -237,21 +241,21 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
         0 => "",
         _ if !contradiction.is_whole => ", taken by themselves",
         1 if alone_late => "; the other one came too late to help",
-        1 => "; the other one cannot help, whenever it took effect, if at all",
+        1 => "; whenever the other one took effect, and whatever it came to, that stays so",
         _ => {
-            "; none of the others can help, whenever it took effect, if at all, and what began \
-             after these does not count"
+            "; whenever the others took effect that had begun by then, and whatever they came to, \
+             that stays so"
         }
     };
     let each = match (contradiction.is_minimal, needed) {
         (_, 1) => "",
         (true, 2) => {
-            " Both are needed: forget what is known of one, whether and when it happened included, \
-             and the other can be explained."
+            " Both are needed: if either of them could have happened at any time, or not at all, \
+             there would be no contradiction."
         }
         (true, _) => {
-            " All of them are needed: forget what is known of any one, whether and when it \
-             happened included, and the rest can be explained."
+            " All of them are needed: if any one of them could have happened at any time, or not \
+             at all, there would be no contradiction."
         }
         (false, _) => " Fewer may be enough: that would have taken too long to find out.",
     };
@@ -347,12 +351,12 @@ fn legend(steps: &[Step], has_open: bool, has_late: bool) -> String {
     match ranks.as_slice() {
         [] => {}
         [one] => legend.push_str(&format!(
-            " {one} does not count: whether and when it took effect is left open, so here it does \
-             where that helps most."
+            " {one} is not needed to show it: whatever was recorded of its time and result is \
+             ignored, and it is put where it helps most."
         )),
         many => legend.push_str(&format!(
-            " {} do not count: whether and when they took effect is left open, so here they do \
-             where that helps most.",
+            " {} are not needed to show it: whatever was recorded of their times and results is \
+             ignored, and they are put where they help most.",
             many.join(" ")
         )),
     }
