@@ -29,13 +29,11 @@ struct Held {
 
 /// All that wait, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct HeldWrites {
-    held: Vec<Held>,
-}
+pub(super) struct HeldWrites(Vec<Held>);
 
 impl HeldWrites {
     pub(super) fn len(&self) -> usize {
-        self.held.len()
+        self.0.len()
     }
 }
 
@@ -51,7 +49,7 @@ enum Way {
 impl<C: ReplicatedLog> Driver<C> {
     /// Keeps a write until it shows who leads after the term `refused_in`.
     pub(super) fn hold(&mut self, proposal: Opaque, asker: Asker, refused_in: Term) {
-        self.writes.held.held.push(Held {
+        self.writes.held.0.push(Held {
             proposal,
             asker,
             refused_in,
@@ -61,12 +59,12 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// Lets go on what needs to wait no more.
     pub(super) fn release_held(&mut self) {
-        if self.writes.held.held.is_empty() || self.core.is_transferring() {
+        if self.writes.held.0.is_empty() || self.core.is_transferring() {
             return;
         }
-        for held in std::mem::take(&mut self.writes.held.held) {
+        for held in std::mem::take(&mut self.writes.held.0) {
             match (self.way(&held), held.asker) {
-                (Way::Nowhere, asker) => self.writes.held.held.push(Held { asker, ..held }),
+                (Way::Nowhere, asker) => self.writes.held.0.push(Held { asker, ..held }),
                 (Way::Log, asker) => self.propose_encoded(held.proposal, asker),
                 (Way::Forward(leader), Asker::Client(reply)) => {
                     self.forward(leader, held.proposal, reply);
@@ -99,7 +97,7 @@ impl<C: ReplicatedLog> Driver<C> {
 
     /// The node is stopping.
     pub(super) fn abandon_held(&mut self) {
-        for held in std::mem::take(&mut self.writes.held.held) {
+        for held in std::mem::take(&mut self.writes.held.0) {
             let message = "the node is stopping";
             let standing = self.standing();
             let error = standing.error(ErrorCode::ShuttingDown, Stage::PreAppend, message);

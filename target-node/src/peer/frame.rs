@@ -211,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_for_another_group_is_refused() {
+        let mut bytes = Vec::new();
+        let command = Opaque::from(&b"{}"[..]);
+        encode(ROUTE, &Parcel::Propose { ticket: 3, command }, &mut bytes);
+        bytes[PREFIX + 4] = 7;
+        let checksum = crc32fast::hash(&bytes[PREFIX..]);
+        bytes[4..PREFIX].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(decode(&bytes), Err(FrameError::Group(7)));
+    }
+
+    #[test]
     fn half_a_frame_is_waited_for() {
         let bytes = frames();
         let (_, _, used) = decode(&bytes).unwrap().unwrap();

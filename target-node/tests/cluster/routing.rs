@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -88,6 +89,8 @@ fn writes_wait_while_the_leadership_is_handed_over() {
             let node = cluster.node(id);
             scope.spawn(move || node.put(&format!("from {id}"), &json!(id)))
         });
+        // They have come by then: a node that does not hold them has refused them.
+        thread::sleep(Duration::from_millis(50));
         // Nothing but this brings the transfer to its end before it is given up.
         node.admin("DELETE", "/v1/admin/net-rules", &Value::Null)
             .ok();
@@ -122,6 +125,30 @@ fn writes_go_on_where_a_transfer_comes_to_nothing() {
         (&status["role"], &status["term"]),
         (&json!("leader"), &term)
     );
+}
+
+/// What does not fit between two nodes is told, and breaks nothing: the leader itself can answer.
+#[test]
+fn an_answer_that_is_too_long_for_a_link_is_an_error_and_the_link_stays() {
+    let cluster = Cluster::start(3, &[]);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let (leader, follower) = (cluster.node(leader), cluster.node(follower));
+    let append = json!({"key": "l", "element": "x".repeat(1_000_000)});
+    for _ in 0..12 {
+        leader.post("/v1/kv/append", &append).ok();
+    }
+    let thrice = json!({"then": [["r", "l", null], ["r", "l", null], ["r", "l", null]]});
+    let failed = follower.post("/v1/txn", &thrice);
+    assert_eq!(
+        failed.error(),
+        (502, "FORWARD_FAILED", false),
+        "{}",
+        failed.body
+    );
+    let message = failed.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("ask the leader itself"), "{message}");
+    assert_eq!(leader.post("/v1/txn", &thrice).ok()["succeeded"], true);
+    follower.put("x", &json!(1)).ok();
 }
 
 /// The same answer, whether the write was lost with the leader or made by it: nobody at the

@@ -112,6 +112,24 @@ fn write_history(dir: &Path) -> Vec<Vec<u8>> {
     snapshots
 }
 
+/// Writes the first batches of the history, a sync each.
+fn write_beginning(dir: &Path, count: usize) {
+    let (mut wal, ..) = open(dir).unwrap();
+    for batch in &history()[..count] {
+        wal.write(std::slice::from_ref(batch)).unwrap();
+    }
+}
+
+/// Writes so many entries, a sync each: enough of them go on in new files.
+fn write_entries(dir: &Path, count: u64) {
+    let (mut wal, ..) = open(dir).unwrap();
+    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
+    for index in 1..=count {
+        wal.write(&[batch(index, None, None, &[(1, index)])])
+            .unwrap();
+    }
+}
+
 /// Reads a log that consists of these bytes.
 fn reread(bytes: &[u8]) -> Result<(Recovered, usize), recover::Corruption> {
     let mut replay = recover::replay(&[(1, bytes.to_vec())], OWNER)?;
@@ -239,19 +257,13 @@ fn a_torn_tail_does_not_come_back_when_new_records_have_its_length() {
 #[test]
 fn the_log_goes_on_in_new_files_and_is_read_back_from_all_of_them() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
-    for index in 1..=500 {
-        wal.write(&[batch(index, None, None, &[(1, index)])])
-            .unwrap();
-    }
-    drop(wal);
+    write_entries(dir.path(), 500);
     let files = list(&Direct, dir.path()).unwrap();
     assert!(files.len() > 5, "{files:?}");
     let (_, recovered, _) = open(dir.path()).unwrap();
     assert_eq!(recovered.entries.len(), 500);
 
-    // Without its last files, and without one in the middle.
+    // Without its last file, then without the last two, and so on.
     for &last in files.iter().skip(1).rev() {
         fs::remove_file(segment::path(dir.path(), last)).unwrap();
         let refusal = open(dir.path()).unwrap_err().to_string();
@@ -263,13 +275,7 @@ fn the_log_goes_on_in_new_files_and_is_read_back_from_all_of_them() {
 #[test]
 fn a_file_in_the_middle_is_missed() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
-    for index in 1..=500 {
-        wal.write(&[batch(index, None, None, &[(1, index)])])
-            .unwrap();
-    }
-    drop(wal);
+    write_entries(dir.path(), 500);
     fs::remove_file(segment::path(dir.path(), 3)).unwrap();
     let refusal = open(dir.path()).unwrap_err();
     assert!(refusal.to_string().contains("missing"), "{refusal}");

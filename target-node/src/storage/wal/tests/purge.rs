@@ -125,11 +125,7 @@ fn a_log_without_any_snapshot_that_leads_to_its_end_is_refused() {
 #[test]
 fn the_first_snapshot_can_be_done_without_and_one_that_stands_for_the_log_cannot() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    for batch in &history()[..6] {
-        wal.write(std::slice::from_ref(batch)).unwrap();
-    }
-    drop(wal);
+    write_beginning(dir.path(), 6);
     fs::remove_file(shelf(dir.path(), OWNER).path(LogId::new(3, 4))).unwrap();
     let (mut wal, recovered, _) = open(dir.path()).unwrap();
     assert_eq!((recovered.snapshot, recovered.base), (None, LogId::ZERO));
@@ -143,13 +139,7 @@ fn the_first_snapshot_can_be_done_without_and_one_that_stands_for_the_log_cannot
 #[test]
 fn a_log_whose_first_file_is_gone_without_a_snapshot_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    wal.write(&[batch(1, Some((1, 1)), None, &[])]).unwrap();
-    for index in 1..=300 {
-        wal.write(&[batch(index, None, None, &[(1, index)])])
-            .unwrap();
-    }
-    drop(wal);
+    write_entries(dir.path(), 300);
     fs::remove_file(segment::path(dir.path(), 1)).unwrap();
     let refusal = open(dir.path()).unwrap_err();
     assert!(refusal.to_string().contains("missing"), "{refusal}");
@@ -158,11 +148,7 @@ fn a_log_whose_first_file_is_gone_without_a_snapshot_is_refused() {
 #[test]
 fn a_snapshot_whose_mark_was_torn_is_forgotten_and_the_one_before_it_counts() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    for batch in &history()[..6] {
-        wal.write(std::slice::from_ref(batch)).unwrap();
-    }
-    drop(wal);
+    write_beginning(dir.path(), 6);
     let path = segment::path(dir.path(), 1);
     let before = fs::read(&path).unwrap();
     // The next snapshot's file is there, but of its mark nothing reached the disk.
@@ -176,11 +162,7 @@ fn a_snapshot_whose_mark_was_torn_is_forgotten_and_the_one_before_it_counts() {
 #[test]
 fn a_log_that_ends_before_what_an_own_snapshot_saw_of_it_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, ..) = open(dir.path()).unwrap();
-    for batch in &history()[..6] {
-        wal.write(std::slice::from_ref(batch)).unwrap();
-    }
-    drop(wal);
+    write_beginning(dir.path(), 6);
     let path = segment::path(dir.path(), 1);
     let whole = fs::read(&path).unwrap();
     // As if the end had never been written: the marks are gone with it, and the records before the
