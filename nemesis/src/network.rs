@@ -107,7 +107,8 @@ pub trait Network: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When an edge names a node that is not there, or the backend failed.
+    /// When an edge names a node that is not there, or the backend failed. Nothing of it is there
+    /// then, but for [`NetworkError::Half`].
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError>;
 
     /// Removes one cut and no other, and returns what it dropped.
@@ -219,6 +220,21 @@ pub enum NetworkError {
         of: Endpoint,
         /// The cut's or the shaping's number.
         id: u64,
+    },
+    /// A fault could not be installed everywhere, and not be taken back everywhere either: it stays
+    /// known ([`Network::cuts`], [`Network::shapings`]), so that its heal can be tried again.
+    #[error(
+        "{error}; fault {id} is in force at {at} all the same, as taking it back failed: {why}"
+    )]
+    Half {
+        /// The cut's or the shaping's number.
+        id: u64,
+        /// In whose namespaces.
+        at: String,
+        /// How installing it failed.
+        error: Box<NetworkError>,
+        /// How taking it back failed.
+        why: Box<NetworkError>,
     },
     /// Rules or queues of a fault are still there after they were removed.
     #[error("the rules or queues of fault {id} are still there at {of} after their removal")]

@@ -1,6 +1,9 @@
-//! The switch, measured with sockets of our own rather than with its counters.
+//! The switch, measured with sockets of our own rather than with its counters; and what a fault
+//! leaves that the kernel's own network takes at one node and refuses at another.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "network/half.rs"]
+mod half;
 mod support;
 
 use std::{
@@ -10,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use half::{half_installed, what_is_half_installed_is_known_until_it_is_healed};
 use ordeal_nemesis::{
     Edge, Endpoint, Grudge, Node,
     network::{CutId, Network, NetworkError, OldConnection, Ports, Switch, SwitchOptions, Traffic},
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         Inside tcp_backoff_is_measured_where_it_is_not_bounded,
         Inside what_is_not_there_is_refused,
         Inside a_dropped_switch_makes_room_for_another,
+        Outside what_is_half_installed_is_known_until_it_is_healed,
+        Program half_installed,
     ])
 }
 

@@ -238,7 +238,8 @@ impl Rig {
     pub(super) fn faults(&self) -> usize {
         let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
         let of_clocks = self.clocks.as_ref().map(|clocks| clocks.wrong().len());
-        self.network.cuts().len() + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
+        let of_network = self.network.cuts().len() + self.network.shapings().len();
+        of_network + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
     }
 
     /// Takes the disks away and leaves what was on them in the nodes' data directories.

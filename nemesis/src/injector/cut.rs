@@ -8,7 +8,7 @@ use std::{
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Network, OldConnection},
+    network::{CutId, Network, NetworkError, OldConnection},
     node::{Edge, Endpoint, Node},
     proof::{Effect, Proof},
 };
@@ -38,7 +38,10 @@ impl Attempt<'_> {
         };
         let cut = match network.cut(grudge) {
             Ok(cut) => cut,
-            Err(error) => return self.fail(&format!("cutting failed: {error}")),
+            Err(error) => {
+                let heal = |id| network.heal(CutId(id)).map(drop);
+                return self.half(&format!("cutting failed: {error}"), &error, heal);
+            }
         };
         self.pulled();
         let began = Instant::now();
@@ -70,6 +73,27 @@ impl Attempt<'_> {
             self.installed(&proof);
         }
         self.finish(Effect::Installed(proof), healed)
+    }
+
+    /// The end of a fault that a network refused: where a part of it is in force nevertheless, that
+    /// is healed when its time is over, as all of it would have been.
+    pub(super) fn half(
+        mut self,
+        why: &str,
+        error: &NetworkError,
+        heal: impl FnOnce(u64) -> Result<(), NetworkError>,
+    ) -> FaultRecord {
+        let NetworkError::Half { id, .. } = error else {
+            return self.fail(why);
+        };
+        self.pulled();
+        self.hold();
+        self.healing();
+        let (why, healed) = match heal(*id) {
+            Ok(()) => (format!("{why}; it was healed later"), true),
+            Err(error) => (format!("{why}; healing failed: {error}"), false),
+        };
+        self.finish(Effect::Indeterminate(why), healed)
     }
 
     /// Announces the proof as soon as there is one; returns whether there was, in time.

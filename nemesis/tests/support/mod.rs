@@ -1,19 +1,26 @@
 //! A runner for tests that need a process with a single thread: one process a test, in a sandbox of
 //! its own or outside any, with libtest's words on the terminal.
+//!
+//! A test that cannot look at what it is about, since this machine lacks it, says so ([`lacks`])
+//! and counts as ignored, with the reason. With `ORDEAL_REQUIRE_ALL` in the environment that is a
+//! failure, and so is a filter that no test's name contains.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub(crate) mod line;
 pub(crate) mod probes;
+pub(crate) mod told;
 
 use std::{
     env,
     io::Read,
     process::{Command, ExitCode, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use ordeal_nemesis::sandbox::{self, Sandbox};
+
+use self::told::{Outcome, Told};
 
 /// Where a test runs, and what it is.
 #[derive(Clone, Copy)]
@@ -54,7 +61,34 @@ pub(crate) fn main(cases: &[Case]) -> ExitCode {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
+    for filter in filters(&args).filter(|_| all_required()) {
+        if !tests
+            .iter()
+            .any(|case| is_wanted(case, std::slice::from_ref(filter)))
+        {
+            println!("error: no test is called `{filter}`");
+            return ExitCode::FAILURE;
+        }
+    }
     run_tests(&tests)
+}
+
+/// Whether each test has to look at what it is about.
+fn all_required() -> bool {
+    env::var_os("ORDEAL_REQUIRE_ALL").is_some()
+}
+
+/// What this process's test could not look at, since the machine lacks it.
+static LACKING: Mutex<Option<String>> = Mutex::new(None);
+
+/// The exit code of a test that was not done.
+const IGNORED: u8 = 77;
+
+/// Says that the test running in this process could not look at what it is about; it has to return
+/// then.
+pub(crate) fn lacks(what: impl std::fmt::Display) {
+    println!("lacking: {what}");
+    *LACKING.lock().expect("nobody panics with it") = Some(what.to_string());
 }
 
 /// A command for `name`, a case of this file, in a process of its own.
@@ -76,12 +110,13 @@ fn run_body(body: Body, args: &[String]) -> ExitCode {
         Body::Outside(test) => test(),
         Body::Program(program) => program(args),
     }
-    ExitCode::SUCCESS
+    let lacking = LACKING.lock().expect("nobody panics with it").is_some();
+    ExitCode::from(if lacking { IGNORED } else { 0 })
 }
 
 /// Whether libtest's arguments select it: the free arguments are parts of names.
 fn is_wanted(case: &Case, args: &[String]) -> bool {
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let filters: Vec<&String> = filters(args).collect();
     let exact = args.iter().any(|arg| arg == "--exact");
     let matches = |filter: &&String| {
         if exact {
@@ -93,44 +128,43 @@ fn is_wanted(case: &Case, args: &[String]) -> bool {
     !matches!(case.1, Body::Program(_)) && (filters.is_empty() || filters.iter().any(matches))
 }
 
+fn filters(args: &[String]) -> impl Iterator<Item = &String> {
+    args.iter().filter(|arg| !arg.starts_with('-'))
+}
+
 /// Longest time a test may take before it counts as hung.
 const TEST_DEADLINE: Duration = Duration::from_secs(60);
 
 fn run_tests(tests: &[&Case]) -> ExitCode {
     let began = Instant::now();
     println!("\nrunning {} tests", tests.len());
-    let mut failures = Vec::new();
+    let mut told = Told::default();
     for (name, _) in tests {
-        match run_test(name) {
-            Ok(()) => println!("test {name} ... ok"),
-            Err(output) => {
-                println!("test {name} ... FAILED");
-                failures.push((name, output));
-            }
-        }
+        let outcome = run_test(name, &told);
+        println!("test {name} ... {outcome}");
+        told.add(name, outcome);
     }
-    for (name, output) in &failures {
+    for (name, output) in told.failures() {
         println!("\n---- {name} ----\n{output}");
     }
-    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+    let [passed, failed, ignored] = told.counts();
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; 0 filtered out; \
-         finished in {:.2}s\n",
-        tests.len() - failures.len(),
-        failures.len(),
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; \
+         0 measured; 0 filtered out; finished in {:.2}s\n",
         began.elapsed().as_secs_f64()
     );
-    if failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
-/// Runs one test in its own process; on failure returns what it printed.
-fn run_test(name: &str) -> Result<(), String> {
+/// Runs one test in its own process, which may know what became of those before it.
+fn run_test(name: &str, before: &Told) -> Outcome {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = case(name);
+    command.env(told::VARIABLE, before.to_string());
     command
         .stdout(writer.try_clone().expect("a pipe's end"))
         .stderr(writer);
@@ -152,19 +186,28 @@ fn run_test(name: &str) -> Result<(), String> {
         if began.elapsed() > TEST_DEADLINE {
             child.kill().expect("our own child");
             let _ = child.wait();
-            return Err(format!("did not end within {} s", TEST_DEADLINE.as_secs()));
+            let seconds = TEST_DEADLINE.as_secs();
+            return Outcome::Failed(format!("did not end within {seconds} s"));
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     if status.success() {
-        return Ok(());
+        return Outcome::Passed;
     }
     // What the test left running may hold the pipe open: no end of it is waited for.
     let mut text = Vec::new();
     while let Ok(chunk) = output.recv_timeout(Duration::from_millis(200)) {
         text.extend(chunk);
     }
-    Err(format!("{}{status}", String::from_utf8_lossy(&text)))
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if status.code() == Some(IGNORED.into()) && !all_required() {
+        let lacking = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("lacking: "));
+        return Outcome::Ignored(lacking.unwrap_or("for no reason").to_owned());
+    }
+    Outcome::Failed(format!("{text}{status}"))
 }
 
 /// Looks at `condition` until it holds; panics with `what` when it does not within five seconds.
