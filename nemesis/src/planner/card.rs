@@ -16,7 +16,7 @@ pub(super) use self::strength::Strength;
 
 use self::choice::{anybody, shuffled, some, split};
 use crate::{
-    fault::{Damage, Fault, FaultClass, Keep, PacketEffect, PowerLoss, Shape, Targets},
+    fault::{Damage, Fault, FaultClass, PacketEffect, Shape, Targets},
     network::NODES_MAX,
     node::Node,
 };
@@ -378,10 +378,7 @@ impl Card {
             Self::PowerLoss => disk::power_loss(some(free, rng), rng),
             Self::PowerLossLeader => disk::power_loss(Targets::Leader, rng),
             Self::PowerLossAll => disk::power_loss(Targets::All, rng),
-            Self::Blackout => Fault::PowerLoss(PowerLoss {
-                targets: Targets::All,
-                keep: Keep::Nothing,
-            }),
+            Self::Blackout => disk::blackout(),
             Self::BitFlip => disk::damage(disk::bit_flip(strength, rng), free, rng),
             Self::Truncate => disk::damage(Damage::Truncate, free, rng),
             Self::Restore => disk::damage(Damage::Restore, free, rng),

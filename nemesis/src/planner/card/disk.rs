@@ -41,6 +41,12 @@ pub(super) fn power_loss(targets: Targets, rng: &mut ChaCha8Rng) -> Fault {
     Fault::PowerLoss(PowerLoss { targets, keep })
 }
 
+/// All machines, and nothing of the unsynced.
+pub(super) fn blackout() -> Fault {
+    let (targets, keep) = (Targets::All, Keep::Nothing);
+    Fault::PowerLoss(PowerLoss { targets, keep })
+}
+
 /// So many bits.
 pub(super) fn bit_flip(strength: Strength, rng: &mut ChaCha8Rng) -> Damage {
     let bits = strength.place(Kind::BitFlip, 3, rng).of(&[1, 8, 64]);
