@@ -77,12 +77,16 @@ impl Iptables {
             variant: options.variant,
             faults: Mutex::default(),
         };
-        let everywhere: BTreeSet<Endpoint> = network.ends().collect();
         let scaffold = rules::scaffold();
-        let done = network.at_each(&everywhere, |inside, _| {
-            network.tools.restore(inside, &scaffold)
-        });
-        done.into_values().collect::<Result<Vec<String>, _>>()?;
+        // One first, for which the kernel loads its modules: where several ask it to at once, it
+        // may refuse the second.
+        let mut everywhere: BTreeSet<Endpoint> = network.ends().collect();
+        let first: BTreeSet<Endpoint> = everywhere.pop_first().into_iter().collect();
+        for sites in [first, everywhere] {
+            let done =
+                network.at_each(&sites, |inside, _| network.tools.restore(inside, &scaffold));
+            done.into_values().collect::<Result<Vec<String>, _>>()?;
+        }
         Ok(network)
     }
 

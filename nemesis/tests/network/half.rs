@@ -39,7 +39,7 @@ fn real() -> Option<PathBuf> {
 /// Puts the script before the program in the PATH of a test that needs both.
 pub(crate) fn what_is_half_installed_is_known_until_it_is_healed() {
     let Some(real) = real() else {
-        return support::lacks("iptables-restore (`apt install iptables`)");
+        return support::lacks("iptables", "no iptables-restore (`apt install iptables`)");
     };
     let folder = tempfile::tempdir().unwrap();
     let (script, stuck) = (folder.path().join(RESTORE), folder.path().join("stuck"));

@@ -2,8 +2,9 @@
 //! its own or outside any, with libtest's words on the terminal.
 //!
 //! A test that cannot look at what it is about, since this machine lacks it, says so ([`lacks`])
-//! and counts as ignored, with the reason. With `ORDEAL_REQUIRE_ALL` in the environment that is a
-//! failure, and so is a filter that no test's name contains.
+//! and counts as ignored, with the reason. What `ORDEAL_REQUIRE` names, as in `fuse netem`, this
+//! machine has to have: its lack is a failure. With `all` everything is required, and that each
+//! filter means some test too.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub(crate) mod line;
@@ -61,21 +62,29 @@ pub(crate) fn main(cases: &[Case]) -> ExitCode {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    for filter in filters(&args).filter(|_| all_required()) {
-        if !tests
-            .iter()
-            .any(|case| is_wanted(case, std::slice::from_ref(filter)))
-        {
-            println!("error: no test is called `{filter}`");
+    if is_required(EVERYTHING) {
+        let is_meant = |filter: &str| cases.iter().any(|case| case.0.contains(filter));
+        let unmeant = filters(&args).find(|filter| !is_meant(filter));
+        if tests.is_empty() || unmeant.is_some() {
+            println!(
+                "error: no test is called `{}`",
+                unmeant.map_or("", String::as_str)
+            );
             return ExitCode::FAILURE;
         }
     }
-    run_tests(&tests)
+    run_tests(&tests, args.iter().any(|arg| arg == "--nocapture"))
 }
 
-/// Whether each test has to look at what it is about.
-fn all_required() -> bool {
-    env::var_os("ORDEAL_REQUIRE_ALL").is_some()
+/// The word for whatever a machine may lack.
+const EVERYTHING: &str = "all";
+
+/// Whether this machine has to have what goes by this word.
+fn is_required(word: &str) -> bool {
+    let required = env::var("ORDEAL_REQUIRE").unwrap_or_default();
+    required
+        .split_whitespace()
+        .any(|one| one == word || one == EVERYTHING)
 }
 
 /// What this process's test could not look at, since the machine lacks it.
@@ -84,10 +93,11 @@ static LACKING: Mutex<Option<String>> = Mutex::new(None);
 /// The exit code of a test that was not done.
 const IGNORED: u8 = 77;
 
-/// Says that the test running in this process could not look at what it is about; it has to return
-/// then.
-pub(crate) fn lacks(what: impl std::fmt::Display) {
-    println!("lacking: {what}");
+/// Says that the test running in this process could not look at what it is about, for lack of what
+/// goes by this word; it has to return then.
+pub(crate) fn lacks(word: &str, what: impl std::fmt::Display) {
+    assert!(!is_required(word), "{word} is required here: {what}");
+    println!("lacking: {word}: {what}");
     *LACKING.lock().expect("nobody panics with it") = Some(what.to_string());
 }
 
@@ -135,12 +145,15 @@ fn filters(args: &[String]) -> impl Iterator<Item = &String> {
 /// Longest time a test may take before it counts as hung.
 const TEST_DEADLINE: Duration = Duration::from_secs(60);
 
-fn run_tests(tests: &[&Case]) -> ExitCode {
+fn run_tests(tests: &[&Case], shows_all: bool) -> ExitCode {
     let began = Instant::now();
     println!("\nrunning {} tests", tests.len());
     let mut told = Told::default();
     for (name, _) in tests {
-        let outcome = run_test(name, &told);
+        let (outcome, output) = run_test(name, &told);
+        if shows_all {
+            print!("{output}");
+        }
         println!("test {name} ... {outcome}");
         told.add(name, outcome);
     }
@@ -160,8 +173,9 @@ fn run_tests(tests: &[&Case]) -> ExitCode {
     }
 }
 
-/// Runs one test in its own process, which may know what became of those before it.
-fn run_test(name: &str, before: &Told) -> Outcome {
+/// Runs one test in its own process, which may know what became of those before it; also returns
+/// what it printed.
+fn run_test(name: &str, before: &Told) -> (Outcome, String) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = case(name);
     command.env(told::VARIABLE, before.to_string());
@@ -187,27 +201,30 @@ fn run_test(name: &str, before: &Told) -> Outcome {
             child.kill().expect("our own child");
             let _ = child.wait();
             let seconds = TEST_DEADLINE.as_secs();
-            return Outcome::Failed(format!("did not end within {seconds} s"));
+            let why = format!("did not end within {seconds} s");
+            return (Outcome::Failed(why), String::new());
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    if status.success() {
-        return Outcome::Passed;
-    }
     // What the test left running may hold the pipe open: no end of it is waited for.
+    let patience = Duration::from_millis(if status.success() { 1 } else { 200 });
     let mut text = Vec::new();
-    while let Ok(chunk) = output.recv_timeout(Duration::from_millis(200)) {
+    while let Ok(chunk) = output.recv_timeout(patience) {
         text.extend(chunk);
     }
     let text = String::from_utf8_lossy(&text).into_owned();
-    if status.code() == Some(IGNORED.into()) && !all_required() {
+    let outcome = if status.success() {
+        Outcome::Passed
+    } else if status.code() == Some(IGNORED.into()) {
         let lacking = text
             .lines()
             .rev()
             .find_map(|line| line.strip_prefix("lacking: "));
-        return Outcome::Ignored(lacking.unwrap_or("for no reason").to_owned());
-    }
-    Outcome::Failed(format!("{text}{status}"))
+        Outcome::Ignored(lacking.unwrap_or("for no reason").to_owned())
+    } else {
+        Outcome::Failed(format!("{text}{status}"))
+    };
+    (outcome, text)
 }
 
 /// Looks at `condition` until it holds; panics with `what` when it does not within five seconds.
