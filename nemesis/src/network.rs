@@ -197,6 +197,14 @@ pub enum NetworkError {
         /// Debian's package that has it.
         package: &'static str,
     },
+    /// A program that the backend runs is not there any more, or is none: nothing was done.
+    #[error("{program}: cannot be started: {source}")]
+    NotStarted {
+        /// Which.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A program that the backend runs has failed.
     #[error("{program}: {said}")]
     Tool {

@@ -155,6 +155,9 @@ impl Iptables {
     {
         let done = self.at_each(sites, |inside, site| {
             let failed = self.tools.restore(inside, &rules(site)).err()?;
+            if matches!(failed, NetworkError::NotStarted { .. }) {
+                return Some((failed, false));
+            }
             // The batch may have been taken before the program failed; where nobody can tell, it
             // counts as taken.
             let saved = self.tools.save(inside);
@@ -195,11 +198,17 @@ impl Iptables {
             let (old, new) = change(site);
             self.tools.tc(inside, &queues::prepare(&old, &new)).err()
         });
+        let is_not_started =
+            |error: &NetworkError| matches!(error, NetworkError::NotStarted { .. });
+        let begun = made
+            .iter()
+            .filter(|(_, failed)| !failed.as_ref().is_some_and(is_not_started));
+        let begun: BTreeSet<Endpoint> = begun.map(|(site, _)| *site).collect();
         match made.into_values().flatten().next() {
             None => Ok(()),
             Some(error) => Err(Failure {
                 error,
-                left: self.unqueue(id, sites, change),
+                left: self.unqueue(id, &begun, change),
             }),
         }
     }

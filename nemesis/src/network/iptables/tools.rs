@@ -156,9 +156,10 @@ fn run(mut command: Command, inside: &Namespace, input: &str) -> Result<String, 
         program: name.clone(),
         said,
     };
-    let mut child = command
-        .spawn()
-        .map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let mut child = command.spawn().map_err(|source| NetworkError::NotStarted {
+        program: name.clone(),
+        source,
+    })?;
     let answered = converse(&mut child, input);
     if !matches!(answered, Ok(Some(_))) {
         // It may have ended by now; then there is nothing to kill.
