@@ -13,7 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{FaultRecord, attempt::Attempt, cut::nodes, processes::spaced};
+use super::{
+    FaultRecord,
+    attempt::Attempt,
+    cut::{Backoff, nodes},
+    processes::spaced,
+};
 use crate::{
     fault::Asked,
     grudge::Grudge,
@@ -156,13 +161,18 @@ impl Attempt<'_> {
             why: format!("cutting failed: {error}"),
             healed: !matches!(error, NetworkError::Half { .. }),
         };
+        let old = Backoff::before(network, &grudge);
         let cut = network.cut(&grudge).map_err(failed)?;
         self.pulled();
+        let backoff = Backoff::during(old);
         let taken = admin.order(leader, &order);
         self.hold();
         self.healing();
         let (dropped, is_healed) = match network.heal(cut) {
-            Ok(dropped) => (Ok(dropped), !network.cuts().contains(&cut)),
+            Ok(mut dropped) => {
+                dropped.resumed_after_ms = backoff.and_then(Backoff::after);
+                (Ok(dropped), !network.cuts().contains(&cut))
+            }
             Err(error) => (Err(format!("healing the cut failed: {error}")), false),
         };
         Ok(Alone {

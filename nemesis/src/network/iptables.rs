@@ -26,7 +26,8 @@ use self::{
     tools::Tools,
 };
 use super::{
-    CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, cables::Cables,
+    CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, TcpBackoff,
+    cables::Cables,
 };
 use crate::{
     fault::Shaping,
@@ -41,6 +42,8 @@ use crate::{
 pub struct IptablesOptions {
     /// Which iptables to use.
     pub variant: Variant,
+    /// How long TCP waits before it sends again.
+    pub backoff: TcpBackoff,
 }
 
 /// The network as the kernel has it: needs the programs of `iptables` and `iproute2`.
@@ -68,7 +71,7 @@ impl Iptables {
             return Err(NetworkError::Nodes(nodes));
         }
         let tools = Tools::find(options.variant)?;
-        let cables = Cables::lay(nodes, 1500, true)?;
+        let cables = Cables::lay(nodes, 1500, true, options.backoff)?;
         bridge::join(&cables.hub, nodes)?;
         cables.await_carrier()?;
         let network = Self {

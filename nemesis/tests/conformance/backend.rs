@@ -39,7 +39,10 @@ fn iptables(
     nodes: u16,
     variant: Variant,
 ) -> Result<Box<dyn Network>, NetworkError> {
-    let options = IptablesOptions { variant };
+    let options = IptablesOptions {
+        variant,
+        ..IptablesOptions::default()
+    };
     let made = network::Iptables::create(sandbox, nodes, &options)?;
     Ok(Box::new(made))
 }

@@ -276,7 +276,7 @@ struct Ended {
     events: Vec<(Step, String)>,
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Observer for Nobody {
     fn leader(&self) -> Option<Node> {
