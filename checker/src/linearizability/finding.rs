@@ -158,7 +158,11 @@ impl KeyVerdict {
     /// What is told of it; all evidence that nobody reads is left behind.
     pub(crate) fn told(&self, is_only: bool, place: &Place<'_>) -> Told {
         let object = self.object(is_only);
-        let words = Words { place };
+        let holder = match object.strip_prefix("key ") {
+            Some(_) => object.as_str(),
+            None => "the object",
+        };
+        let words = Words { place, holder };
         Told {
             validity: self.validity(),
             operations: self.operations,

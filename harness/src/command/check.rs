@@ -271,7 +271,8 @@ impl Outcome {
             let _ = writeln!(text, "  {:<8} {}", finding.validity, finding.summary);
             let told = finding.anomalies.iter().take(ANOMALIES_MAX);
             for anomaly in told.filter(|_| !explain || judged.explanation.is_none()) {
-                let _ = writeln!(text, "           {}", anomaly.message);
+                let lines = anomaly.message.lines();
+                lines.for_each(|line| text.push_str(&format!("           {line}\n")));
             }
         }
         if let Some(explanation) = judged.explanation.as_ref().filter(|_| explain) {
