@@ -105,12 +105,16 @@ fn summary(
         (1, 1) => "the history".to_owned(),
         _ => format!("{these} of {}", counted(keys, "key")),
     };
+    let are = if operations == 1 { "is" } else { "are" };
     let operations = counted(operations, "operation");
     let validity = Validity::worst(told.iter().map(|key| key.validity));
     let sentence = match validity {
-        Validity::Valid if keys == 1 => format!("{operations} are linearizable"),
+        Validity::Valid if keys == 1 => format!("{operations} {are} linearizable"),
         Validity::Valid => {
-            format!("{operations} on {} are linearizable", counted(keys, "key"))
+            format!(
+                "{operations} on {} {are} linearizable",
+                counted(keys, "key")
+            )
         }
         Validity::Unknown if keys == 1 => undecided(told),
         Validity::Unknown => format!("{} valid; {}", of_keys(valid), undecided(told)),

@@ -106,8 +106,8 @@ fn garbage(
             let who = words.introduce(&places);
             let (first, second) = (Words::value(*first), Words::value(*second));
             let told = format!(
-                "{who}.\nT1 read {first} and T2 {second} from {name}: nobody wrote either, and only \
-                 one can have been there at first"
+                "{who}.\nT1 read {first} and T2 {second} from {name}: nobody wrote either, and \
+                 only one can have been there at first"
             );
             (places, told)
         });
@@ -155,7 +155,8 @@ fn lost_updates(object: &Object<'_>, words: Words<'_>, violations: &mut Violatio
             violations.push("lost-update", || {
                 let (who, seen) = (words.introduce(pair), Words::value(seen));
                 let told = format!(
-                    "{who}.\nBoth wrote to {name} when it was {seen}: neither saw what the other did"
+                    "{who}.\nBoth wrote to {name} when it was {seen}: neither saw what the \
+                     other did"
                 );
                 (pair.to_vec(), told)
             });

@@ -90,7 +90,8 @@ impl Words<'_> {
         }
     }
 
-    /// `T1 is p3's (append x 1)`, `T2 is p4's (read x → [1]), whose result is unknown`, each on a line.
+    /// `T1 is p3's (append x 1)`, `T2 is p4's (read x → [1]), whose result is unknown`, each on a
+    /// line.
     pub(super) fn introduce(self, places: &[u32]) -> String {
         let first = (1..).zip(places).take(TRANSACTIONS_MAX);
         let each = first.map(|(number, place)| {

@@ -40,8 +40,8 @@ impl<'h> List<'_, 'h> {
                 let (longest, seen) = (Words::list(self.longest), Words::list(read.seen));
                 let who = self.words.introduce(&places);
                 let told = format!(
-                    "{who}.\nT1 read {name} as {longest} and T2 as {seen}: neither is the beginning \
-                     of the other"
+                    "{who}.\nT1 read {name} as {longest} and T2 as {seen}: neither is the \
+                     beginning of the other"
                 );
                 (places, told)
             });
@@ -210,8 +210,8 @@ impl<'h> List<'_, 'h> {
                 let seen = read.seen.iter().take(pair[0].0 as usize).collect();
                 let seen = Words::list(&seen);
                 let told = format!(
-                    "{who}.\nBoth appended to {name} when it was {seen}: neither saw what the other \
-                     did"
+                    "{who}.\nBoth appended to {name} when it was {seen}: neither saw what the \
+                     other did"
                 );
                 (places, told)
             });
