@@ -8,6 +8,7 @@ use ordeal_checker::budget::Budget;
 use ordeal_checker::format::Format;
 use ordeal_checker::judge::{Options, Subject};
 use ordeal_nemesis::disk::Directories;
+use ordeal_nemesis::network::TcpBackoff;
 use ordeal_workloads::Name as WorkloadName;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -107,6 +108,11 @@ pub(crate) struct RunArgs {
     /// with one of that directory [default: journalled]
     #[arg(long, value_parser = ["journalled", "strict"])]
     pub(crate) directories: Option<String>,
+    /// How long TCP waits before it sends again what was lost: a second at most, where the kernel
+    /// can bound it, or as the kernel has it, and what outlasts a cut is measured
+    /// [default: bounded]
+    #[arg(long, value_parser = ["bounded", "kernel"])]
+    pub(crate) tcp_backoff: Option<String>,
     /// Allow faults that destroy more disks than the cluster can be expected to survive, or that
     /// make a node forget while others may not have what it had
     #[arg(long)]
@@ -282,6 +288,10 @@ impl RunArgs {
             directories: self.directories.as_deref().map(|name| match name {
                 "strict" => Directories::Strict,
                 _ => Directories::Journalled,
+            }),
+            tcp_backoff: self.tcp_backoff.as_deref().map(|name| match name {
+                "kernel" => TcpBackoff::Kernel,
+                _ => TcpBackoff::Bounded,
             }),
             unsurvivable: self.unsurvivable.then_some(true),
             node_binary: self.node_binary.clone(),

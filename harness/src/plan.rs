@@ -23,7 +23,7 @@ pub(crate) use scenario::Scenario;
 use self::drawing::LeftOut;
 use crate::span::Span;
 use ordeal_nemesis::disk::{Directories, DiskWanted};
-use ordeal_nemesis::network::Wanted;
+use ordeal_nemesis::network::{TcpBackoff, Wanted};
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::{FaultClass, PlannedFault, Schedule};
 use ordeal_workloads::Name as WorkloadName;
@@ -83,6 +83,9 @@ pub(crate) struct Plan {
     /// When names in the nodes' directories are durable, where faults need disks of ours.
     #[serde(skip_serializing_if = "is_journalled")]
     pub(crate) directories: Directories,
+    /// How long TCP waits before it sends again.
+    #[serde(skip_serializing_if = "is_bounded")]
+    pub(crate) tcp_backoff: TcpBackoff,
     /// Whether faults may destroy more disks than a cluster of this size is to survive.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unsurvivable: bool,
@@ -112,6 +115,10 @@ fn is_auto(wanted: &DiskWanted) -> bool {
 
 fn is_journalled(directories: &Directories) -> bool {
     *directories == Directories::Journalled
+}
+
+fn is_bounded(backoff: &TcpBackoff) -> bool {
+    *backoff == TcpBackoff::Bounded
 }
 
 impl Plan {

@@ -103,7 +103,10 @@ fn cuts(sandbox: &Sandbox) {
 /// Cuts of the kernel's network: what a run of one of its programs in each namespace takes.
 fn iptables(sandbox: &Sandbox) {
     for variant in [Variant::Nft, Variant::Legacy] {
-        let options = IptablesOptions { variant };
+        let options = IptablesOptions {
+            variant,
+            ..IptablesOptions::default()
+        };
         let network = match Iptables::create(sandbox, 5, &options) {
             Ok(network) => network,
             Err(error @ NetworkError::Missing { .. }) => {

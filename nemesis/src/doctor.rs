@@ -5,9 +5,11 @@
 //! process were seen to stop.
 
 mod backoff;
+mod choice;
 mod clock;
 mod disk;
 mod iptables;
+mod packets;
 mod process;
 mod seccomp;
 mod setting;
@@ -24,9 +26,7 @@ pub use setting::{Setting, settings};
 
 use crate::{
     fault::{FaultClass, PacketEffect},
-    network::{
-        Backend, CLIENT_ADDRESS, Choice, FateSeed, Network, Switch, SwitchOptions, Wanted, address,
-    },
+    network::{Backend, CLIENT_ADDRESS, Choice, Network, Switch, SwitchOptions, Wanted, address},
     node::{Edge, Endpoint, Node},
     sandbox::Sandbox,
     schedule::Schedule,
@@ -44,7 +44,7 @@ pub struct Row {
     /// By which means it is injected.
     pub mechanism: &'static str,
     /// How it was tried.
-    pub probe: &'static str,
+    pub probe: String,
     /// What was seen; where it failed, how, and what to install or enable.
     pub result: Result<String, String>,
 }
@@ -79,6 +79,15 @@ impl Row {
 /// Tries every class of `classes`; rows are in their order. Needs a sandbox without a network, and
 /// leaves it so.
 pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
+    examine_effects(inside, classes, &PacketEffect::ALL.into())
+}
+
+/// The same, and of effects on packets these alone.
+fn examine_effects(
+    inside: &Sandbox,
+    classes: &BTreeSet<FaultClass>,
+    effects: &BTreeSet<PacketEffect>,
+) -> Vec<Row> {
     if classes.iter().all(|class| class.is_offered_by_target()) {
         return Vec::new();
     }
@@ -87,6 +96,12 @@ pub fn examine(inside: &Sandbox, classes: &BTreeSet<FaultClass>) -> Vec<Row> {
     let of_machine = classes.iter().filter(|class| !class.is_offered_by_target());
     let examined = of_machine.map(|class| {
         let (mechanism, probe, attempt) = trial(*class);
+        let (probe, attempt): (String, &Attempt) = match class {
+            FaultClass::Packet => (packets::probes(effects), &|_, switch| {
+                packets::attempt(switch, effects.iter().copied())
+            }),
+            _ => (probe.to_owned(), &attempt),
+        };
         let result = match &network {
             Ok(switch) => attempt(inside, switch),
             Err(error) => Err(error.to_string()),
@@ -124,43 +139,31 @@ pub fn examine_all(inside: &Sandbox) -> Vec<Row> {
 /// Chooses the backend for a schedule, and tries all that the schedule needs with it. Where a row
 /// says no, the schedule cannot be run here as it was asked for.
 pub fn choose(inside: &Sandbox, wanted: Wanted, schedule: &Schedule) -> (Choice, Vec<Row>) {
-    let choice = |backend, why: &str| Choice {
-        backend,
-        why: why.to_owned(),
-    };
-    let mut classes = schedule.classes();
+    let (mut classes, effects) = (schedule.classes(), schedule.effects());
     // Those of disks are chosen for on their own: see `choose_disk`.
     classes.retain(|class| !class.needs_disk());
-    if wanted == Wanted::Switch {
-        let rows = examine(inside, &classes);
-        return (choice(Backend::Switch, "as asked for"), rows);
-    }
-    let kernel = iptables::examine(inside, &classes, &schedule.effects());
-    let missing = kernel.iter().find(|row| !row.is_available());
-    let why = match (wanted, missing) {
-        (Wanted::Iptables, _) => "as asked for",
-        (_, None) if !kernel.is_empty() => "it can do all that is planned, as was tried here",
-        (_, None) => {
-            let why = "no fault of this plan is one of the network's";
-            return (choice(Backend::Switch, why), examine(inside, &classes));
-        }
-        (_, Some(row)) => {
-            let why = format!("iptables cannot do all that is planned: {}", row.summary());
-            return (choice(Backend::Switch, &why), examine(inside, &classes));
-        }
+    let kernel = match wanted {
+        Wanted::Switch => Vec::new(),
+        Wanted::Auto | Wanted::Iptables => iptables::examine(inside, &classes, &effects),
     };
+    let choice = choice::decide(wanted, &kernel);
+    if choice.backend == Backend::Switch {
+        return (choice, examine_effects(inside, &classes, &effects));
+    }
     let others = classes
         .into_iter()
         .filter(|class| kernel.iter().all(|row| row.fault != *class));
-    let mut rows = examine(inside, &others.collect());
+    let mut rows = examine_effects(inside, &others.collect(), &effects);
     rows.extend(kernel);
-    (choice(Backend::Iptables, why), rows)
+    (choice, rows)
 }
 
-type Attempt = fn(&Sandbox, &Switch) -> Result<String, String>;
+type Attempt<'a> = dyn Fn(&Sandbox, &Switch) -> Result<String, String> + 'a;
+
+type Probe = fn(&Sandbox, &Switch) -> Result<String, String>;
 
 /// The means, the words for the probe, and the probe.
-fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
+fn trial(class: FaultClass) -> (&'static str, &'static str, Probe) {
     const SWITCH: &str = "userspace switch, over TUN or packet sockets";
     const FUSE: &str = "a disk in memory, served through FUSE";
     match class {
@@ -199,16 +202,10 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
             "limit a process that doubles what it has, see it refused",
             process::memory,
         ),
-        FaultClass::Partition => (
-            SWITCH,
-            "cut clients -> n1, see a datagram stopped, heal",
-            |_, switch| cut(switch),
-        ),
-        FaultClass::Packet => (
-            SWITCH,
-            "delay datagrams by 20 ms and double them, heal",
-            shape,
-        ),
+        FaultClass::Partition => (SWITCH, CUT, |_, switch| cut(switch)),
+        FaultClass::Packet => (SWITCH, "each effect", |_, switch| {
+            packets::attempt(switch, PacketEffect::ALL)
+        }),
         FaultClass::PowerLoss => (
             "a disk in memory, served through FUSE; a fresh network namespace",
             "write, fsync, write, lose power, read what is left",
@@ -233,6 +230,8 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Attempt) {
 
 const N1: Node = Node(1);
 
+const CUT: &str = "cut clients -> n1, see a datagram stopped, heal";
+
 fn cut(switch: &dyn Network) -> Result<String, String> {
     let line = Line::open(switch)?;
     line.expect(b"before", 1)?;
@@ -247,29 +246,6 @@ fn cut(switch: &dyn Network) -> Result<String, String> {
     }
     line.expect(b"after", 1)?;
     Ok("stopped by the cut, and by nothing after it".to_owned())
-}
-
-fn shape(_: &Sandbox, switch: &Switch) -> Result<String, String> {
-    let line = Line::open(switch)?;
-    let edges = BTreeSet::from([line.edge()]);
-    let shaping = "delay 20ms, duplicate 100%";
-    let seed = FateSeed { seed: 0, fault: 0 };
-    let id = switch
-        .shape(&edges, &shaping.parse().expect("well formed"), seed)
-        .map_err(|error| error.to_string())?;
-    let began = Instant::now();
-    let shaped = line.expect(b"shaped", 2);
-    let took = began.elapsed();
-    switch.unshape(id).map_err(|error| error.to_string())?;
-    shaped?;
-    line.expect(b"after", 1)?;
-    if took < Duration::from_millis(20) {
-        return Err(format!("a datagram was to be 20 ms late, and was {took:?}"));
-    }
-    Ok(format!(
-        "two of one, {:.1} ms late",
-        took.as_secs_f64() * 1000.0
-    ))
 }
 
 /// A socket at the clients' end, and one at n1's.
@@ -302,16 +278,20 @@ impl Line {
             .map_err(|error| format!("a datagram could not be sent: {error}"))
     }
 
+    /// The next datagram that arrives.
+    fn receive(&self) -> Result<Vec<u8>, String> {
+        let mut buffer = [0; 1500];
+        let length = self.n1.recv(&mut buffer);
+        let length =
+            length.map_err(|error| format!("a datagram did not arrive within 1 s: {error}"))?;
+        Ok(buffer[..length].to_vec())
+    }
+
     /// Sends one datagram; sees it, and nothing else, arrive so many times.
     fn expect(&self, text: &[u8], times: usize) -> Result<(), String> {
         self.send(text)?;
         for _ in 0..times {
-            let mut buffer = [0; 16];
-            let length = self
-                .n1
-                .recv(&mut buffer)
-                .map_err(|error| format!("a datagram did not arrive within 1 s: {error}"))?;
-            if &buffer[..length] != text {
+            if self.receive()? != text {
                 return Err("another datagram arrived than was sent".to_owned());
             }
         }

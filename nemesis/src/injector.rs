@@ -5,6 +5,7 @@ mod attempt;
 mod clock;
 mod cut;
 mod disk;
+mod left;
 mod life;
 mod member;
 mod power;
@@ -161,7 +162,7 @@ impl Injector<'_> {
             disks.remember();
         }
         let start = Instant::now();
-        thread::scope(|scope| {
+        let mut records = thread::scope(|scope| -> Vec<FaultRecord> {
             let mut running = Vec::new();
             for planned in &schedule.faults {
                 let due = start + Duration::from_millis(planned.at_ms);
@@ -190,14 +191,16 @@ impl Injector<'_> {
                 .into_iter()
                 .map(|begun| self.end(begun, start))
                 .collect()
-        })
+        });
+        self.heal_left(&mut records);
+        records
     }
 
     /// Injects one fault now and heals it when its time is over or `until` is requested; blocks so
     /// long. For whoever decides as it goes: see [`crate::scenario`].
     ///
     /// Before the first one, the disks have to [remember](crate::disk::Disks::remember) how they
-    /// are.
+    /// are; after the last one, [`Injector::heal_left`] tries again what could not be healed.
     pub fn inject(&self, planned: &PlannedFault, until: &Stop) -> FaultRecord {
         let one = Injector {
             stop: until,

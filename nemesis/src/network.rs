@@ -19,7 +19,7 @@ mod switch;
 use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
 
 pub use backend::{Backend, Choice, NetworkNameError, Wanted};
-pub use backoff::OldConnection;
+pub use backoff::{OldConnection, TcpBackoff};
 pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
 pub use switch::{Ports, Switch, SwitchOptions, Traffic};
@@ -76,8 +76,9 @@ pub trait Network: Send + Sync {
     fn mechanism(&self) -> String;
 
     /// Whether TCP's retransmission back-off is bounded to 1 s in every namespace
-    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15): if not, an old connection may need as long as the
-    /// cut lasted to recover after it, which is not the target's fault.
+    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15; not where [`TcpBackoff::Kernel`] was asked for): if
+    /// not, an old connection may need as long as the cut lasted to recover after it, which is not the
+    /// target's fault.
     fn bounds_tcp_backoff(&self) -> bool;
 
     /// How many packets it has lost that no fault was to take; `None` where it cannot tell.
@@ -107,7 +108,8 @@ pub trait Network: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When an edge names a node that is not there, or the backend failed.
+    /// When an edge names a node that is not there, or the backend failed. Nothing of it is there
+    /// then, but for [`NetworkError::Half`].
     fn cut(&self, grudge: &Grudge) -> Result<CutId, NetworkError>;
 
     /// Removes one cut and no other, and returns what it dropped.
@@ -196,6 +198,14 @@ pub enum NetworkError {
         /// Debian's package that has it.
         package: &'static str,
     },
+    /// A program that the backend runs is not there any more, or is none: nothing was done.
+    #[error("{program}: cannot be started: {source}")]
+    NotStarted {
+        /// Which.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A program that the backend runs has failed.
     #[error("{program}: {said}")]
     Tool {
@@ -219,6 +229,21 @@ pub enum NetworkError {
         of: Endpoint,
         /// The cut's or the shaping's number.
         id: u64,
+    },
+    /// A fault could not be installed everywhere, and not be taken back everywhere either: it stays
+    /// known ([`Network::cuts`], [`Network::shapings`]), so that its heal can be tried again.
+    #[error(
+        "{error}; fault {id} is in force at {at} all the same, as taking it back failed: {why}"
+    )]
+    Half {
+        /// The cut's or the shaping's number.
+        id: u64,
+        /// In whose namespaces.
+        at: String,
+        /// How installing it failed.
+        error: Box<NetworkError>,
+        /// How taking it back failed.
+        why: Box<NetworkError>,
     },
     /// Rules or queues of a fault are still there after they were removed.
     #[error("the rules or queues of fault {id} are still there at {of} after their removal")]

@@ -4,8 +4,9 @@
 //! drawn without putting back, so every kind has its turn before any has a second one; `mixed`
 //! stacks its first deck so that every *class* comes among the first three faults. Between two
 //! injections lies a random interval; each fault lasts a random time, so faults overlap. `swarm`
-//! first draws which cards are in the deck at all, and a narrower range of intervals and durations:
-//! what is left out lets the rest interact (Groce et al., Swarm Testing, ISSTA 2012). `flip-flop`
+//! first draws which cards are in the deck at all, how hard each kind of fault hits (see
+//! `card/strength.rs`), and a narrower range of intervals and durations: what is left out lets the
+//! rest interact (Groce et al., Swarm Testing, ISSTA 2012). `flip-flop`
 //! draws one length, for which each fault lasts and after which nothing does. The bounds that hold
 //! throughout:
 //!
@@ -35,7 +36,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 pub use self::nemesis::{Nemesis, NemesisNameError};
 
 use self::{
-    card::{Card, Free},
+    card::{Card, Free, Strength},
     deck::{one_of_each_class_first, slow_disk_first},
     pace::Pace,
 };
@@ -204,6 +205,7 @@ fn rest_ms(class: FaultClass) -> u64 {
 struct Draw<'a> {
     spec: &'a PlanSpec,
     pace: Pace,
+    strength: Strength,
     rng: ChaCha8Rng,
     cards: Vec<Card>,
     deck: Vec<Card>,
@@ -230,6 +232,10 @@ impl<'a> Draw<'a> {
             cards.truncate(rng.random_range(1..=cards.len()));
         }
         let pace = Pace::draw(spec, &mut rng);
+        let strength = match spec.nemesis {
+            Nemesis::Swarm => Strength::Swarm(spec.seed),
+            _ => Strength::Usual,
+        };
         let mut deck = cards.clone();
         deck.shuffle(&mut rng);
         let mut deck = one_of_each_class_first(deck);
@@ -245,6 +251,7 @@ impl<'a> Draw<'a> {
         Self {
             spec,
             pace,
+            strength,
             rng,
             cards,
             deck,
@@ -327,7 +334,7 @@ impl<'a> Draw<'a> {
 
     fn play(&mut self, card: Card, at_ms: u64, end_ms: u64) {
         let free = self.free(at_ms);
-        let fault = card.fault(self.spec.nodes, &free, &mut self.rng);
+        let fault = card.fault(self.spec.nodes, &free, self.strength, &mut self.rng);
         let drawn = self.rng.random_range(self.pace.duration_ms.clone());
         let for_ms = match card {
             Card::LyingFsync => end_ms - at_ms,

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use nix::mount::{MsFlags, mount};
 use ordeal_nemesis::{
-    FaultClass, Schedule,
+    FaultClass, PacketEffect, Schedule,
     disk::{DiskBackend, DiskWanted},
-    doctor::{Row, choose_disk, examine, examine_all},
-    network::{Network, Ports, Switch, SwitchOptions},
+    doctor::{Row, choose, choose_disk, examine, examine_all},
+    network::{Backend, Network, Ports, Switch, SwitchOptions, Wanted},
     sandbox::Sandbox,
 };
 
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Inside every_class_is_tried_and_nothing_is_left,
         Inside without_tun_packet_sockets_do,
         Inside without_fuse_a_filter_of_calls_does_what_it_can,
+        Inside the_network_is_what_was_seen_to_do_all_that_is_planned,
     ])
 }
 
@@ -39,6 +40,8 @@ fn every_class_is_tried_and_nothing_is_left(sandbox: &Sandbox) {
     for row in &rows {
         assert!(row.is_available(), "{row:?}");
     }
+    let of_packets = rows.iter().find(|row| row.fault == FaultClass::Packet);
+    assert_tells_of_each_effect(of_packets.unwrap());
     // There is room for the run's own network, and no process but this one.
     let switch = Switch::create(sandbox, 3, &SwitchOptions::default()).unwrap();
     assert_eq!((switch.cuts(), switch.shapings()), (vec![], vec![]));
@@ -46,6 +49,95 @@ fn every_class_is_tried_and_nothing_is_left(sandbox: &Sandbox) {
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     assert_eq!(pids.collect::<Vec<_>>(), [1, 2], "init and this process");
     assert_eq!(examine(sandbox, &[].into()), []);
+}
+
+/// What was seen of each of them, in its order.
+fn assert_tells_of_each_effect(row: &Row) {
+    let seen: Vec<&str> = row.result.as_ref().unwrap().split("; ").collect();
+    let says = [
+        " ms late",
+        "lost",
+        "two of one",
+        "overtaken",
+        "taken for whole",
+        "one bit differs",
+        "reset",
+        "refused",
+        "80 ms of packets in ",
+    ];
+    assert_eq!(
+        (seen.len(), says.len()),
+        (PacketEffect::ALL.len(), says.len())
+    );
+    assert!(
+        seen.iter()
+            .zip(says)
+            .all(|(seen, says)| seen.contains(says)),
+        "{seen:?}"
+    );
+    let probed = row.probe.split("; ").count();
+    assert_eq!(
+        probed,
+        PacketEffect::ALL.len() + 1,
+        "each, and the heal: {}",
+        row.probe
+    );
+}
+
+/// As this machine is: whatever it can do, the choice is the one that follows, and its words.
+fn the_network_is_what_was_seen_to_do_all_that_is_planned(sandbox: &Sandbox) {
+    let chosen = |fault: &str, wanted| {
+        let (choice, rows) = choose(sandbox, wanted, &schedule(fault));
+        (choice, rows.into_iter().find(|row| !row.is_available()))
+    };
+    let (choice, missing) = chosen("isolate n1", Wanted::Iptables);
+    if let Some(row) = missing {
+        return support::lacks("iptables", format!("{choice}, but {row:?}"));
+    }
+    for fault in ["isolate n1", "packets all: loss 5%, rate 1mbit, refuse 5%"] {
+        let (choice, missing) = chosen(fault, Wanted::Auto);
+        assert_eq!(
+            (choice.backend, missing),
+            (Backend::Iptables, None),
+            "{fault}"
+        );
+        assert_eq!(
+            choice.to_string(),
+            "iptables: it can do all that is planned, as was tried here"
+        );
+    }
+    // One effect that the kernel's network has no means for, and the switch has the whole plan.
+    let (choice, missing) = chosen("packets all: loss 5%, corrupt-deliver 5%", Wanted::Auto);
+    assert_eq!((choice.backend, missing), (Backend::Switch, None));
+    let says = "switch: iptables cannot do all that is planned: corrupt-deliver: ";
+    assert!(choice.to_string().starts_with(says), "{choice}");
+    assert!(
+        choice.why.contains("no rule of iptables and no qdisc does"),
+        "{choice}"
+    );
+    // Who insists is refused, with that row.
+    let (_, missing) = chosen("packets all: corrupt-deliver 5%", Wanted::Iptables);
+    assert_eq!(missing.unwrap().effects, [PacketEffect::CorruptDeliver]);
+    // Without netem the switch, with it iptables.
+    let (of_kernel, missing) = chosen("packets all: delay 5ms", Wanted::Iptables);
+    assert_eq!(of_kernel.backend, Backend::Iptables);
+    let (choice, _) = chosen("packets all: delay 5ms", Wanted::Auto);
+    match missing {
+        None => assert_eq!(choice.backend, Backend::Iptables),
+        Some(row) => {
+            assert_eq!(choice.backend, Backend::Switch);
+            let why = row.result.unwrap_err();
+            assert!(
+                why.contains("modprobe sch_netem") && choice.why.contains(&why),
+                "{choice}"
+            );
+        }
+    }
+    let (choice, _) = chosen("kill n1", Wanted::Auto);
+    assert_eq!(
+        choice.to_string(),
+        "switch: no fault of this plan is one of the network's"
+    );
 }
 
 fn assert_tells_of_backoff(row: &Row) {

@@ -176,6 +176,43 @@ fn swarms_differ_in_what_they_leave_out_and_flip_flop_leaves_gaps_as_long_as_its
     }
 }
 
+/// How many tenths of a percent of packets each run of a swarm is to lose.
+fn losses_of_swarms() -> Vec<Vec<u32>> {
+    let loss = |planned: &PlannedFault| {
+        let Fault::Packets(packets) = &planned.fault else {
+            return None;
+        };
+        // A loss alone: beside others it has another scale.
+        let text = packets.shaping.to_string();
+        let percent = text.strip_prefix("loss ")?.strip_suffix('%')?;
+        let (whole, tenths) = percent.split_once('.').unwrap_or((percent, "0"));
+        Some(whole.parse::<u32>().ok()? * 10 + tenths.parse::<u32>().ok()?)
+    };
+    let losses = |seed| {
+        let schedule = plan(&PlanSpec::new(Nemesis::Swarm, 5, 60_000, seed)).unwrap();
+        schedule.faults.iter().filter_map(loss).collect()
+    };
+    (0..600).map(losses).collect()
+}
+
+#[test]
+fn swarms_differ_in_how_hard_they_hit() {
+    let runs = losses_of_swarms();
+    let all: BTreeSet<u32> = runs.iter().flatten().copied().collect();
+    assert!(all.len() > 50, "{all:?}");
+    let bounds = all.first().zip(all.last()).unwrap();
+    assert!(*bounds.0 >= 50 && *bounds.1 <= 500, "{bounds:?}");
+    assert!(*bounds.0 < 80 && *bounds.1 > 400, "{bounds:?}");
+    // What one run does several times has a strength of its own.
+    let several = runs.iter().filter(|losses| losses.len() > 1);
+    let near = several.clone().filter(|losses| {
+        let (least, most) = (losses.iter().min().unwrap(), losses.iter().max().unwrap());
+        most - least < 100
+    });
+    let (near, several) = (near.count(), several.count());
+    assert!(several >= 20 && near * 2 > several, "{near} of {several}");
+}
+
 #[test]
 fn packet_plans_every_effect_and_every_kind_of_target_within_a_few_seeds() {
     let (mut effects, mut targets) = (BTreeSet::new(), BTreeSet::new());

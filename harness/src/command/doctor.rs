@@ -95,7 +95,7 @@ mod tests {
             backend: None,
             effects: Vec::new(),
             mechanism: "SIGKILL",
-            probe: "kill a process",
+            probe: "kill a process".into(),
             result: Err("no TUN; `sudo modprobe tun`".into()),
         };
         let told = Told(&row).to_string();

@@ -10,7 +10,7 @@ use crate::span::Span;
 use crate::target::{Target, Targets};
 use ordeal_nemesis::disk::{Directories, DiskNameError, DiskWanted};
 use ordeal_nemesis::lever::OrderKind;
-use ordeal_nemesis::network::{NetworkNameError, Wanted};
+use ordeal_nemesis::network::{NetworkNameError, TcpBackoff, Wanted};
 use ordeal_nemesis::planner::atlas::CATCH_UP_MS;
 use ordeal_nemesis::planner::{self, Nemesis, NemesisNameError};
 use ordeal_nemesis::schedule::ScheduleError;
@@ -66,6 +66,7 @@ pub(crate) struct Draft {
     pub(crate) stop_on_violation: Option<bool>,
     pub(crate) defects: Option<Vec<String>>,
     pub(crate) directories: Option<Directories>,
+    pub(crate) tcp_backoff: Option<TcpBackoff>,
     pub(crate) unsurvivable: Option<bool>,
     pub(crate) node_binary: Option<PathBuf>,
     pub(crate) node_flags: Option<Vec<String>>,
@@ -296,6 +297,7 @@ impl Draft {
             stop_on_violation: self.stop_on_violation.or(other.stop_on_violation),
             defects: self.defects.or(other.defects),
             directories: self.directories.or(other.directories),
+            tcp_backoff: self.tcp_backoff.or(other.tcp_backoff),
             unsurvivable: self.unsurvivable.or(other.unsurvivable),
             node_binary: self.node_binary.or(other.node_binary),
             node_flags: self.node_flags.or(other.node_flags),
@@ -317,9 +319,7 @@ impl Draft {
         targets: &Targets,
         fresh_seed: impl FnOnce() -> u64,
     ) -> Result<Plan, PlanError> {
-        if let Some(format) = self.format.filter(|format| *format != FORMAT) {
-            return Err(PlanError::Format(format));
-        }
+        self.check_format()?;
         let target = find_target(targets, self.target.as_deref().unwrap_or("raft"))?;
         let defects = known_defects(target, self.defects.unwrap_or_default())?;
         let recipe = defects.first().and_then(|defect| attack(defect));
@@ -366,6 +366,7 @@ impl Draft {
             stop_on_violation: watched(self.stop_on_violation.unwrap_or(false), workload)?,
             defects,
             directories: self.directories.unwrap_or_default(),
+            tcp_backoff: self.tcp_backoff.unwrap_or_default(),
             unsurvivable: self.unsurvivable.unwrap_or(false),
             node_binary,
             node_flags,
@@ -381,6 +382,13 @@ impl Draft {
             (plan.schedule, plan.left_out) = drawing::schedule(&plan, target, given)?;
         }
         obeyed(plan, target)
+    }
+
+    fn check_format(&self) -> Result<(), PlanError> {
+        match self.format.filter(|format| *format != FORMAT) {
+            Some(format) => Err(PlanError::Format(format)),
+            None => Ok(()),
+        }
     }
 }
 

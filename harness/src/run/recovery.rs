@@ -29,7 +29,9 @@ pub(crate) struct Recovery {
 /// How long TCP's own back-off outlasted a cut, where the kernel does not bound it.
 pub(crate) fn backoff_ms(record: &FaultRecord) -> Option<u64> {
     match &record.effect {
-        Effect::Installed(Proof::Cut(dropped)) => dropped.resumed_after_ms,
+        Effect::Installed(Proof::Cut(dropped) | Proof::AskedAlone { dropped, .. }) => {
+            dropped.resumed_after_ms
+        }
         _ => None,
     }
 }

@@ -135,7 +135,7 @@ impl Rig {
     pub(super) fn start(plan: &Plan, setting: &Setting) -> Result<Self, RigError> {
         let network: Arc<dyn Network> = setting
             .backend
-            .create(&setting.sandbox, plan.processes())?
+            .create(&setting.sandbox, plan.processes(), plan.tcp_backoff)?
             .into();
         let addresses: Vec<Ipv4Addr> = Node::first(plan.processes())
             .map(|node| network.address(node))
@@ -190,7 +190,7 @@ impl Rig {
         let backoff = if self.network.bounds_tcp_backoff() {
             "bounded to 1 s in every namespace"
         } else {
-            "not bounded by this kernel: old connections may need as long as a cut lasted"
+            "not bounded: old connections may need as long as a cut lasted, which is measured"
         };
         let disks = match self.means {
             Some(DiskBackend::Fuse) => "in memory, served through FUSE",
@@ -238,7 +238,8 @@ impl Rig {
     pub(super) fn faults(&self) -> usize {
         let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
         let of_clocks = self.clocks.as_ref().map(|clocks| clocks.wrong().len());
-        self.network.cuts().len() + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
+        let of_network = self.network.cuts().len() + self.network.shapings().len();
+        of_network + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
     }
 
     /// Takes the disks away and leaves what was on them in the nodes' data directories.

@@ -89,7 +89,7 @@ impl Stage {
         }
         let start = Instant::now();
         let mut play = Play::new(&self.script, injector.nodes, injector.seed);
-        std::thread::scope(|scope| {
+        let mut records: Vec<FaultRecord> = std::thread::scope(|scope| {
             let mut running = Vec::new();
             // What was seen before the last step ended says nothing of the next.
             let mut changed = None;
@@ -125,7 +125,9 @@ impl Stage {
             self.gate.open();
             ended();
             running.into_iter().map(end).collect()
-        })
+        });
+        injector.heal_left(&mut records);
+        records
     }
 
     fn carry_out<'scope, 'env>(

@@ -26,7 +26,7 @@ pub(super) fn examine(inside: &Sandbox) -> Row {
         backend: Some(Backend::Switch),
         effects: Vec::new(),
         mechanism: "TCP's back-off after it: net.ipv4.tcp_rto_max_ms, else measured",
-        probe: "cut n1 off from n2 for 300 ms, heal, see a connection from before go on",
+        probe: "cut n1 off from n2 for 300 ms, heal, see a connection from before go on".to_owned(),
         result: attempt(inside),
     }
 }

@@ -93,7 +93,7 @@ fn row(result: Result<String, String>) -> Row {
         backend: None,
         effects: Vec::new(),
         mechanism: MECHANISM,
-        probe: PROBE,
+        probe: PROBE.to_owned(),
         result,
     }
 }

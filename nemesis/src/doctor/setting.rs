@@ -31,8 +31,9 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Settings that forbid a user namespace, or its rights, when they have this value.
-const FORBIDDING: [(&str, &str, &str); 7] = [
+/// Settings that forbid a user namespace, its rights, or one of the namespaces that a sandbox is
+/// made of (`sandbox/namespaces.rs`), when they have this value.
+const FORBIDDING: [(&str, &str, &str); 8] = [
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
     ("user.max_user_namespaces", "0", "15000"),
@@ -40,6 +41,7 @@ const FORBIDDING: [(&str, &str, &str); 7] = [
     ("user.max_net_namespaces", "0", "15000"),
     ("user.max_mnt_namespaces", "0", "15000"),
     ("user.max_uts_namespaces", "0", "15000"),
+    ("user.max_ipc_namespaces", "0", "15000"),
 ];
 
 /// Devices, and what is done without them.

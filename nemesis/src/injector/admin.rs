@@ -10,7 +10,7 @@ use rand::{SeedableRng, rngs::ChaCha8Rng, seq::IteratorRandom};
 use super::{
     FaultRecord,
     attempt::Attempt,
-    member::{NO_ADMIN, Unasked},
+    member::{NO_ADMIN, Unasked, Unled},
     processes::spaced,
 };
 use crate::{
@@ -38,12 +38,12 @@ impl Attempt<'_> {
                     self.finish(alone.effect(None, None), healed)
                 }
                 Err(Unasked::Skipped(why)) => self.skip(&why),
-                Err(Unasked::Failed(why)) => self.fail(&why),
+                Err(Unasked::Failed { why, healed }) => self.fail(&why).unless_healed(healed),
             };
         }
         let (leader, standing) = match self.await_leader(admin) {
             Ok(found) => found,
-            Err(why) => return self.skip(&why),
+            Err(unled) => return self.unled(unled),
         };
         let seed = self.seed_of(leader);
         let Some(heir) = other(to, leader, &standing.voters, seed) else {
@@ -61,7 +61,7 @@ impl Attempt<'_> {
         };
         let (leader, standing) = match self.await_leader(admin) {
             Ok(found) => found,
-            Err(why) => return self.skip(&why),
+            Err(unled) => return self.unled(unled),
         };
         self.injecting(
             vec![leader],
@@ -78,7 +78,7 @@ impl Attempt<'_> {
         };
         let (leader, standing) = match self.await_leader(admin) {
             Ok(found) => found,
-            Err(why) => return self.skip(&why),
+            Err(unled) => return self.unled(unled),
         };
         let seed = self.seed_of(leader);
         let Some(candidate) = other(who, leader, &standing.voters, seed) else {
@@ -130,14 +130,14 @@ impl Attempt<'_> {
     }
 
     /// Whoever leads, and says so itself.
-    fn await_leader(&self, admin: &dyn Admin) -> Result<(Node, Standing), String> {
+    fn await_leader(&self, admin: &dyn Admin) -> Result<(Node, Standing), Unled> {
         if self.find_leaders().is_empty() {
-            return Err("nobody was known to lead".to_owned());
+            return Err(Unled::default());
         }
         loop {
             let why = match self.leader_standing(admin) {
                 Ok(found) => return Ok(found),
-                Err(why) => why.unwrap_or_else(|| "nobody was known to lead".to_owned()),
+                Err(why) => why.unwrap_or_default(),
             };
             if self.is_over() {
                 return Err(why);

@@ -8,7 +8,7 @@ use std::{
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Network, OldConnection},
+    network::{CutId, Network, NetworkError, OldConnection},
     node::{Edge, Endpoint, Node},
     proof::{Effect, Proof},
 };
@@ -16,8 +16,40 @@ use crate::{
 /// The kernel's back-off is no longer than the cut was, and an acknowledgement on top.
 const BACKOFF_SLACK: Duration = Duration::from_secs(1);
 
-/// A run does not wait longer to see it; it goes up to 120 s.
-const BACKOFF_WITHIN: Duration = Duration::from_secs(20);
+/// Nor is it ever longer than this: `TCP_RTO_MAX`.
+const BACKOFF_MOST: Duration = Duration::from_secs(120);
+
+/// A connection from before a cut that has something to send again, where the kernel decides how
+/// long it waits with that.
+pub(super) struct Backoff {
+    old: OldConnection,
+    cut_at: Instant,
+}
+
+impl Backoff {
+    /// Connects before the cut, where it matters.
+    pub(super) fn before(network: &dyn Network, grudge: &Grudge) -> Option<OldConnection> {
+        match network.bounds_tcp_backoff() {
+            true => None,
+            false => OldConnection::over(network, grudge),
+        }
+    }
+
+    /// Sends into the cut; where the kernel does not take that, there is nothing to be seen.
+    pub(super) fn during(old: Option<OldConnection>) -> Option<Self> {
+        let (mut old, cut_at) = (old?, Instant::now());
+        old.send().ok()?;
+        Some(Self { old, cut_at })
+    }
+
+    /// Waits, after the heal, until what was sent has arrived. For as long as that may take: who
+    /// waited less would blame the target for the rest.
+    pub(super) fn after(self) -> Option<u64> {
+        let within = self.cut_at.elapsed().min(BACKOFF_MOST) + BACKOFF_SLACK;
+        let resumed = self.old.resumes(within)?;
+        u64::try_from(resumed.as_millis()).ok()
+    }
+}
 
 impl Attempt<'_> {
     pub(super) fn cut(mut self, grudge: &Grudge) -> FaultRecord {
@@ -32,22 +64,19 @@ impl Attempt<'_> {
             grudge.edges().collect(),
             &format!("cut {grudge}"),
         );
-        let mut old = match network.bounds_tcp_backoff() {
-            true => None,
-            false => OldConnection::over(network, grudge),
-        };
+        let old = Backoff::before(network, grudge);
         let cut = match network.cut(grudge) {
             Ok(cut) => cut,
-            Err(error) => return self.fail(&format!("cutting failed: {error}")),
+            Err(error) => {
+                let heal = |id| network.heal(CutId(id)).map(drop);
+                return self.half(&format!("cutting failed: {error}"), &error, heal);
+            }
         };
         self.pulled();
-        let began = Instant::now();
-        // Where the kernel does not take the byte, there is nothing to be seen.
-        old = old.and_then(|mut old| old.send().is_ok().then_some(old));
+        let backoff = Backoff::during(old);
         let seen = self.await_first_drop(network, cut);
         self.hold();
         self.healing();
-        let lasted = began.elapsed();
         let mut dropped = match network.heal(cut) {
             Ok(dropped) => dropped,
             Err(error) => {
@@ -56,11 +85,7 @@ impl Attempt<'_> {
             }
         };
         let healed = !network.cuts().contains(&cut);
-        if let Some(old) = old {
-            let within = (lasted + BACKOFF_SLACK).min(BACKOFF_WITHIN);
-            let resumed = old.resumes(within).map(|after| after.as_millis());
-            dropped.resumed_after_ms = resumed.and_then(|ms| u64::try_from(ms).ok());
-        }
+        dropped.resumed_after_ms = backoff.and_then(Backoff::after);
         if dropped.total() == 0 {
             let why = "no packet met the cut while it was there".to_owned();
             return self.finish(Effect::NoEffect(why), healed);
@@ -70,6 +95,27 @@ impl Attempt<'_> {
             self.installed(&proof);
         }
         self.finish(Effect::Installed(proof), healed)
+    }
+
+    /// The end of a fault that a network refused: where a part of it is in force nevertheless, that
+    /// is healed when its time is over, as all of it would have been.
+    pub(super) fn half(
+        mut self,
+        why: &str,
+        error: &NetworkError,
+        heal: impl FnOnce(u64) -> Result<(), NetworkError>,
+    ) -> FaultRecord {
+        let NetworkError::Half { id, .. } = error else {
+            return self.fail(why);
+        };
+        self.pulled();
+        self.hold();
+        self.healing();
+        let (why, healed) = match heal(*id) {
+            Ok(()) => (format!("{why}; it was healed later"), true),
+            Err(error) => (format!("{why}; healing failed: {error}"), false),
+        };
+        self.finish(Effect::Indeterminate(why), healed)
     }
 
     /// Announces the proof as soon as there is one; returns whether there was, in time.

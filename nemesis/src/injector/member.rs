@@ -13,11 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{FaultRecord, attempt::Attempt, cut::nodes, processes::spaced};
+use super::{
+    FaultRecord,
+    attempt::Attempt,
+    cut::{Backoff, nodes},
+    processes::spaced,
+};
 use crate::{
     fault::Asked,
     grudge::Grudge,
     lever::{Admin, Order, OrderError, Standing},
+    network::NetworkError,
     node::Node,
     proof::{Dropped, Effect, Members, Proof},
 };
@@ -62,7 +68,7 @@ impl Attempt<'_> {
         self.injecting((old | new).iter().copied().collect(), Vec::new(), &what);
         let before = match self.members(admin, &|| self.is_over()) {
             Ok(before) => before,
-            Err(why) => return self.skip(&why),
+            Err(unled) => return self.unled(unled),
         };
         self.pulled();
         let change = self.change_to(admin, &wanted, &|| self.is_over());
@@ -120,7 +126,7 @@ impl Attempt<'_> {
         let alone = match self.ask_alone(admin, order) {
             Ok(alone) => alone,
             Err(Unasked::Skipped(why)) => return self.skip(&why),
-            Err(Unasked::Failed(why)) => return self.fail(&why),
+            Err(Unasked::Failed { why, healed }) => return self.fail(&why).unless_healed(healed),
         };
         let after = self.bring_members_back(admin, first);
         let healed = alone.is_healed && after.is_ok();
@@ -151,14 +157,22 @@ impl Attempt<'_> {
         let grudge = Grudge::isolate(leader, count);
         let what = format!("cut {leader} off, and tell it to {order}");
         self.injecting(nodes(grudge.edges()), grudge.edges().collect(), &what);
-        let failed = |error| Unasked::Failed(format!("cutting failed: {error}"));
+        let failed = |error: NetworkError| Unasked::Failed {
+            why: format!("cutting failed: {error}"),
+            healed: !matches!(error, NetworkError::Half { .. }),
+        };
+        let old = Backoff::before(network, &grudge);
         let cut = network.cut(&grudge).map_err(failed)?;
         self.pulled();
+        let backoff = Backoff::during(old);
         let taken = admin.order(leader, &order);
         self.hold();
         self.healing();
         let (dropped, is_healed) = match network.heal(cut) {
-            Ok(dropped) => (Ok(dropped), !network.cuts().contains(&cut)),
+            Ok(mut dropped) => {
+                dropped.resumed_after_ms = backoff.and_then(Backoff::after);
+                (Ok(dropped), !network.cuts().contains(&cut))
+            }
             Err(error) => (Err(format!("healing the cut failed: {error}")), false),
         };
         Ok(Alone {
@@ -185,14 +199,14 @@ impl Attempt<'_> {
     }
 
     /// Who the members are, by a leader's account.
-    fn members(&self, admin: &dyn Admin, is_over: &dyn Fn() -> bool) -> Result<Members, String> {
-        let mut why = "nobody was known to lead".to_owned();
+    fn members(&self, admin: &dyn Admin, is_over: &dyn Fn() -> bool) -> Result<Members, Unled> {
+        let mut why = Unled::default();
         loop {
             match self.leader_standing(admin) {
                 Ok((leader, standing)) if standing.is_settled => {
                     return Ok(members(leader, &standing));
                 }
-                Ok((leader, _)) => why = format!("{leader} has a change under way"),
+                Ok((leader, _)) => why = Unled::Nobody(format!("{leader} has a change under way")),
                 Err(said) => why = said.unwrap_or(why),
             }
             if is_over() {
@@ -231,7 +245,7 @@ impl Attempt<'_> {
                     }
                 }
                 Ok((leader, _)) => why = format!("{leader} did not commit the change in time"),
-                Err(said) => why = said.unwrap_or(why),
+                Err(said) => why = said.map_or(why, Unled::into_words),
             }
             if is_over() {
                 return Change::Open {
@@ -247,20 +261,56 @@ impl Attempt<'_> {
     pub(super) fn leader_standing(
         &self,
         admin: &dyn Admin,
-    ) -> Result<(Node, Standing), Option<String>> {
+    ) -> Result<(Node, Standing), Option<Unled>> {
         let leader = self.injector.observer.leader().ok_or(None)?;
         match admin.standing(leader) {
             Ok(standing) if standing.leads => Ok((leader, standing)),
-            Ok(_) => Err(Some(format!("{leader} does not lead any more"))),
-            Err(error) => Err(Some(error.to_string())),
+            Ok(_) => {
+                let why = format!("{leader} does not lead any more");
+                Err(Some(Unled::Nobody(why)))
+            }
+            Err(error) => Err(Some(Unled::Unanswered(error.to_string()))),
         }
+    }
+
+    /// The end of a fault for which there was no leader.
+    pub(super) fn unled(self, unled: Unled) -> FaultRecord {
+        match unled {
+            Unled::Nobody(why) => self.skip(&why),
+            Unled::Unanswered(why) => self.fail(&why),
+        }
+    }
+}
+
+/// Why it is not known who leads, with which members.
+pub(super) enum Unled {
+    /// Nobody says that they lead, or with members that are settled.
+    Nobody(String),
+    /// The lever has failed: whoever was asked did not answer.
+    Unanswered(String),
+}
+
+impl Unled {
+    fn into_words(self) -> String {
+        let (Self::Nobody(why) | Self::Unanswered(why)) = self;
+        why
+    }
+}
+
+impl Default for Unled {
+    fn default() -> Self {
+        Self::Nobody("nobody was known to lead".to_owned())
     }
 }
 
 /// Why a leader was not asked alone.
 pub(super) enum Unasked {
     Skipped(String),
-    Failed(String),
+    Failed {
+        why: String,
+        /// Whether nothing of the cut is there.
+        healed: bool,
+    },
 }
 
 /// What came of asking a leader that nobody heard.

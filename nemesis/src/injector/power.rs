@@ -20,7 +20,7 @@ use crate::{
     disk::Disks,
     fault::Keep,
     grudge::Grudge,
-    network::Network,
+    network::{CutId, Network},
     node::Node,
     process::ProcessError,
     proof::{Effect, Killed, PowerLost, Proof},
@@ -42,7 +42,10 @@ impl Attempt<'_> {
         self.injecting(nodes.iter().copied().collect(), Vec::new(), &what);
         let cut = match network.cut(&alone(nodes, self.injector.nodes + self.injector.spares)) {
             Ok(cut) => cut,
-            Err(error) => return self.fail(&format!("cutting failed: {error}")),
+            Err(error) => {
+                let heal = |id| network.heal(CutId(id)).map(drop);
+                return self.half(&format!("cutting failed: {error}"), &error, heal);
+            }
         };
         let (killed, errors) = each(nodes, |node| processes.kill(node));
         if killed.is_empty() {
@@ -52,9 +55,12 @@ impl Attempt<'_> {
         let mut trouble: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let mut lost = self.lose_power(disks, network, killed, keep, &mut trouble);
         self.pulled();
-        self.installed(&Proof::PowerLost {
-            nodes: lost.clone(),
-        });
+        // Whoever was not killed, kept what it was to lose or could still be heard lost no power.
+        if trouble.is_empty() {
+            self.installed(&Proof::PowerLost {
+                nodes: lost.clone(),
+            });
+        }
         self.hold();
         self.healing();
         let mut healed = !errors

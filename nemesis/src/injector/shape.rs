@@ -30,7 +30,10 @@ impl Attempt<'_> {
         };
         let id = match network.shape(edges, shaping, seed) {
             Ok(id) => id,
-            Err(error) => return self.fail(&format!("shaping failed: {error}")),
+            Err(error) => {
+                let heal = |id| network.unshape(ShapingId(id)).map(drop);
+                return self.half(&format!("shaping failed: {error}"), &error, heal);
+            }
         };
         self.pulled();
         let seen = self.await_effects(network, id);

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Iptables, IptablesOptions, Network, NetworkError, Switch, SwitchOptions};
+use super::{Iptables, IptablesOptions, Network, NetworkError, Switch, SwitchOptions, TcpBackoff};
 use crate::sandbox::Sandbox;
 
 /// What a plan asks for.
@@ -40,19 +40,32 @@ pub struct Choice {
 }
 
 impl Backend {
-    /// Builds a network of this kind, with the usual options.
+    /// Builds a network of this kind, with the usual options but for this.
     ///
     /// # Errors
     ///
     /// As [`Switch::create`] and [`Iptables::create`].
-    pub fn create(self, inside: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
+    pub fn create(
+        self,
+        inside: &Sandbox,
+        nodes: u16,
+        backoff: TcpBackoff,
+    ) -> Result<Box<dyn Network>, NetworkError> {
         Ok(match self {
-            Self::Iptables => Box::new(Iptables::create(
-                inside,
-                nodes,
-                &IptablesOptions::default(),
-            )?),
-            Self::Switch => Box::new(Switch::create(inside, nodes, &SwitchOptions::default())?),
+            Self::Iptables => {
+                let options = IptablesOptions {
+                    backoff,
+                    ..IptablesOptions::default()
+                };
+                Box::new(Iptables::create(inside, nodes, &options)?)
+            }
+            Self::Switch => {
+                let options = SwitchOptions {
+                    backoff,
+                    ..SwitchOptions::default()
+                };
+                Box::new(Switch::create(inside, nodes, &options)?)
+            }
         })
     }
 }

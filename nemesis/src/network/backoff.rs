@@ -11,11 +11,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Network, address};
 use crate::{
     grudge::Grudge,
     node::{Edge, Node},
 };
+
+/// How long TCP may wait before it sends again what was lost, in the namespaces of a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TcpBackoff {
+    /// A second at most, where the kernel can bound it (Linux 6.15): what comes late after a cut is
+    /// the target's doing.
+    #[default]
+    Bounded,
+    /// As the kernel has it, as in production: up to 120 s. How long it outlasts a cut is measured.
+    Kernel,
+}
 
 /// Between two nodes whose way is open takes less.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    CLIENT_ADDRESS, Namespace, NetworkError, address,
+    CLIENT_ADDRESS, Namespace, NetworkError, TcpBackoff, address,
     endpoint::{QUEUE_PACKETS, failed, prepare, take_in_by_one_processor},
     netlink::{self, Mac},
 };
@@ -57,10 +57,15 @@ pub(super) fn mac(of: Endpoint) -> Mac {
 impl Cables {
     /// Makes the namespaces and lays a cable to each. With `arp`, endpoints ask for each other's
     /// hardware addresses; without, whatever they send is for the hub.
-    pub(super) fn lay(nodes: u16, mtu: u16, arp: bool) -> Result<Self, NetworkError> {
+    pub(super) fn lay(
+        nodes: u16,
+        mtu: u16,
+        arp: bool,
+        backoff: TcpBackoff,
+    ) -> Result<Self, NetworkError> {
         let here = Endpoint::Clients;
         let call = |of: Endpoint, what| move |source| failed(of, (what, source));
-        let mut bounds_tcp_backoff = prepare(here)?;
+        let mut bounds_tcp_backoff = prepare(here, backoff)?;
         take_in_by_one_processor(place(here));
         let clients = Namespace::of_this_thread().map_err(call(here, "open the namespace"))?;
         // All start before the first is waited for: namespaces are made in parallel.
@@ -68,7 +73,7 @@ impl Cables {
             .map(|node| {
                 let prepare = move || {
                     take_in_by_one_processor(place(node.into()));
-                    prepare(node.into())
+                    prepare(node.into(), backoff)
                 };
                 (node, Namespace::create(&format!("make {node}"), prepare))
             })

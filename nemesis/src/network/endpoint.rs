@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use super::NetworkError;
+use super::{NetworkError, TcpBackoff};
 use crate::{node::Endpoint, sys};
 
 /// Packets that wait in a queue of an interface before the kernel drops any: enough for every TCP
@@ -29,11 +29,14 @@ pub(super) fn take_in_by_one_processor(place: u16) {
 
 /// Prepares the calling thread's namespace; returns whether it bounds TCP's retransmission
 /// back-off.
-pub(super) fn prepare(of: Endpoint) -> Result<bool, NetworkError> {
+pub(super) fn prepare(of: Endpoint, backoff: TcpBackoff) -> Result<bool, NetworkError> {
     sys::raise_loopback().map_err(|error| failed(of, error))?;
     // Without IPv6 there are no router solicitations to carry. A kernel without IPv6 has no
     // such setting, and needs none.
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    if backoff == TcpBackoff::Kernel {
+        return Ok(false);
+    }
     // Sockets opened later take the bound from here; older kernels have none.
     Ok(fs::write("/proc/sys/net/ipv4/tcp_rto_max_ms", "1000").is_ok())
 }

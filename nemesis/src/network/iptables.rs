@@ -14,25 +14,20 @@ mod bridge;
 mod fault;
 mod queues;
 mod rules;
+mod sites;
 mod tools;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-    thread,
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 pub use self::tools::Variant;
 use self::{
-    fault::{
-        Cut, Faults, Installed, check_effects, check_nodes, dropped, egress, ends_of, lock, shaped,
-    },
-    queues::Egress,
-    rules::Count,
+    fault::{Cut, Faults, Installed, check_effects, check_nodes, dropped, ends_of, lock, shaped},
+    sites::Failure,
     tools::Tools,
 };
 use super::{
-    CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, cables::Cables,
+    CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, TcpBackoff,
+    cables::Cables,
 };
 use crate::{
     fault::Shaping,
@@ -47,6 +42,8 @@ use crate::{
 pub struct IptablesOptions {
     /// Which iptables to use.
     pub variant: Variant,
+    /// How long TCP waits before it sends again.
+    pub backoff: TcpBackoff,
 }
 
 /// The network as the kernel has it: needs the programs of `iptables` and `iproute2`.
@@ -74,7 +71,7 @@ impl Iptables {
             return Err(NetworkError::Nodes(nodes));
         }
         let tools = Tools::find(options.variant)?;
-        let cables = Cables::lay(nodes, 1500, true)?;
+        let cables = Cables::lay(nodes, 1500, true, options.backoff)?;
         bridge::join(&cables.hub, nodes)?;
         cables.await_carrier()?;
         let network = Self {
@@ -83,157 +80,22 @@ impl Iptables {
             variant: options.variant,
             faults: Mutex::default(),
         };
-        let everywhere: BTreeSet<Endpoint> = network.ends().collect();
         let scaffold = rules::scaffold();
-        let done = network.at_each(&everywhere, |inside, _| {
-            network.tools.restore(inside, &scaffold)
-        });
-        done.into_values().collect::<Result<Vec<String>, _>>()?;
+        // One first, for which the kernel loads its modules: where several ask it to at once, it
+        // may refuse the second.
+        let mut everywhere: BTreeSet<Endpoint> = network.ends().collect();
+        let first: BTreeSet<Endpoint> = everywhere.pop_first().into_iter().collect();
+        for sites in [first, everywhere] {
+            let done =
+                network.at_each(&sites, |inside, _| network.tools.restore(inside, &scaffold));
+            done.into_values().collect::<Result<Vec<String>, _>>()?;
+        }
         Ok(network)
     }
 
     fn ends(&self) -> impl Iterator<Item = Endpoint> {
         let nodes = Node::first(self.nodes()).map(Endpoint::Node);
         std::iter::once(Endpoint::Clients).chain(nodes)
-    }
-
-    fn inside(&self, end: Endpoint) -> &Namespace {
-        match end {
-            Endpoint::Clients => &self.cables.clients,
-            Endpoint::Node(node) => self.namespace(node),
-        }
-    }
-
-    /// Does the same in several namespaces, all at once.
-    fn at_each<T, F>(&self, sites: &BTreeSet<Endpoint>, work: F) -> BTreeMap<Endpoint, T>
-    where
-        T: Send,
-        F: Fn(&Namespace, Endpoint) -> T + Sync,
-    {
-        thread::scope(|scope| {
-            let work = &work;
-            let running: Vec<_> = sites
-                .iter()
-                .map(|site| (*site, scope.spawn(move || work(self.inside(*site), *site))))
-                .collect();
-            let ended = running.into_iter().map(|(site, thread)| {
-                let done = thread.join().expect("running a program does not panic");
-                (site, done)
-            });
-            ended.collect()
-        })
-    }
-
-    /// What a fault's rules have counted, at all of its sites.
-    fn counts(&self, id: u64, sites: &BTreeSet<Endpoint>) -> Result<Vec<Count>, NetworkError> {
-        let mut all = Vec::new();
-        for (site, saved) in self.at_each(sites, |inside, _| self.tools.save(inside)) {
-            let counts = rules::counts(&saved?, id).ok_or(NetworkError::Gone { of: site, id })?;
-            all.extend(counts);
-        }
-        Ok(all)
-    }
-
-    /// Removes a fault's chains, and looks whether they are gone; of `sites`, those remain where
-    /// that failed. Returns what the rules had counted.
-    ///
-    /// One program does all of it in a namespace, while others do theirs: what takes long is that
-    /// the kernel waits until nobody uses the rules any more, and that it does for all at once.
-    fn remove<F>(
-        &self,
-        (id, chains): (u64, &[String]),
-        sites: &mut BTreeSet<Endpoint>,
-        undo: F,
-    ) -> Result<Vec<Count>, NetworkError>
-    where
-        F: Fn(Endpoint) -> String + Sync,
-    {
-        let removed = self.at_each(sites, |inside, site| {
-            let batch = rules::removal(chains, &undo(site));
-            let answer = self.tools.restore(inside, &batch).map_err(|error| {
-                // Rules that somebody else has taken away are why nothing could be removed.
-                let left = self.tools.save(inside);
-                match left.map(|saved| rules::counts(&saved, id)) {
-                    Ok(None) => NetworkError::Gone { of: site, id },
-                    _ => error,
-                }
-            })?;
-            match rules::removed(&answer, chains) {
-                Some((counts, true)) => Ok(counts),
-                Some((_, false)) => Err(NetworkError::Stays { of: site, id }),
-                None => Err(self.tools.unreadable(&answer)),
-            }
-        });
-        let (mut all, mut trouble) = (Vec::new(), None);
-        for (site, removed) in removed {
-            match removed {
-                Ok(counts) => {
-                    sites.remove(&site);
-                    all.extend(counts);
-                }
-                Err(error) => trouble = Some(error),
-            }
-        }
-        trouble.map_or(Ok(all), Err)
-    }
-
-    /// Installs a fault's rules at its sites; where that fails at one, takes them away at the
-    /// others.
-    fn install<F, U>(
-        &self,
-        fault: (u64, &[String]),
-        sites: &BTreeSet<Endpoint>,
-        rules: F,
-        undo: U,
-    ) -> Result<(), NetworkError>
-    where
-        F: Fn(Endpoint) -> String + Sync,
-        U: Fn(Endpoint) -> String + Sync,
-    {
-        let done = self.at_each(sites, |inside, site| {
-            self.tools.restore(inside, &rules(site))
-        });
-        let (mut there, mut trouble) = (BTreeSet::new(), None);
-        for (site, result) in done {
-            match result {
-                Ok(_) => drop(there.insert(site)),
-                Err(error) => trouble = Some(error),
-            }
-        }
-        match trouble {
-            None => Ok(()),
-            Some(error) => self.remove(fault, &mut there, undo).and(Err(error)),
-        }
-    }
-
-    /// Makes (or, `after` the rules have changed, removes) the queues of these sites.
-    fn queue(
-        &self,
-        sites: &BTreeSet<Endpoint>,
-        commands: impl Fn(Endpoint) -> String + Sync,
-    ) -> Result<(), NetworkError> {
-        let run = |inside: &Namespace, site| self.tools.tc(inside, &commands(site)).map(drop);
-        self.at_each(sites, run).into_values().collect()
-    }
-
-    /// Makes queues of the one kind to such of the other, and looks whether they are.
-    fn requeue(
-        &self,
-        id: u64,
-        sites: &BTreeSet<Endpoint>,
-        change: impl Fn(Endpoint) -> (Egress, Egress) + Sync,
-    ) -> Result<(), NetworkError> {
-        let done = self.at_each(sites, |inside, site| {
-            let (old, new) = change(site);
-            if old.is_empty() && new.is_empty() {
-                return Ok(());
-            }
-            let commands = queues::prepare(&old, &new) + &queues::clear(&old, &new);
-            let shown = self.tools.tc(inside, &(commands + &queues::look()))?;
-            let stays = || NetworkError::Stays { of: site, id };
-            queues::are(&new, &shown).then_some(()).ok_or_else(stays)
-        });
-        done.into_values().collect()
     }
 }
 
@@ -275,8 +137,20 @@ impl Network for Iptables {
         };
         let rules = |site| rules::cut(id, &of(site));
         let chains = [rules::chain(id)];
-        self.install((id, &chains), &sites, rules, |_| rules::uncut(id))?;
-        faults.cuts.insert(CutId(id), Cut { edges, sites });
+        // Known before it is there, and until nothing of it is.
+        let cut = Cut {
+            edges: edges.clone(),
+            sites: sites.clone(),
+        };
+        faults.cuts.insert(CutId(id), cut);
+        let installed = self.install((id, &chains), &sites, rules, |_| rules::uncut(id));
+        installed.map_err(|failure| {
+            match (&failure.left, faults.cuts.get_mut(&CutId(id))) {
+                (Some(left), Some(cut)) => cut.sites.clone_from(&left.rules),
+                _ => drop(faults.cuts.remove(&CutId(id))),
+            }
+            failure.told(id)
+        })?;
         Ok(CutId(id))
     }
 
@@ -315,35 +189,41 @@ impl Network for Iptables {
         faults.next += 1;
         let id = faults.next;
         let sites = ends_of(edges);
+        // Known before it is there, and until nothing of it is.
         let new = Installed {
             edges: edges.clone(),
             shaping: shaping.clone(),
-            sites,
+            sites: sites.clone(),
         };
-        let before = |site| egress(site, faults.shapings.values());
-        let after = |site| egress(site, faults.shapings.values().chain([&new]));
-        let clear = |site| queues::clear(&after(site), &before(site));
-        let made = self.queue(&new.sites, |site| {
-            queues::prepare(&before(site), &after(site))
-        });
-        if let Err(error) = made {
-            // What was made up to the failure goes again; the rest was never there.
-            let _ = self.queue(&new.sites, clear);
-            return Err(error);
-        }
+        faults.shapings.insert(ShapingId(id), new);
+        let [before, after] = [Some(ShapingId(id)), None];
+        let [before, after] = [before, after].map(|but| faults.lines_out(&sites, but));
+        let change = |site| (before[&site].clone(), after[&site].clone());
         let list: Vec<Edge> = edges.iter().copied().collect();
         let rules = |site| {
-            let lines = rules::shape(id, site, &list, shaping) + &rules::classify(&after(site));
-            rules::batch(&lines)
+            let classes = rules::classify(&after[&site]);
+            rules::batch(&(rules::shape(id, site, &list, shaping) + &classes))
         };
-        let undo = |site| rules::unshape(id) + &rules::classify(&before(site));
+        let undo = |site| rules::unshape(id) + &rules::classify(&before[&site]);
         let chains = [rules::chain(id), rules::chain_out(id)];
-        let installed = self.install((id, &chains), &new.sites, rules, undo);
-        if let Err(error) = installed {
-            self.queue(&new.sites, clear)?;
-            return Err(error);
-        }
-        faults.shapings.insert(ShapingId(id), new);
+        // Queues first, so that no packet is sent to one that is not there.
+        let installed = self.queue(id, &sites, change).and_then(|()| {
+            let installed = self.install((id, &chains), &sites, rules, undo);
+            installed.map_err(|failure| match failure.left {
+                Some(_) => failure,
+                None => Failure {
+                    left: self.unqueue(id, &sites, change),
+                    ..failure
+                },
+            })
+        });
+        installed.map_err(|failure| {
+            match (&failure.left, faults.shapings.get_mut(&ShapingId(id))) {
+                (Some(left), Some(shaping)) => shaping.sites.clone_from(&left.rules),
+                _ => drop(faults.shapings.remove(&ShapingId(id))),
+            }
+            failure.told(id)
+        })?;
         Ok(ShapingId(id))
     }
 
@@ -354,19 +234,13 @@ impl Network for Iptables {
         let installed = installed.ok_or(NetworkError::NoSuchShaping(shaping))?;
         // Rules may be gone since an attempt before; its queues go after the last of them.
         let (all, mut left) = (ends_of(&installed.edges), installed.sites.clone());
-        let before = |site| egress(site, faults.shapings.values());
-        let others = || {
-            faults
-                .shapings
-                .iter()
-                .filter(|(other, _)| **other != shaping)
-        };
-        let after = |site| egress(site, others().map(|(_, installed)| installed));
-        let undo = |site| rules::unshape(id) + &rules::classify(&after(site));
+        let [before, after] = [None, Some(shaping)].map(|but| faults.lines_out(&all, but));
+        let undo = |site| rules::unshape(id) + &rules::classify(&after[&site]);
         let chains = [rules::chain(id), rules::chain_out(id)];
         let removed = self.remove((id, &chains), &mut left, undo);
         let removed = removed.and_then(|counts| {
-            self.requeue(id, &all, |site| (before(site), after(site)))?;
+            let change = |site| (before[&site].clone(), after[&site].clone());
+            self.requeue(id, &all, change)?;
             Ok(shaped(installed, &counts))
         });
         if removed.is_ok() {

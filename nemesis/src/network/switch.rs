@@ -42,8 +42,8 @@ use crate::{
     fault::Shaping,
     grudge::Grudge,
     network::{
-        CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, cables::Cables,
-        endpoint::failed, orphan,
+        CutId, FateSeed, NODES_MAX, Namespace, Network, NetworkError, ShapingId, TcpBackoff,
+        cables::Cables, endpoint::failed, orphan,
     },
     node::{Edge, Endpoint, Node},
     proof::{Dropped, Shaped},
@@ -57,6 +57,8 @@ pub struct SwitchOptions {
     pub mtu: u16,
     /// By which devices it reaches the namespaces.
     pub ports: Ports,
+    /// How long TCP waits before it sends again.
+    pub backoff: TcpBackoff,
 }
 
 impl Default for SwitchOptions {
@@ -64,6 +66,7 @@ impl Default for SwitchOptions {
         Self {
             mtu: 1500,
             ports: Ports::Auto,
+            backoff: TcpBackoff::Bounded,
         }
     }
 }
@@ -100,6 +103,7 @@ pub struct Traffic {
 pub struct Switch {
     namespaces: Vec<Namespace>,
     mtu: u16,
+    backoff: TcpBackoff,
     bounds_tcp_backoff: bool,
     /// Which devices carry its packets, in words.
     over: String,
@@ -174,6 +178,7 @@ impl Switch {
             thread: Some(thread),
             cables: parts.cables,
             mtu: parts.mtu,
+            backoff: parts.backoff,
         })
     }
 
@@ -243,7 +248,7 @@ impl Network for Switch {
         if self.cables.is_some() {
             return orphan::outlive(self.namespace(node), node);
         }
-        let (namespace, port) = build::fresh(node, self.mtu)?;
+        let (namespace, port) = build::fresh(node, self.mtu, self.backoff)?;
         self.namespace(node).renew(&namespace);
         lock(&self.shared.fresh).push((usize::from(node.0), port));
         self.rouse();

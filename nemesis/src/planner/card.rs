@@ -6,14 +6,17 @@ mod disk;
 mod member;
 mod packets;
 mod process;
+mod strength;
 
 use std::collections::BTreeSet;
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
+pub(super) use self::strength::Strength;
+
 use self::choice::{anybody, shuffled, some, split};
 use crate::{
-    fault::{Damage, Fault, FaultClass, Keep, PacketEffect, PowerLoss, Shape, Targets},
+    fault::{Damage, Fault, FaultClass, PacketEffect, Shape, Targets},
     network::NODES_MAX,
     node::Node,
 };
@@ -209,9 +212,7 @@ impl Card {
         let mut cards = [&Self::MIXED[..], &Self::PROCESSES, &shapes, &Self::PACKETS].concat();
         cards.extend(Self::CLOCKS);
         cards.push(Self::PowerLossAll);
-        cards.extend(Self::DAMAGES);
-        cards.extend(Self::MEMBERSHIPS);
-        cards.extend(Self::ORDERS);
+        cards.extend([&Self::DAMAGES[..], &Self::MEMBERSHIPS, &Self::ORDERS].concat());
         cards
     }
 
@@ -234,8 +235,9 @@ impl Card {
             | Self::Bridge
             | Self::IsolateLeaders => FaultClass::Partition,
             Self::Packets(_) | Self::Flaky => FaultClass::Packet,
-            Self::PowerLoss | Self::PowerLossLeader => FaultClass::PowerLoss,
-            Self::PowerLossAll | Self::Blackout => FaultClass::PowerLoss,
+            Self::PowerLoss | Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => {
+                FaultClass::PowerLoss
+            }
             Self::ReadError
             | Self::WriteError
             | Self::FsyncError
@@ -275,12 +277,11 @@ impl Card {
             Self::Ring => 4,
             Self::MinorityThird | Self::Bridge => 3,
             Self::Halves | Self::Isolate | Self::IsolateLeader | Self::OneWay => 2,
-            Self::IsolateLeaders => 2,
-            Self::Packets(_) | Self::Flaky => 2,
+            Self::IsolateLeaders | Self::Packets(_) | Self::Flaky => 2,
             // In a smaller cluster there is no minority whose disks may go.
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => 3,
-            Self::Shrink | Self::ShrinkLeader | Self::ShrinkAlone => 2,
-            Self::Transfer | Self::TransferAlone | Self::Campaign => 2,
+            Self::Shrink | Self::ShrinkLeader | Self::ShrinkAlone | Self::Transfer => 2,
+            Self::TransferAlone | Self::Campaign => 2,
             _ => 1,
         }
     }
@@ -309,8 +310,9 @@ impl Card {
             Self::KillLeader | Self::KillAll | Self::PauseLeader | Self::PauseAll => {
                 free.nobody_is_hit
             }
-            Self::RestartAll => free.nobody_is_hit,
-            Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => free.nobody_is_hit,
+            Self::RestartAll | Self::PowerLossLeader | Self::PowerLossAll | Self::Blackout => {
+                free.nobody_is_hit
+            }
             Self::BitFlip | Self::Truncate | Self::Restore | Self::Wipe => {
                 free.is_level && free.budget > 0 && free.damageable().next().is_some()
             }
@@ -327,7 +329,13 @@ impl Card {
     }
 
     /// Draws the particulars.
-    pub(super) fn fault(self, count: u16, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+    pub(super) fn fault(
+        self,
+        count: u16,
+        free: &Free,
+        strength: Strength,
+        rng: &mut ChaCha8Rng,
+    ) -> Fault {
         let partition = Fault::Partition;
         match self {
             Self::Halves => {
@@ -365,20 +373,13 @@ impl Card {
                 })
             }
             Self::IsolateLeaders => partition(Shape::IsolateLeaders),
-            Self::Packets(effect) => packets::one(count, effect, rng),
-            Self::Flaky => packets::several(count, rng),
+            Self::Packets(effect) => packets::one(count, effect, strength, rng),
+            Self::Flaky => packets::several(count, strength, rng),
             Self::PowerLoss => disk::power_loss(some(free, rng), rng),
             Self::PowerLossLeader => disk::power_loss(Targets::Leader, rng),
             Self::PowerLossAll => disk::power_loss(Targets::All, rng),
-            Self::Blackout => Fault::PowerLoss(PowerLoss {
-                targets: Targets::All,
-                keep: Keep::Nothing,
-            }),
-            Self::BitFlip => disk::damage(
-                Damage::BitFlip([1, 8, 64][rng.random_range(0..3)]),
-                free,
-                rng,
-            ),
+            Self::Blackout => disk::blackout(),
+            Self::BitFlip => disk::damage(disk::bit_flip(strength, rng), free, rng),
             Self::Truncate => disk::damage(Damage::Truncate, free, rng),
             Self::Restore => disk::damage(Damage::Restore, free, rng),
             Self::Wipe => disk::damage(Damage::Wipe, free, rng),
@@ -387,11 +388,11 @@ impl Card {
             | Self::FsyncError
             | Self::Full
             | Self::SlowFsync
-            | Self::LyingFsync => disk::fault(self, count, free, rng),
+            | Self::LyingFsync => disk::fault(self, count, free, strength, rng),
             _ => match self.class() {
                 FaultClass::Membership | FaultClass::Admin => member::fault(self, count, free, rng),
-                FaultClass::Clock => clock::fault(self, count, rng),
-                _ => process::fault(self, free, rng),
+                FaultClass::Clock => clock::fault(self, count, strength, rng),
+                _ => process::fault(self, free, strength, rng),
             },
         }
     }

@@ -138,7 +138,7 @@ pub enum Nemesis {
     Compact,
     /// Kills, pauses, partitions of every shape, power losses and ill disks, overlapping.
     Mixed,
-    /// A random choice of all that can be survived, at a random pace.
+    /// A random choice of all that can be survived, of drawn strengths, at a random pace.
     Swarm,
     /// All that can be survived, one at a time, and as long again nothing.
     FlipFlop,

@@ -7,10 +7,14 @@ use ordeal_nemesis::{
     sandbox::Sandbox,
 };
 
+use crate::support;
+
 /// A backend as a type, so that a measurement on it is a plain function.
 pub(crate) trait Backend {
     /// Its name in the table.
     const NAME: &'static str;
+    /// What it takes, in a word of `ORDEAL_REQUIRE`.
+    const WORD: &'static str;
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError>;
 }
@@ -35,13 +39,17 @@ fn iptables(
     nodes: u16,
     variant: Variant,
 ) -> Result<Box<dyn Network>, NetworkError> {
-    let options = IptablesOptions { variant };
+    let options = IptablesOptions {
+        variant,
+        ..IptablesOptions::default()
+    };
     let made = network::Iptables::create(sandbox, nodes, &options)?;
     Ok(Box::new(made))
 }
 
 impl Backend for Auto {
     const NAME: &'static str = "switch";
+    const WORD: &'static str = "switch";
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
         switch(sandbox, nodes, Ports::Auto)
@@ -50,6 +58,7 @@ impl Backend for Auto {
 
 impl Backend for Tun {
     const NAME: &'static str = "switch";
+    const WORD: &'static str = "tun";
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
         switch(sandbox, nodes, Ports::Tun)
@@ -58,6 +67,7 @@ impl Backend for Tun {
 
 impl Backend for Packet {
     const NAME: &'static str = "switch, `AF_PACKET`";
+    const WORD: &'static str = "packet-sockets";
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
         switch(sandbox, nodes, Ports::Packet)
@@ -66,6 +76,7 @@ impl Backend for Packet {
 
 impl Backend for Iptables {
     const NAME: &'static str = "iptables (nft)";
+    const WORD: &'static str = "iptables-nft";
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
         iptables(sandbox, nodes, Variant::Nft)
@@ -74,23 +85,31 @@ impl Backend for Iptables {
 
 impl Backend for IptablesLegacy {
     const NAME: &'static str = "iptables (legacy)";
+    const WORD: &'static str = "iptables-legacy";
 
     fn create(sandbox: &Sandbox, nodes: u16) -> Result<Box<dyn Network>, NetworkError> {
         iptables(sandbox, nodes, Variant::Legacy)
     }
 }
 
-/// A network of this backend; where a program of its is not installed, nothing, once that was
-/// refused with the package to install.
+/// A network of this backend; where this machine lacks what it takes, nothing, once that was
+/// refused with what to do and the test told as ignored.
 pub(crate) fn network<B: Backend>(sandbox: &Sandbox, nodes: u16) -> Option<Box<dyn Network>> {
-    match B::create(sandbox, nodes) {
-        Ok(network) => Some(network),
-        Err(error @ NetworkError::Missing { .. }) => {
-            let text = error.to_string();
+    let error = match B::create(sandbox, nodes) {
+        Ok(network) => return Some(network),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    match error {
+        NetworkError::Missing { .. } => {
             assert!(text.contains("sudo apt install ip"), "{text}");
-            eprintln!("refused here: {text}");
-            None
+            support::lacks(B::WORD, text);
         }
-        Err(error) => panic!("{}: {error}", B::NAME),
+        NetworkError::Tun { .. } => {
+            assert!(text.contains("/dev/net/tun"), "{text}");
+            support::lacks(B::WORD, text);
+        }
+        _ => panic!("{}: {text}", B::NAME),
     }
+    None
 }

@@ -234,7 +234,7 @@ pub(crate) fn in_c(sandbox: &Sandbox) {
             .args(["-O1", "-o", name, "tell.c"])
             .stderr(Stdio::null());
         if !compile.status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped: `cc` makes no {name} program here");
+            support::lacks("cc", format!("`cc` makes no {name} program here"));
             continue;
         }
         let log = folder.path().join(format!("{name}.log"));
@@ -311,8 +311,7 @@ fn etcd() -> Option<PathBuf> {
 
 pub(crate) fn in_go(sandbox: &Sandbox) {
     let Some(etcd) = etcd() else {
-        eprintln!("skipped: there is no etcd here (Debian: `apt install etcd-server`)");
-        return;
+        return support::lacks("etcd", "there is none (Debian: `apt install etcd-server`)");
     };
     let folder = tempfile::tempdir().unwrap();
     let network = backend::network::<backend::Auto>(sandbox, 1);
@@ -394,8 +393,7 @@ pub(crate) fn is_refused(sandbox: &Sandbox) {
     fs::write(&program, program_of_32_bits()).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     if let Err(error) = Command::new(&program).status() {
-        eprintln!("skipped: this kernel runs no programs of 32 bits: {error}");
-        return;
+        return support::lacks("ia32", format!("no programs of 32 bits: {error}"));
     }
     let network = backend::network::<backend::Auto>(sandbox, 1);
     let network = network.expect("the switch needs no program");

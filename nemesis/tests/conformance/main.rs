@@ -8,11 +8,14 @@
 //!    is what the fault promises: faults of the network on a [`support::line::Line`], all others on
 //!    a [`rig::Rig`], which does to small programs ([`probe`]) what a plan says;
 //! 2. add it to the list (or to the `rows` of its module, which `measured` joins) with its fault,
-//!    its backend and what is promised, in the words of the table;
-//! 3. `ORDEAL_BLESS=1 cargo test -p ordeal-nemesis --test conformance readme` writes the table.
+//!    its backend and what is promised, in the words of the table; behind `netem` where it takes
+//!    that;
+//! 3. `ORDEAL_BLESS=1 cargo test -p ordeal-nemesis --test conformance` runs all and writes the
+//!    table, unless some row was not seen to hold in that very run.
 //!
-//! What a machine lacks cannot be measured there. Such a measurement goes on to see that the
-//! backend refuses it, with what to install.
+//! What a machine lacks cannot be measured there: such a measurement sees that the backend refuses
+//! it, with what to install, and counts as ignored (`support`). What takes netem is measured by
+//! `.ci/netem`, which runs all of it (`--netem`) on a kernel that has it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
@@ -40,14 +43,20 @@ use backend::{Iptables, IptablesLegacy, Packet, Tun};
 use support::{Body, Case};
 
 fn main() -> ExitCode {
-    let tests = measured().into_iter();
+    // What `.ci/netem` runs.
+    let all = !std::env::args().any(|arg| arg == "--netem");
+    let tests = measured().into_iter().filter(|row| all || row.netem);
     let mut cases: Vec<Case> = tests
         .map(|row| (row.test, Body::Inside(row.body)))
         .collect();
-    cases.push((
-        "the_readme_has_the_table_that_this_list_yields",
-        Body::Outside(table::check),
-    ));
+    if all {
+        cases.extend(refusals());
+        // Last: it looks at what became of the others.
+        cases.push((
+            "the_readme_has_the_table_that_this_list_yields",
+            Body::Outside(table::check),
+        ));
+    }
     cases.push(("probe", Body::Program(probe::probe)));
     cases.push(("lives", Body::Program(process::lives)));
     cases.push(("obeys", Body::Program(seccomp::obeys)));
@@ -65,20 +74,31 @@ pub(crate) struct Measured {
     pub(crate) promise: &'static str,
     /// The test's name.
     pub(crate) test: &'static str,
+    /// Whether it takes netem, which few kernels here have: then `.ci/netem` measures it.
+    pub(crate) netem: bool,
     /// The test.
     pub(crate) body: fn(&Sandbox),
 }
 
-/// Measurements of the same fault on several backends of the network.
+/// Measurements of the same fault on several backends of the network, on some by means of netem.
 macro_rules! on_networks {
-    ($($fault:literal: $promise:literal, $module:ident::$test:ident on $($backend:ident)+;)+) => {
-        vec![$($(Measured {
+    ($($fault:literal: $promise:literal,
+        $module:ident::$test:ident on $($backend:ident)+ $(, netem $($with_netem:ident)+)?;)+) => {
+        [$(
+            vec![$(on_networks!(@ $fault, $promise, $module::$test, $backend, false)),+],
+            vec![$($(on_networks!(@ $fault, $promise, $module::$test, $with_netem, true)),+)?],
+        )+].concat()
+    };
+    (@ $fault:literal, $promise:literal,
+        $module:ident::$test:ident, $backend:ident, $netem:literal) => {
+        Measured {
             fault: $fault,
             backend: <$backend as backend::Backend>::NAME,
             promise: $promise,
             test: concat!(stringify!($test), "_on_", stringify!($backend)),
+            netem: $netem,
             body: $module::$test::<$backend>,
-        }),+),+]
+        }
     };
 }
 
@@ -91,6 +111,7 @@ macro_rules! measured_here {
             backend: $backend,
             promise: $promise,
             test: concat!(stringify!($module), "_", stringify!($test)),
+            netem: false,
             body: $crate::$module::$test,
         }),+]
     };
@@ -184,24 +205,40 @@ fn of_networks() -> Vec<Measured> {
         "two cuts": "together the union; healed one by one",
             cut::overlap_as_a_union on Tun Packet Iptables IptablesLegacy;
         "`delay 50ms`": "median late by 50 to 52 ms, the way back as before",
-            packets::delay on Tun Packet Iptables;
-        "`delay 30ms ±10ms`": "10, 50 and 90 % quantiles within 3 ms",
-            packets::jitter on Tun Packet Iptables;
+            packets::delay on Tun Packet, netem Iptables IptablesLegacy;
+        "`delay 30ms ±10ms`": "10, 50 and 90 % quantiles within 3 ms; the half in the middle \
+                               within 8.5 to 11.5 ms",
+            packets::jitter on Tun Packet, netem Iptables;
         "`loss 10%`": "62 to 138 of 1000 missing (4 σ), as many as counted",
             packets::loss on Tun Packet Iptables IptablesLegacy;
         "`duplicate 10%`": "62 to 138 of 1000 twice, as many as counted",
             packets::duplicate on Tun Packet Iptables IptablesLegacy;
         "`reorder 10%`": "62 to 138 of 1000 come behind a later one",
-            packets::reorder on Tun Packet Iptables;
+            packets::reorder on Tun Packet, netem Iptables IptablesLegacy;
         "`corrupt 10%`": "found broken by its receiver: 55 to 138 of 1000 missing",
-            packets::corrupt on Tun Packet Iptables;
+            packets::corrupt on Tun Packet, netem Iptables;
         "`corrupt-deliver 100%`": "every payload differs in exactly one bit",
-            packets::corrupt_deliver on Tun Packet Iptables;
+            packets::corrupt_deliver on Tun Packet;
         "`rate 1mbit`": "25 packets of 8 ms take 200 ± 10 ms",
-            packets::rate on Tun Packet Iptables;
+            packets::rate on Tun Packet Iptables IptablesLegacy;
         "`reset 100%`": "both ends of a connection: reset; a new one: refused",
             packets::reset on Tun Packet Iptables IptablesLegacy;
         "`refuse 100%`": "new connections refused, each counted; an open one goes on",
             packets::refuse on Tun Packet Iptables IptablesLegacy;
     }
+}
+
+/// What a backend has no means for.
+fn refusals() -> [Case; 2] {
+    let (nft, legacy) = (
+        packets::refuses_corrupt_deliver::<Iptables>,
+        packets::refuses_corrupt_deliver::<IptablesLegacy>,
+    );
+    [
+        ("refuses_corrupt_deliver_on_Iptables", Body::Inside(nft)),
+        (
+            "refuses_corrupt_deliver_on_IptablesLegacy",
+            Body::Inside(legacy),
+        ),
+    ]
 }

@@ -16,7 +16,7 @@ use ordeal_nemesis::{
 use crate::{
     backend::{Backend, network},
     support::{
-        eventually,
+        eventually, lacks,
         line::{Arrival, Line, PORT, Send, assert_pace, median, numbers, quantile, slack},
     },
 };
@@ -25,37 +25,46 @@ use crate::{
 /// in 16,000 times the kernel's dice, which have no seed, exceed it.
 const ABOUT_A_HUNDRED: std::ops::RangeInclusive<usize> = 62..=138;
 
-/// A line of this backend with n1 -> n2 shaped; where the backend cannot do it here, nothing, once
-/// that was refused with the reason and had left nothing.
+/// From n1 to n2.
+fn edges() -> BTreeSet<Edge> {
+    BTreeSet::from([Edge::new(Node(1), Node(2))])
+}
+
+const SEED: FateSeed = FateSeed { seed: 1, fault: 1 };
+
+/// A line of this backend with n1 -> n2 shaped; where this kernel lacks netem, nothing, once that
+/// was refused with the reason, had left nothing, and the test was told as ignored.
 fn shaped<B: Backend>(sandbox: &Sandbox, shaping: &str) -> Option<(Line, ShapingId)> {
     let line = Line::over(network::<B>(sandbox, 3)?);
     line.assert_clean();
-    let edges = BTreeSet::from([Edge::new(Node(1), Node(2))]);
-    let seed = FateSeed { seed: 1, fault: 1 };
-    match line.network.shape(&edges, &shaping.parse().unwrap(), seed) {
-        Ok(id) => Some((line, id)),
-        Err(error) => {
-            let text = error.to_string();
-            match error {
-                NetworkError::Cannot { .. } => assert!(text.contains("--network switch"), "{text}"),
-                NetworkError::Tool { .. } => {
-                    // What tc says of a qdisc that the kernel has not.
-                    let is_about_netem = text.contains("qdisc kind is unknown");
-                    assert!(is_about_netem, "{text}");
-                    let required = std::env::var_os("ORDEAL_NETEM").is_some();
-                    assert!(!required, "this kernel is to have netem: {text}");
-                }
-                _ => panic!("{text}"),
-            }
-            assert!(
-                B::NAME.starts_with("iptables"),
-                "the switch can do all: {text}"
-            );
-            eprintln!("refused here: {text}");
-            line.assert_clean();
-            None
-        }
-    }
+    let error = match line
+        .network
+        .shape(&edges(), &shaping.parse().unwrap(), SEED)
+    {
+        Ok(id) => return Some((line, id)),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    // What tc says of a qdisc that the kernel has not.
+    let is_about_netem = text.contains("qdisc kind is unknown");
+    let is_told = matches!(error, NetworkError::Tool { .. }) && is_about_netem;
+    assert!(is_told && B::NAME.starts_with("iptables"), "{text}");
+    line.assert_clean();
+    lacks("netem", text);
+    None
+}
+
+/// What no rule and no qdisc does is refused, with what does it, and leaves nothing.
+pub(crate) fn refuses_corrupt_deliver<B: Backend>(sandbox: &Sandbox) {
+    let Some(network) = network::<B>(sandbox, 3) else {
+        return;
+    };
+    let line = Line::over(network);
+    let shaping = "corrupt-deliver 100%".parse().unwrap();
+    let error = line.network.shape(&edges(), &shaping, SEED).unwrap_err();
+    assert!(matches!(error, NetworkError::Cannot { .. }), "{error}");
+    assert!(error.to_string().contains("--network switch"), "{error}");
+    line.assert_clean();
 }
 
 /// 1000 datagrams under a shaping that delays nothing; what arrived, and how many packets met with
@@ -118,7 +127,31 @@ pub(crate) fn jitter<B: Backend>(sandbox: &Sandbox) {
         eprintln!("{permille} ‰: {late:?}, with a noise of {noise:?}");
         assert!(off < Duration::from_millis(3) + noise);
     }
+    spreads_as_asked(&line, &arrived);
     line.assert_clean();
+}
+
+/// The half in the middle lies within 10 ms: of 1000 that fall evenly into 20 ms, by 0.3 ms more or
+/// less, so 8.5 is five of these below. What a slow machine adds makes it wider, never narrower: by
+/// about as much as it spreads a delay of the same length without any jitter, which is measured
+/// too, twice that at most, and has to be so little that twice the jitter is told from it. So
+/// neither none, half nor twice the jitter passes, whatever the slack is.
+fn spreads_as_asked(line: &Line, arrived: &[Arrival]) {
+    let spread = |arrived: &[Arrival]| quantile(arrived, 750) - quantile(arrived, 250);
+    let id = line.shape("delay 30ms", 1);
+    let even = spread(&line.measure(&Send::default(), 1000, || {}));
+    line.network.unshape(id).unwrap();
+    let spread = spread(arrived);
+    eprintln!("half of them within {spread:?}, and within {even:?} without jitter");
+    assert!(
+        even < Duration::from_millis(5),
+        "{even:?}: no line to measure on"
+    );
+    let [least, most] = [8_500, 11_500].map(Duration::from_micros);
+    assert!(
+        spread > least && spread < most + even,
+        "{spread:?}, {even:?}"
+    );
 }
 
 pub(crate) fn loss<B: Backend>(sandbox: &Sandbox) {

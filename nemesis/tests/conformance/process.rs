@@ -191,7 +191,9 @@ impl Cluster {
 fn ask(node: Node, what: &[u8; 1]) -> std::io::Result<u32> {
     let to = SocketAddr::from((address(node), PORT));
     let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(500))?;
-    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    // Room for 64 MiB takes its time where the machine is busy.
+    let patience_ms = if what == b"m" { 10_000 } else { 500 };
+    stream.set_read_timeout(Some(Duration::from_millis(patience_ms)))?;
     stream.write_all(what)?;
     let mut pid = [0; 4];
     stream.read_exact(&mut pid)?;

@@ -80,7 +80,7 @@ impl Rig {
             )),
             Err(error @ DiskError::Fuse { .. }) => {
                 assert!(error.to_string().contains("/dev/fuse"), "{error}");
-                eprintln!("refused here: {error}");
+                support::lacks("fuse", error);
                 None
             }
             Err(error) => panic!("{error}"),

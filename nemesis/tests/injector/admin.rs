@@ -14,7 +14,7 @@ use ordeal_nemesis::{
 use crate::{LIFE, Trial, why};
 
 /// Three nodes of which n2 leads, who do as told at once.
-struct Told {
+pub(crate) struct Told {
     state: Mutex<Standing>,
     leader: Mutex<Node>,
     orders: Mutex<Vec<String>>,
@@ -23,7 +23,7 @@ struct Told {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mood {
+pub(crate) enum Mood {
     Obeys,
     Refuses,
     SaysNothing,
@@ -34,7 +34,7 @@ enum Mood {
 }
 
 impl Told {
-    fn new(mood: Mood) -> Arc<Self> {
+    pub(crate) fn new(mood: Mood) -> Arc<Self> {
         let standing = Standing {
             leads: true,
             term: 1,

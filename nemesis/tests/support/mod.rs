@@ -1,19 +1,27 @@
 //! A runner for tests that need a process with a single thread: one process a test, in a sandbox of
 //! its own or outside any, with libtest's words on the terminal.
+//!
+//! A test that cannot look at what it is about, since this machine lacks it, says so ([`lacks`])
+//! and counts as ignored, with the reason. What `ORDEAL_REQUIRE` names, as in `fuse netem`, this
+//! machine has to have: its lack is a failure. With `all` everything is required, and that each
+//! filter means some test too.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub(crate) mod line;
 pub(crate) mod probes;
+pub(crate) mod told;
 
 use std::{
     env,
     io::Read,
     process::{Command, ExitCode, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use ordeal_nemesis::sandbox::{self, Sandbox};
+
+use self::told::{Outcome, Told};
 
 /// Where a test runs, and what it is.
 #[derive(Clone, Copy)]
@@ -54,7 +62,43 @@ pub(crate) fn main(cases: &[Case]) -> ExitCode {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    run_tests(&tests)
+    if is_required(EVERYTHING) {
+        let is_meant = |filter: &str| cases.iter().any(|case| case.0.contains(filter));
+        let unmeant = filters(&args).find(|filter| !is_meant(filter));
+        if tests.is_empty() || unmeant.is_some() {
+            println!(
+                "error: no test is called `{}`",
+                unmeant.map_or("", String::as_str)
+            );
+            return ExitCode::FAILURE;
+        }
+    }
+    run_tests(&tests, args.iter().any(|arg| arg == "--nocapture"))
+}
+
+/// The word for whatever a machine may lack.
+const EVERYTHING: &str = "all";
+
+/// Whether this machine has to have what goes by this word.
+fn is_required(word: &str) -> bool {
+    let required = env::var("ORDEAL_REQUIRE").unwrap_or_default();
+    required
+        .split_whitespace()
+        .any(|one| one == word || one == EVERYTHING)
+}
+
+/// What this process's test could not look at, since the machine lacks it.
+static LACKING: Mutex<Option<String>> = Mutex::new(None);
+
+/// The exit code of a test that was not done.
+const IGNORED: u8 = 77;
+
+/// Says that the test running in this process could not look at what it is about, for lack of what
+/// goes by this word; it has to return then.
+pub(crate) fn lacks(word: &str, what: impl std::fmt::Display) {
+    assert!(!is_required(word), "{word} is required here: {what}");
+    println!("lacking: {word}: {what}");
+    *LACKING.lock().expect("nobody panics with it") = Some(what.to_string());
 }
 
 /// A command for `name`, a case of this file, in a process of its own.
@@ -76,12 +120,13 @@ fn run_body(body: Body, args: &[String]) -> ExitCode {
         Body::Outside(test) => test(),
         Body::Program(program) => program(args),
     }
-    ExitCode::SUCCESS
+    let lacking = LACKING.lock().expect("nobody panics with it").is_some();
+    ExitCode::from(if lacking { IGNORED } else { 0 })
 }
 
 /// Whether libtest's arguments select it: the free arguments are parts of names.
 fn is_wanted(case: &Case, args: &[String]) -> bool {
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let filters: Vec<&String> = filters(args).collect();
     let exact = args.iter().any(|arg| arg == "--exact");
     let matches = |filter: &&String| {
         if exact {
@@ -93,44 +138,47 @@ fn is_wanted(case: &Case, args: &[String]) -> bool {
     !matches!(case.1, Body::Program(_)) && (filters.is_empty() || filters.iter().any(matches))
 }
 
+fn filters(args: &[String]) -> impl Iterator<Item = &String> {
+    args.iter().filter(|arg| !arg.starts_with('-'))
+}
+
 /// Longest time a test may take before it counts as hung.
 const TEST_DEADLINE: Duration = Duration::from_secs(60);
 
-fn run_tests(tests: &[&Case]) -> ExitCode {
+fn run_tests(tests: &[&Case], shows_all: bool) -> ExitCode {
     let began = Instant::now();
     println!("\nrunning {} tests", tests.len());
-    let mut failures = Vec::new();
+    let mut told = Told::default();
     for (name, _) in tests {
-        match run_test(name) {
-            Ok(()) => println!("test {name} ... ok"),
-            Err(output) => {
-                println!("test {name} ... FAILED");
-                failures.push((name, output));
-            }
+        let (outcome, output) = run_test(name, &told);
+        if shows_all {
+            print!("{output}");
         }
+        println!("test {name} ... {outcome}");
+        told.add(name, outcome);
     }
-    for (name, output) in &failures {
+    for (name, output) in told.failures() {
         println!("\n---- {name} ----\n{output}");
     }
-    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+    let [passed, failed, ignored] = told.counts();
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; 0 filtered out; \
-         finished in {:.2}s\n",
-        tests.len() - failures.len(),
-        failures.len(),
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; \
+         0 measured; 0 filtered out; finished in {:.2}s\n",
         began.elapsed().as_secs_f64()
     );
-    if failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
-/// Runs one test in its own process; on failure returns what it printed.
-fn run_test(name: &str) -> Result<(), String> {
+/// Runs one test in its own process, which may know what became of those before it; also returns
+/// what it printed.
+fn run_test(name: &str, before: &Told) -> (Outcome, String) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = case(name);
+    command.env(told::VARIABLE, before.to_string());
     command
         .stdout(writer.try_clone().expect("a pipe's end"))
         .stderr(writer);
@@ -152,19 +200,31 @@ fn run_test(name: &str) -> Result<(), String> {
         if began.elapsed() > TEST_DEADLINE {
             child.kill().expect("our own child");
             let _ = child.wait();
-            return Err(format!("did not end within {} s", TEST_DEADLINE.as_secs()));
+            let seconds = TEST_DEADLINE.as_secs();
+            let why = format!("did not end within {seconds} s");
+            return (Outcome::Failed(why), String::new());
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    if status.success() {
-        return Ok(());
-    }
     // What the test left running may hold the pipe open: no end of it is waited for.
+    let patience = Duration::from_millis(if status.success() { 1 } else { 200 });
     let mut text = Vec::new();
-    while let Ok(chunk) = output.recv_timeout(Duration::from_millis(200)) {
+    while let Ok(chunk) = output.recv_timeout(patience) {
         text.extend(chunk);
     }
-    Err(format!("{}{status}", String::from_utf8_lossy(&text)))
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let outcome = if status.success() {
+        Outcome::Passed
+    } else if status.code() == Some(IGNORED.into()) {
+        let lacking = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("lacking: "));
+        Outcome::Ignored(lacking.unwrap_or("for no reason").to_owned())
+    } else {
+        Outcome::Failed(format!("{text}{status}"))
+    };
+    (outcome, text)
 }
 
 /// Looks at `condition` until it holds; panics with `what` when it does not within five seconds.

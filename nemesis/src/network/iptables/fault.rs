@@ -37,11 +37,23 @@ pub(super) struct Installed {
     pub(super) sites: BTreeSet<Endpoint>,
 }
 
+impl Faults {
+    /// The lines out of each of `sites` that all shapings but one ask for together.
+    pub(super) fn lines_out(
+        &self,
+        sites: &BTreeSet<Endpoint>,
+        but: Option<ShapingId>,
+    ) -> BTreeMap<Endpoint, Egress> {
+        let out_of = |site: &Endpoint| {
+            let others = self.shapings.iter().filter(|(id, _)| Some(**id) != but);
+            (*site, egress(*site, others.map(|(_, installed)| installed)))
+        };
+        sites.iter().map(out_of).collect()
+    }
+}
+
 /// The lines out of `site` that these shapings ask for.
-pub(super) fn egress<'a>(
-    site: Endpoint,
-    shapings: impl IntoIterator<Item = &'a Installed>,
-) -> Egress {
+fn egress<'a>(site: Endpoint, shapings: impl IntoIterator<Item = &'a Installed>) -> Egress {
     let mut egress = Egress::new();
     for installed in shapings {
         if !rules::is_queued(&installed.shaping) {

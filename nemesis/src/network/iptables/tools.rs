@@ -108,6 +108,21 @@ impl Tools {
         command.args(["-batch", "-"]);
         run(command, inside, commands)
     }
+
+    /// Runs all of a batch, whichever of its commands fail, and then what asks how things are.
+    /// Returns the answer to that.
+    pub(super) fn tc_all(
+        &self,
+        inside: &Namespace,
+        commands: &str,
+        look: &str,
+    ) -> Result<String, NetworkError> {
+        let mut command = Command::new(&self.tc);
+        command.args(["-force", "-batch", "-"]);
+        // Which of them failed is not asked: the look says what came of them.
+        let _ = run(command, inside, commands);
+        self.tc(inside, look)
+    }
 }
 
 /// A plain user's PATH often lacks the folders that administrators' programs are in.
@@ -141,9 +156,10 @@ fn run(mut command: Command, inside: &Namespace, input: &str) -> Result<String, 
         program: name.clone(),
         said,
     };
-    let mut child = command
-        .spawn()
-        .map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let mut child = command.spawn().map_err(|source| NetworkError::NotStarted {
+        program: name.clone(),
+        source,
+    })?;
     let answered = converse(&mut child, input);
     if !matches!(answered, Ok(Some(_))) {
         // It may have ended by now; then there is nothing to kill.

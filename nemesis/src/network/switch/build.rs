@@ -4,7 +4,10 @@ use std::io;
 
 use super::{Ports, SwitchOptions, port::Port};
 use crate::{
-    network::{CLIENT_ADDRESS, Namespace, NetworkError, address, cables::Cables, endpoint::failed},
+    network::{
+        CLIENT_ADDRESS, Namespace, NetworkError, TcpBackoff, address, cables::Cables,
+        endpoint::failed,
+    },
     node::{Endpoint, Node},
     sys,
 };
@@ -17,22 +20,23 @@ pub(super) struct Parts {
     pub(super) over: String,
     /// Bytes in a packet.
     pub(super) mtu: u16,
+    pub(super) backoff: TcpBackoff,
     /// Where packet sockets are used.
     pub(super) cables: Option<Cables>,
 }
 
 pub(super) fn parts(nodes: u16, options: &SwitchOptions) -> Result<Parts, NetworkError> {
-    let mtu = options.mtu.max(576);
+    let (mtu, backoff) = (options.mtu.max(576), options.backoff);
     match options.ports {
-        Ports::Tun => over_tun(nodes, mtu),
-        Ports::Packet => over_packet_sockets(nodes, mtu, "as asked for"),
+        Ports::Tun => over_tun(nodes, mtu, backoff),
+        Ports::Packet => over_packet_sockets(nodes, mtu, backoff, "as asked for"),
         Ports::Auto => match sys::open_tun() {
-            Ok(_) => over_tun(nodes, mtu),
+            Ok(_) => over_tun(nodes, mtu, backoff),
             Err(error) if is_inaccessible(&error) => {
-                over_packet_sockets(nodes, mtu, &format!("/dev/net/tun: {error}"))
+                over_packet_sockets(nodes, mtu, backoff, &format!("/dev/net/tun: {error}"))
             }
             // Says what to do.
-            Err(_) => over_tun(nodes, mtu),
+            Err(_) => over_tun(nodes, mtu, backoff),
         },
     }
 }
@@ -46,15 +50,16 @@ fn is_inaccessible(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::ENXIO)
 }
 
-fn over_tun(nodes: u16, mtu: u16) -> Result<Parts, NetworkError> {
+fn over_tun(nodes: u16, mtu: u16, backoff: TcpBackoff) -> Result<Parts, NetworkError> {
     // All start before the first is waited for: namespaces are made in parallel.
     let starting: Vec<_> = Node::first(nodes)
         .map(|node| {
-            let open = move || Port::open_tun(node.into(), address(node), mtu);
+            let open = move || Port::open_tun(node.into(), address(node), mtu, backoff);
             (node, Namespace::create(&format!("make {node}"), open))
         })
         .collect();
-    let (port, mut bounds_tcp_backoff) = Port::open_tun(Endpoint::Clients, CLIENT_ADDRESS, mtu)?;
+    let (port, mut bounds_tcp_backoff) =
+        Port::open_tun(Endpoint::Clients, CLIENT_ADDRESS, mtu, backoff)?;
     let (mut ports, mut namespaces) = (vec![port], Vec::new());
     for (node, thread) in starting {
         let made = thread.and_then(|thread| {
@@ -75,13 +80,18 @@ fn over_tun(nodes: u16, mtu: u16) -> Result<Parts, NetworkError> {
         bounds_tcp_backoff,
         over: "TUN".to_owned(),
         mtu,
+        backoff,
         cables: None,
     })
 }
 
 /// A fresh namespace for a node, and its port.
-pub(super) fn fresh(node: Node, mtu: u16) -> Result<(Namespace, Port), NetworkError> {
-    let open = move || Port::open_tun(node.into(), address(node), mtu);
+pub(super) fn fresh(
+    node: Node,
+    mtu: u16,
+    backoff: TcpBackoff,
+) -> Result<(Namespace, Port), NetworkError> {
+    let open = move || Port::open_tun(node.into(), address(node), mtu, backoff);
     let made = Namespace::create(&format!("make {node}"), open).and_then(|thread| {
         thread
             .join()
@@ -92,8 +102,13 @@ pub(super) fn fresh(node: Node, mtu: u16) -> Result<(Namespace, Port), NetworkEr
     Ok((namespace, port))
 }
 
-fn over_packet_sockets(nodes: u16, mtu: u16, why: &str) -> Result<Parts, NetworkError> {
-    let cables = Cables::lay(nodes, mtu, false)?;
+fn over_packet_sockets(
+    nodes: u16,
+    mtu: u16,
+    backoff: TcpBackoff,
+    why: &str,
+) -> Result<Parts, NetworkError> {
+    let cables = Cables::lay(nodes, mtu, false, backoff)?;
     let open = move || {
         let nodes = Node::first(nodes).map(Endpoint::Node);
         let ends = std::iter::once(Endpoint::Clients).chain(nodes);
@@ -110,6 +125,7 @@ fn over_packet_sockets(nodes: u16, mtu: u16, why: &str) -> Result<Parts, Network
         bounds_tcp_backoff: cables.bounds_tcp_backoff,
         over: format!("packet sockets and veth ({why})"),
         mtu,
+        backoff,
         cables: Some(cables),
     })
 }

@@ -11,7 +11,7 @@ use rustix::io::{Errno, read, readv, write, writev};
 
 use crate::{
     network::{
-        NetworkError,
+        NetworkError, TcpBackoff,
         cables::{INTERFACE, mac, plug},
         endpoint::{QUEUE_PACKETS, failed, prepare},
         netlink,
@@ -47,12 +47,13 @@ impl Port {
         of: Endpoint,
         address: Ipv4Addr,
         mtu: u16,
+        backoff: TcpBackoff,
     ) -> Result<(Self, bool), NetworkError> {
         let tun = sys::open_tun().map_err(|source| NetworkError::Tun {
             advice: advice(&source),
             source,
         })?;
-        let bounds_tcp_backoff = prepare(of)?;
+        let bounds_tcp_backoff = prepare(of, backoff)?;
         let device = sys::configure_interface(tun, INTERFACE, address, mtu)
             .map_err(|error| failed(of, error))?;
         netlink::set_queue_length(INTERFACE, QUEUE_PACKETS)

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
-use super::{Card, Free, some};
+use super::{
+    Card, Free, some,
+    strength::{Kind, Strength},
+};
 use crate::fault::{CrashLoop, Fault, MemoryLimit, SlowCpu, StartKill, Targets};
 
-pub(super) fn fault(card: Card, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
+pub(super) fn fault(card: Card, free: &Free, strength: Strength, rng: &mut ChaCha8Rng) -> Fault {
     match card {
         Card::Kill => return Fault::Kill(some(free, rng)),
         Card::KillLeader => return Fault::Kill(Targets::Leader),
@@ -21,23 +24,30 @@ pub(super) fn fault(card: Card, free: &Free, rng: &mut ChaCha8Rng) -> Fault {
         _ => {}
     }
     let targets = whom(free, rng);
-    let draw = rng.random_range(0..3);
+    let kind = match card {
+        Card::CrashLoop => Kind::CrashLoop,
+        Card::StartKill => Kind::StartKill,
+        Card::SlowCpu => Kind::SlowCpu,
+        _ => Kind::Memory,
+    };
+    let place = strength.place(kind, 3, rng);
+    let small = |number: u64| u8::try_from(number).expect("a share of a hundred");
     match card {
         Card::CrashLoop => Fault::CrashLoop(CrashLoop {
             targets,
-            kills: [3, 5, 10][draw],
+            kills: small(place.of(&[3, 5, 10])).into(),
         }),
         Card::StartKill => Fault::StartKill(StartKill {
             targets,
-            within: Duration::from_millis([2, 10, 50][draw]),
+            within: Duration::from_millis(place.of(&[2, 10, 50])),
         }),
         Card::SlowCpu => Fault::SlowCpu(SlowCpu {
             targets,
-            percent: [5, 20, 50][draw],
+            percent: small(place.of(&[5, 20, 50])),
         }),
         _ => Fault::Memory(MemoryLimit {
             targets,
-            room_mb: [0, 0, 1][draw],
+            room_mb: small(place.of(&[0, 0, 1])).into(),
         }),
     }
 }

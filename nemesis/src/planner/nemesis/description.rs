@@ -107,7 +107,9 @@ impl Nemesis {
             Self::Mixed => {
                 "kills, pauses, cuts of every shape, power losses and ill disks, overlapping"
             }
-            Self::Swarm => "a random choice of all that can be survived, at a random pace",
+            Self::Swarm => {
+                "a random choice of all that can be survived, as hard and as fast as drawn"
+            }
             _ => "all that can be survived, one at a time, and as long again nothing",
         }
     }
