@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             Ok(verdict) => {
                 println!("x {x:?}, y {y:?}: {}", verdict.finding().summary);
                 for violation in &verdict.violations {
-                    println!("  {}: {}", violation.kind, violation.message);
+                    println!("{}: {}", violation.kind, violation.message);
                 }
             }
             Err(error) => {

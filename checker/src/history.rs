@@ -47,8 +47,7 @@
 
 mod builder;
 mod event;
-pub(crate) use builder::Processes;
-pub use builder::{HistoryBuilder, MalformedHistory};
+pub use builder::{HistoryBuilder, MalformedHistory, Processes};
 pub use event::{Event, EventError, EventKind};
 
 use serde::{Deserialize, Serialize};

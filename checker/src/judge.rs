@@ -22,11 +22,12 @@
 //! *Before: [`format`](mod@crate::format) · [contents](crate) · next: while a run goes on,
 //! [`Monitor`](crate::linearizability::Monitor).*
 
-mod file;
+mod object;
 mod packed;
 mod reading;
 mod source;
 mod subject;
+mod transactions;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -116,15 +117,88 @@ pub enum JudgeError {
     },
 }
 
-/// What kept a subject from being judged, before the path is known.
-pub(crate) enum Unjudgeable {
-    Format(FormatError),
-    Malformed(usize, MalformedHistory),
+/// An event that cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum Unjudgeable {
+    /// It is no operation of that object.
+    #[error(transparent)]
+    Foreign(#[from] FormatError),
+    /// No client can have seen that.
+    #[error("line {line}: {source}")]
+    Malformed {
+        /// Where.
+        line: usize,
+        /// How.
+        source: MalformedHistory,
+    },
 }
 
-impl From<FormatError> for Unjudgeable {
-    fn from(error: FormatError) -> Self {
-        Unjudgeable::Format(error)
+/// A judged history.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// How many events it has.
+    pub events: usize,
+    /// The verdict.
+    pub finding: Finding,
+    /// The verdict with its evidence drawn for a terminal, where there is something to explain.
+    pub explanation: Option<String>,
+}
+
+/// A history that is shown event by event, and judged when there are no more. Of each operation a
+/// few packed bytes are kept.
+///
+/// ```
+/// use ordeal_checker::budget::Budget;
+/// use ordeal_checker::format::{Format, events};
+/// use ordeal_checker::judge::{Judge, Subject};
+///
+/// let file = "{:process 0, :type :invoke, :f :add, :value 3}\n{:process 0, :type :ok, :f :add}";
+/// let mut judge = Judge::of(Subject::Set);
+/// for line in events(file.as_bytes(), Format::Edn) {
+///     let (line, event) = line?;
+///     judge.see(line, &event)?;
+/// }
+/// let judged = judge.finish(&Budget::default());
+/// assert_eq!(judged.finding.summary, "1 operation is linearizable");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Judge(Box<dyn Sees>);
+
+/// What becomes of the events of one kind of object.
+trait Sees: Send {
+    fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable>;
+    fn finish(self: Box<Self>, budget: &Budget) -> Judged;
+}
+
+impl Judge {
+    /// Of that object, or of one under each key.
+    pub fn of(subject: Subject) -> Self {
+        Judge::with_keys(subject, |key| Some(key.to_owned()))
+    }
+
+    /// The same, where a key is told in those words.
+    pub fn with_keys(subject: Subject, words: fn(&str) -> Option<String>) -> Self {
+        Judge(subject.begin(words))
+    }
+
+    /// Takes note of an event, which ends on that line of its file. Those of one process come in
+    /// their order.
+    ///
+    /// # Errors
+    /// If it is no operation of that object, or its process cannot do that now.
+    pub fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
+        self.0.see(line, event)
+    }
+
+    /// The verdict on all that was seen, with so much spent on each key.
+    pub fn finish(self, budget: &Budget) -> Judged {
+        self.0.finish(budget)
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").finish_non_exhaustive()
     }
 }
 
@@ -143,17 +217,17 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         None => guess(input.fill_buf().map_err(io)?),
     };
     let format = format.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
+    let unread = |source| JudgeError::Format {
+        path: path.to_owned(),
+        source,
+    };
     let mut ahead = Vec::new();
     let mut lines = format::events(input, format);
     let model = match options.model {
         Some(model) => model,
         None => {
-            let seen = |error| JudgeError::Format {
-                path: path.to_owned(),
-                source: error,
-            };
             for line in lines.by_ref().take(LOOK_AHEAD) {
-                ahead.push(line.map_err(seen)?);
+                ahead.push(line.map_err(unread)?);
             }
             Subject::guess(ahead.iter().map(|(_, event)| event)).ok_or_else(|| {
                 JudgeError::UnknownModel {
@@ -164,20 +238,20 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
             })?
         }
     };
-    let lines = ahead.into_iter().map(Ok).chain(lines);
-    let judged = model
-        .judge(lines, &options.budget)
-        .map_err(|error| match error {
-            Unjudgeable::Format(source) => JudgeError::Format {
-                path: path.to_owned(),
-                source,
-            },
-            Unjudgeable::Malformed(line, source) => JudgeError::Malformed {
+    let mut judge = Judge::of(model);
+    for line in ahead.into_iter().map(Ok).chain(lines) {
+        let (line, event) = line.map_err(unread)?;
+        let seen = judge.see(line, &event);
+        seen.map_err(|error| match error {
+            Unjudgeable::Foreign(source) => unread(source),
+            Unjudgeable::Malformed { line, source } => JudgeError::Malformed {
                 path: path.to_owned(),
                 line,
                 source,
             },
         })?;
+    }
+    let judged = judge.finish(&options.budget);
     Ok(Report {
         path: path.to_owned(),
         format,

@@ -205,10 +205,16 @@ pub trait Model: Sync {
         format!("{state:?}")
     }
 
-    /// What the object would have done in this state where it was asked for `op`, in words that
-    /// complete "there it would …": `return 2`. `None` where only the state is told.
-    fn describe_instead(&self, state: &Self::State, op: &Self::Op) -> Option<String> {
-        let _ = (state, op);
+    /// What the object would have done in this state where it was asked for `op`, and not `ret` as
+    /// it was seen, in words that complete "there it would …": `return 2`. `None` where only the
+    /// state is told.
+    fn describe_instead(
+        &self,
+        state: &Self::State,
+        op: &Self::Op,
+        ret: Option<&Self::Ret>,
+    ) -> Option<String> {
+        let _ = (state, op, ret);
         None
     }
 

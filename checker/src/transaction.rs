@@ -88,9 +88,13 @@
 //! assert_eq!(verdict.violations[0].kind, "G-single");
 //! assert_eq!(
 //!     verdict.violations[0].message,
-//!     "T1 is p2's (read x → [1], read y → []). T2 is p1's (append x 1, append y 1). T1 must come \
-//!      before T2: T1 read y as [], without the 1 that T2 appended and that no read shows. T2 \
-//!      must come before T1: T2 appended 1 to x, and T1 read it as [1]"
+//!     "Read skew: one of them missed a write that it must come after.\n\
+//!      T1 is p2's (read x → [1], read y → []).\n\
+//!      T2 is p1's (append x 1, append y 1).\n\
+//!      T1 came before T2: T1 read y as [], without the 1 that T2 appended and that no read \
+//!      shows.\n\
+//!      T2 came before T1: T2 appended 1 to x, and T1 read it as [1].\n\
+//!      So T1 before T2 before T1: no order is like that."
 //! );
 //! # Ok::<(), ordeal_checker::history::MalformedHistory>(())
 //! ```

@@ -98,7 +98,7 @@ pub struct Anomaly {
     /// The object it concerns, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// One paragraph that a stranger can follow, with times, processes and nodes.
+    /// A paragraph or a few lines that a stranger can follow, with times, processes and nodes.
     pub message: String,
     /// The witnesses, as positions in the history (`Event::index` of the invocations).
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use crate::operation::Foreign;
 use ordeal_checker::history::{Event, MalformedHistory};
+use ordeal_checker::judge;
 use ordeal_checker::linearizability::MonitorError;
 use ordeal_checker::verdict::Finding;
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,50 @@ pub trait Check: Send + Sync {
     /// The axis it speaks on.
     fn axis(&self) -> Axis;
 
-    /// Its answer.
+    /// Nothing seen yet of a history.
+    fn begin(&self) -> Box<dyn Judge>;
+
+    /// Its answer on a whole history.
     ///
     /// # Errors
     /// If the events are not a history that this workload could have left.
-    fn judge(&self, events: &[Event], effort: &Effort) -> Result<Finding, Unjudgeable>;
+    fn judge(&self, events: &[Event], effort: &Effort) -> Result<Judgement, Unjudgeable> {
+        let mut judge = self.begin();
+        for event in events {
+            judge.see(event)?;
+        }
+        Ok(judge.finish(effort))
+    }
+}
+
+/// A check that is shown a history event by event, and keeps no more of it than it needs.
+pub trait Judge: Send {
+    /// Takes note of an event, in the order of the file.
+    ///
+    /// # Errors
+    /// If with it the events are not a history that this workload could have left.
+    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable>;
+
+    /// The answer.
+    fn finish(self: Box<Self>, effort: &Effort) -> Judgement;
+}
+
+/// A check's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The verdict.
+    pub finding: Finding,
+    /// Its evidence drawn for a terminal, where there is something to draw.
+    pub explanation: Option<String>,
+}
+
+impl From<Finding> for Judgement {
+    fn from(finding: Finding) -> Self {
+        Judgement {
+            finding,
+            explanation: None,
+        }
+    }
 }
 
 /// A property of a run that is judged while it goes on.
@@ -62,11 +102,14 @@ impl Default for Effort {
 }
 
 /// Events that are no history of this workload.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unjudgeable {
     /// An event is not one of ours.
     #[error(transparent)]
     Foreign(#[from] Foreign),
+    /// The checker cannot take it.
+    #[error(transparent)]
+    Unread(#[from] judge::Unjudgeable),
     /// The events contradict each other.
     #[error("event {index}: {source}")]
     Malformed {

@@ -1,52 +1,117 @@
-//! From events to operations: a history in the words of a model, and the way back to the file.
+//! From events to operations: of each no more is kept than what is judged and told, so that a long
+//! history fits in memory.
 
 use crate::check::Unjudgeable;
 use crate::operation::{Foreign, Op, Ret};
-use ordeal_checker::history::{
-    Event, EventKind, History, HistoryBuilder, Outcome, Process, Reason,
-};
-use std::collections::BTreeMap;
+use ordeal_checker::history::{Event, EventKind, Outcome, Process, Processes, Reason, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// One operation with the events that it was read from.
+/// One operation.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Asked {
     /// What was asked.
     pub(crate) op: Op,
-    /// The invocation.
-    pub(crate) invocation: &'a Event,
-    /// The completion, where there is one.
-    pub(crate) completion: Option<&'a Event>,
-    /// How it ended.
+    /// Who asked.
+    pub(crate) process: Process,
+    /// When.
+    pub(crate) invoked: Time,
+    /// The index of the invocation.
+    pub(crate) index: u64,
+    /// The node that was asked.
+    pub(crate) node: Option<Arc<str>>,
+    /// True for the reads that end a run.
+    pub(crate) is_final: bool,
+    /// How it ended, where it did.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) at: Time,
+    /// The node that answered.
+    pub(crate) node: Option<Arc<str>>,
+    /// The term in which the target says that it happened.
+    pub(crate) term: Option<u64>,
     pub(crate) outcome: Outcome<Ret>,
 }
 
-/// The operations that a run's events stand for, in order of invocation.
-///
-/// # Errors
-/// If an event is not one of ours.
-pub(crate) fn operations(events: &[Event]) -> Result<Vec<Asked<'_>>, Unjudgeable> {
-    let mut asked: Vec<Asked<'_>> = Vec::new();
-    let mut open: BTreeMap<Process, usize> = BTreeMap::new();
-    for event in events {
-        if event.kind == EventKind::Invoke {
-            open.insert(event.process, asked.len());
-            asked.push(Asked {
-                op: Op::from_event(event)?,
-                invocation: event,
-                completion: None,
-                outcome: Outcome::Info(Reason("still open at the end of the run".into())),
-            });
-        } else if let Some(place) = open.remove(&event.process) {
-            let operation = &mut asked[place];
-            operation.completion = Some(event);
-            operation.outcome = outcome(&operation.op, event)?;
-        } else {
-            return Err(Foreign::new(event, "completes what was never invoked").into());
-        }
+impl Asked {
+    /// What it heard, where it heard something.
+    pub(crate) fn answer(&self) -> Option<&Ret> {
+        self.ended.as_ref()?.outcome.ok()
     }
-    // Stable, as the history's own sort is: operation ids are places in this list.
-    asked.sort_by_key(|operation| operation.invocation.time);
-    Ok(asked)
+
+    /// True where it certainly did not happen.
+    pub(crate) fn has_failed(&self) -> bool {
+        let ended = self.ended.as_ref();
+        ended.is_some_and(|ended| matches!(ended.outcome, Outcome::Fail(_)))
+    }
+}
+
+/// Puts invocations and completions together as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Pairing {
+    open: BTreeMap<Process, Asked>,
+    processes: Processes,
+    nodes: BTreeSet<Arc<str>>,
+}
+
+impl Pairing {
+    /// The operation that is over with this event, if one is.
+    ///
+    /// # Errors
+    /// If the event is not one of ours, or its process cannot do that now.
+    pub(crate) fn see(&mut self, event: &Event) -> Result<Option<Asked>, Unjudgeable> {
+        let malformed = |source| Unjudgeable::Malformed {
+            index: event.index,
+            source,
+        };
+        let (process, time) = (event.process, event.time);
+        if event.kind == EventKind::Invoke {
+            let asked = Asked {
+                op: Op::from_event(event)?,
+                process,
+                invoked: time,
+                index: event.index,
+                node: event.node.as_deref().map(|node| self.node(node)),
+                is_final: event.phase.as_deref() == Some("final"),
+                ended: None,
+            };
+            self.processes.invoke(process, time, 0).map_err(malformed)?;
+            self.open.insert(process, asked);
+            return Ok(None);
+        }
+        let Some(mut asked) = self.open.remove(&process) else {
+            return Err(Foreign::new(event, "completes what was never invoked").into());
+        };
+        let is_info = event.kind == EventKind::Info;
+        let state = self.processes.complete(process, time, is_info);
+        state.map_err(malformed)?;
+        asked.ended = Some(Ended {
+            at: time,
+            node: event.node.as_deref().map(|node| self.node(node)),
+            term: event.term,
+            outcome: outcome(&asked.op, event)?,
+        });
+        Ok(Some(asked))
+    }
+
+    /// What is still open.
+    pub(crate) fn open(self) -> impl Iterator<Item = Asked> {
+        self.open.into_values()
+    }
+
+    /// One copy of each name.
+    fn node(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.nodes.get(name) {
+            return known.clone();
+        }
+        let node: Arc<str> = name.into();
+        self.nodes.insert(node.clone());
+        node
+    }
 }
 
 pub(crate) fn outcome(op: &Op, event: &Event) -> Result<Outcome<Ret>, Foreign> {
@@ -59,48 +124,6 @@ pub(crate) fn outcome(op: &Op, event: &Event) -> Result<Outcome<Ret>, Foreign> {
         EventKind::Fail => Outcome::Fail(reason()),
         EventKind::Info | EventKind::Invoke => Outcome::Info(reason()),
     })
-}
-
-/// The same operations in the words of a model; each one's id is its place in `asked`.
-///
-/// # Errors
-/// If an operation is not one of the model's, or they contradict each other.
-pub(crate) fn history<O, R>(
-    asked: &[Asked<'_>],
-    op: impl Fn(&Op) -> Option<O>,
-    ret: impl Fn(&Ret) -> Option<R>,
-) -> Result<History<O, R>, Unjudgeable> {
-    let mut builder = HistoryBuilder::new();
-    for operation in asked {
-        let Asked {
-            invocation,
-            completion,
-            outcome,
-            ..
-        } = operation;
-        let foreign = || Foreign::new(invocation, "is no operation of this workload");
-        let malformed = |source| Unjudgeable::Malformed {
-            index: invocation.index,
-            source,
-        };
-        let process = invocation.process;
-        let asks = op(&operation.op).ok_or_else(foreign)?;
-        builder
-            .invoke(process, invocation.time, asks)
-            .map_err(malformed)?;
-        let Some(completion) = completion else {
-            continue;
-        };
-        let ended = match outcome {
-            Outcome::Ok(answer) => Outcome::Ok(ret(answer).ok_or_else(foreign)?),
-            Outcome::Fail(why) => Outcome::Fail(why.clone()),
-            Outcome::Info(why) => Outcome::Info(why.clone()),
-        };
-        builder
-            .complete(process, completion.time, ended)
-            .map_err(malformed)?;
-    }
-    Ok(builder.finish())
 }
 
 #[cfg(test)]
@@ -136,30 +159,44 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn operations_come_in_order_of_invocation_with_their_completions() {
+    fn operations_come_when_they_are_over_and_open_ones_in_the_end() {
         use EventKind::{Invoke, Ok};
-        let (late, early) = (Op::Add { element: 2 }, Op::Add { element: 1 });
+        let (open, over) = (Op::Add { element: 2 }, Op::Add { element: 1 });
         let none = serde_json::Value::Null;
         let events = events(&[
-            (2, Invoke, 5, &late, none.clone()),
-            (1, Invoke, 3, &early, none.clone()),
-            (1, Ok, 6, &early, none.clone()),
+            (2, Invoke, 5, &open, none.clone()),
+            (1, Invoke, 3, &over, none.clone()),
+            (1, Ok, 6, &over, none.clone()),
         ]);
-        let asked = operations(&events).unwrap();
-        assert_eq!(asked[0].op, early);
-        assert_eq!(asked[0].outcome, Outcome::Ok(Ret::Added));
-        assert_eq!(asked[0].completion.unwrap().index, 2);
-        assert!(asked[1].outcome.is_info());
+        let mut pairing = Pairing::default();
+        let mut seen = events.iter().map(|event| pairing.see(event).unwrap());
+        assert!(seen.next().unwrap().is_none() && seen.next().unwrap().is_none());
+        let asked = seen.next().unwrap().expect("it is over");
+        assert_eq!((&asked.op, asked.index), (&over, 1));
+        assert_eq!(asked.answer(), Some(&Ret::Added));
+        assert_eq!(asked.node.as_deref(), Some("n1"));
+        let left: Vec<Op> = pairing.open().map(|asked| asked.op).collect();
+        assert_eq!(left, [open]);
+    }
+
+    fn refused(lines: &[(u64, EventKind, u64, &Op, serde_json::Value)]) -> String {
+        let mut pairing = Pairing::default();
+        let events = events(lines);
+        let refused = events.iter().find_map(|event| pairing.see(event).err());
+        refused.expect("one of them cannot be").to_string()
     }
 
     #[test]
-    fn a_completion_out_of_nowhere_is_refused() {
-        let op = Op::ReadSet;
-        let events = events(&[(1, EventKind::Ok, 1, &op, json!([]))]);
-        let error = operations(&events).unwrap_err().to_string();
+    fn what_no_client_can_have_seen_is_refused() {
+        use EventKind::{Invoke, Ok};
+        let (op, none) = (Op::ReadSet, serde_json::Value::Null);
         assert_eq!(
-            error,
+            refused(&[(1, Ok, 1, &op, json!([]))]),
             "event 0: \"read-set\" completes what was never invoked"
+        );
+        assert_eq!(
+            refused(&[(1, Invoke, 1, &op, none.clone()), (1, Invoke, 2, &op, none)]),
+            "event 1: process p1 invoked at 2.000000 s while its last operation was still open"
         );
     }
 }

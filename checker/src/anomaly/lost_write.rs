@@ -12,6 +12,7 @@
 //! each other's order are the business of [`crate::linearizability`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -41,7 +42,7 @@ pub enum AddOutcome {
         /// When.
         at: Time,
         /// By whom.
-        node: Option<String>,
+        node: Option<Arc<str>>,
         /// In which term.
         term: Option<u64>,
     },
@@ -55,7 +56,7 @@ pub enum AddOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetRead {
     /// The node that was asked.
-    pub node: Option<String>,
+    pub node: Option<Arc<str>>,
     /// Who asked.
     pub process: Process,
     /// When.
@@ -100,7 +101,7 @@ struct Judged<'a> {
 }
 
 /// The node and the term of an acknowledgement, where they are known.
-type Acknowledger = (Option<String>, Option<u64>);
+type Acknowledger = (Option<Arc<str>>, Option<u64>);
 
 /// A complete read.
 struct Seen<'a> {
@@ -423,7 +424,7 @@ mod tests {
 
     fn acknowledged(element: i64) -> Add {
         let at = Time(1_000_000_000 * element.unsigned_abs() + 500_000);
-        let (node, term) = (Some("n2".to_owned()), Some(4));
+        let (node, term) = (Some("n2".into()), Some(4));
         add(element, AddOutcome::Acknowledged { at, node, term })
     }
 

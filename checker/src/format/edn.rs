@@ -11,8 +11,8 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::FormatError;
-use super::jepsen::{Fields, Key};
-use word::{ENDS_WORD, IS_SPACE, known, number};
+use super::jepsen::{Field, Fields, Maps};
+use word::{ENDS_WORD, IS_SPACE, meaning};
 
 pub use writer::write_edn;
 
@@ -25,9 +25,6 @@ pub(super) struct Forms<R> {
     line: usize,
     /// Within the vector or list that holds everything.
     is_wrapped: bool,
-    failed: bool,
-    /// The word that was read last: one buffer for all of them.
-    word: Vec<u8>,
 }
 
 /// One form.
@@ -43,8 +40,6 @@ impl<R: BufRead> Forms<R> {
             input,
             line: 1,
             is_wrapped: false,
-            failed: false,
-            word: Vec::new(),
         }
     }
 
@@ -75,14 +70,16 @@ impl<R: BufRead> Forms<R> {
     /// The next byte that is neither space, comma nor comment.
     fn significant(&mut self) -> Result<Option<u8>, FormatError> {
         let means = |byte: u8| !IS_SPACE[usize::from(byte)] && byte != b';';
-        // Most often there is none before it, or one space.
-        match *self.ahead()? {
+        // Most often there is none before it, or one space, or a comma and one.
+        let (spaces, byte) = match *self.ahead()? {
             [byte, ..] if means(byte) => return Ok(Some(byte)),
-            [b' ', byte, ..] if means(byte) => {
-                self.input.consume(1);
-                return Ok(Some(byte));
-            }
-            _ => {}
+            [b' ', byte, ..] => (1, byte),
+            [b',', b' ', byte, ..] => (2, byte),
+            _ => (0, b' '),
+        };
+        if means(byte) {
+            self.input.consume(spaces);
+            return Ok(Some(byte));
         }
         let mut is_comment = false;
         loop {
@@ -156,49 +153,68 @@ impl<R: BufRead> Forms<R> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, FormatError> {
+        self.bump();
         let mut map = Map::new();
-        self.fields(depth, |key, value| {
-            map.insert(key.into_owned(), value);
-        })?;
+        while let Some(key) = self.value(depth + 1)? {
+            let key = match key {
+                Value::String(key) => key,
+                other => other.to_string(),
+            };
+            map.insert(key, self.under_key(depth)?);
+        }
+        self.close(b'}')?;
         Ok(Value::Object(map))
     }
 
-    /// Each key of a map with its value.
-    fn fields(
-        &mut self,
-        depth: usize,
-        mut take: impl FnMut(Key, Value),
-    ) -> Result<(), FormatError> {
-        self.bump();
-        while let Some(key) = self.key(depth + 1)? {
-            let Some(value) = self.value(depth + 1)? else {
-                return match self.peek()? {
-                    Some(_) => self.error("a map with a key and no value"),
-                    None => self.error("the file ends within a map"),
-                };
-            };
-            take(key, value);
+    /// What stands under the key that was read last.
+    fn under_key(&mut self, depth: usize) -> Result<Value, FormatError> {
+        if let Some(value) = self.value(depth + 1)? {
+            return Ok(value);
         }
-        self.close(b'}')
+        match self.peek()? {
+            Some(_) => self.error("a map with a key and no value"),
+            None => self.error("the file ends within a map"),
+        }
     }
 
-    /// A map's key as text; the usual ones without a copy of their own.
-    fn key(&mut self, depth: usize) -> Result<Option<Key>, FormatError> {
-        if self.significant()? == Some(b':') {
-            self.word()?;
-            if let Some(known) = known(&self.word[1..]) {
-                return Ok(Some(Key::Borrowed(known)));
-            }
-            let Value::String(key) = self.read_word()? else {
-                return self.error("expected a key");
+    /// An operation map, of which nothing is kept but what means something.
+    fn fields(&mut self, fields: &mut Fields) -> Result<(), FormatError> {
+        self.bump();
+        loop {
+            let field = if self.significant()? == Some(b':') {
+                self.word(|word| Field::of(&word[1..]))?
+            } else {
+                match self.value(1)? {
+                    Some(Value::String(key)) => Field::of(key.as_bytes()),
+                    Some(_) => None,
+                    None => return self.close(b'}'),
+                }
             };
-            return Ok(Some(Key::Owned(key)));
+            self.under_field(field, fields)?;
         }
-        let key = self.value(depth)?;
-        Ok(key.map(|key| match key {
-            Value::String(key) => Key::Owned(key),
-            other => Key::Owned(other.to_string()),
-        }))
+    }
+
+    fn under_field(
+        &mut self,
+        field: Option<Field>,
+        fields: &mut Fields,
+    ) -> Result<(), FormatError> {
+        let is_word = |byte: u8| byte == b':' || byte.is_ascii_digit();
+        let value = match field {
+            Some(field) if self.significant()?.is_some_and(is_word) => {
+                let read = |word: &[u8]| (!fields.put_word(field, word)).then(|| meaning(word));
+                match self.word(read)? {
+                    None => return Ok(()),
+                    Some(Some(value)) => value,
+                    Some(None) => return self.error("expected a word"),
+                }
+            }
+            _ => self.under_key(0)?,
+        };
+        if let Some(field) = field {
+            fields.put(field, value);
+        }
+        Ok(())
     }
 
     /// `#{set}`, `#_ ignored`, `##NaN`, `#tag form`.
@@ -216,7 +232,7 @@ impl<R: BufRead> Forms<R> {
                 self.atom().map(Some)
             }
             _ => {
-                self.word()?;
+                self.word(|_| ())?;
                 self.value(depth + 1)
             }
         }
@@ -282,64 +298,41 @@ impl<R: BufRead> Forms<R> {
         }
     }
 
-    /// Reads a word into `self.word`.
-    fn word(&mut self) -> Result<(), FormatError> {
-        self.word.clear();
+    /// What the next word is read as.
+    fn word<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<T, FormatError> {
+        let ahead = self.ahead()?;
+        let ends = |byte: &u8| ENDS_WORD[usize::from(*byte)];
+        if let Some(end) = ahead.iter().position(ends).filter(|end| *end > 0) {
+            let meaning = read(&ahead[..end]);
+            self.input.consume(end);
+            return Ok(meaning);
+        }
+        // It ends beyond what has been read ahead.
+        let mut word = Vec::new();
         loop {
-            let ahead = self.input.fill_buf();
-            let ahead = ahead.map_err(|error| FormatError::new(self.line, error.to_string()))?;
-            let end = ahead.iter().position(|byte| ENDS_WORD[usize::from(*byte)]);
+            let ahead = self.ahead()?;
+            let end = ahead.iter().position(ends);
             let part = &ahead[..end.unwrap_or(ahead.len())];
-            self.word.extend_from_slice(part);
+            word.extend_from_slice(part);
             let (bytes, is_empty) = (part.len(), ahead.is_empty());
             self.input.consume(bytes);
-            if self.word.len() > TOKEN_MAX {
+            if word.len() > TOKEN_MAX {
                 return self.error("a word of more than 16 MiB");
             }
             if end.is_some() || is_empty {
                 break;
             }
         }
-        if self.word.is_empty() {
-            return self.error("expected a word");
+        match word.is_empty() {
+            true => self.error("expected a word"),
+            false => Ok(read(&word)),
         }
-        Ok(())
     }
 
     fn atom(&mut self) -> Result<Value, FormatError> {
-        self.word()?;
-        self.read_word()
-    }
-
-    /// What the word means that was read last.
-    fn read_word(&self) -> Result<Value, FormatError> {
-        let Ok(word) = str::from_utf8(&self.word) else {
-            return self.error("expected a word");
-        };
-        Ok(match word {
-            "nil" | "NaN" | "Inf" | "-Inf" => Value::Null,
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            _ if word.starts_with(':') => Value::from(word.trim_start_matches(':')),
-            _ => number(word).unwrap_or_else(|| Value::from(word)),
-        })
-    }
-
-    /// The next map; what is no map is an error.
-    fn map_form(&mut self) -> Result<Option<Fields>, FormatError> {
-        let form = match self.form()? {
-            None => return Ok(None),
-            Some(b'{') => {
-                let mut fields = Fields::default();
-                self.fields(0, |key, value| fields.push(key, value))?;
-                return Ok(Some(fields));
-            }
-            Some(_) => self.value(0)?,
-        };
-        match form {
-            Some(Value::Object(map)) => Ok(Some(Fields::from(map))),
-            Some(_) => self.error("expected a map"),
-            None => Ok(None),
+        match self.word(meaning)? {
+            Some(value) => Ok(value),
+            None => self.error("expected a word"),
         }
     }
 
@@ -363,16 +356,18 @@ impl<R: BufRead> Forms<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Forms<R> {
-    type Item = Result<(usize, Fields), FormatError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
+impl<R: BufRead> Maps for Forms<R> {
+    /// What is no map is an error.
+    fn next(&mut self, fields: &mut Fields) -> Result<Option<usize>, FormatError> {
+        match self.form()? {
+            None => return Ok(None),
+            Some(b'{') => self.fields(fields)?,
+            Some(_) => match self.value(0)? {
+                Some(Value::Object(map)) => fields.put_all(map),
+                Some(_) => return self.error("expected a map"),
+                None => return Ok(None),
+            },
         }
-        let form = self.map_form();
-        self.failed = form.is_err();
-        form.transpose()
-            .map(|form| form.map(|form| (self.line, form)))
+        Ok(Some(self.line))
     }
 }

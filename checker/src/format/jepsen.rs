@@ -1,103 +1,242 @@
 //! Jepsen's operation maps, whether they came as EDN or JSON.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use super::console::Retired;
 use super::{FormatError, Line};
 use crate::history::{Event, EventError, EventKind, Process, Time};
 
-/// A key of a map.
-pub(super) type Key = Cow<'static, str>;
+/// Where operation maps come from, one after the other.
+pub(super) trait Maps {
+    /// Adds what the next map says to `fields`, and tells the line on which it ends; nothing at the
+    /// end.
+    fn next(&mut self, fields: &mut Fields) -> Result<Option<usize>, FormatError>;
+}
 
-/// An operation map as it was read. There are few keys, so they are looked for one by one.
+/// What an operation map says.
 #[derive(Default)]
-pub(super) struct Fields(Vec<(Key, Value)>);
+pub(super) struct Fields {
+    process: Who,
+    kind: Kind,
+    f: Option<String>,
+    key: Option<Value>,
+    value: Value,
+    time: Option<u64>,
+    node: Option<String>,
+    term: Option<u64>,
+    log_index: Option<u64>,
+    error: Option<EventError>,
+    phase: Option<String>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Who {
+    #[default]
+    Nobody,
+    Client(u64),
+    /// `:nemesis`, for one.
+    NoClient,
+    Negative,
+}
+
+enum Kind {
+    Known(EventKind),
+    Unknown(Option<String>),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Kind::Unknown(None)
+    }
+}
+
+impl Kind {
+    fn of(name: &[u8]) -> Option<EventKind> {
+        Some(match name {
+            b"invoke" => EventKind::Invoke,
+            b"ok" => EventKind::Ok,
+            b"fail" => EventKind::Fail,
+            b"info" => EventKind::Info,
+            _ => return None,
+        })
+    }
+}
+
+/// A key that means something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Process,
+    Kind,
+    F,
+    Key,
+    Value,
+    Time,
+    Node,
+    Term,
+    LogIndex,
+    Error,
+    Phase,
+}
+
+impl Field {
+    pub(super) fn of(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"process" => Field::Process,
+            b"type" => Field::Kind,
+            b"f" => Field::F,
+            b"key" => Field::Key,
+            b"value" => Field::Value,
+            b"time" => Field::Time,
+            b"node" => Field::Node,
+            b"term" => Field::Term,
+            b"log-index" => Field::LogIndex,
+            b"error" => Field::Error,
+            b"phase" => Field::Phase,
+            _ => return None,
+        })
+    }
+}
 
 impl Fields {
-    pub(super) fn push(&mut self, key: Key, value: Value) {
-        self.0.push((key, value));
+    /// Takes note of what stands under that key. Of equal keys the last one counts.
+    pub(super) fn put(&mut self, field: Field, value: Value) {
+        match field {
+            Field::Process => {
+                self.process = match value {
+                    Value::Number(process) => process.as_u64().map_or(Who::Negative, Who::Client),
+                    Value::String(_) => Who::NoClient,
+                    _ => Who::Nobody,
+                }
+            }
+            Field::Kind => {
+                let name = text(value);
+                let known = name.as_deref().and_then(|name| Kind::of(name.as_bytes()));
+                self.kind = known.map_or(Kind::Unknown(name), Kind::Known);
+            }
+            Field::F => self.f = text(value),
+            Field::Key => self.key = Some(value).filter(|key| !key.is_null()),
+            Field::Value => self.value = value,
+            Field::Time => self.time = value.as_u64(),
+            Field::Node => self.node = text(value),
+            Field::Term => self.term = value.as_u64(),
+            Field::LogIndex => self.log_index = value.as_u64(),
+            Field::Error => self.error = error_of(value),
+            Field::Phase => self.phase = text(value),
+        }
     }
 
-    /// The value under that key, the last if there are several; nil is none.
-    fn take(&mut self, key: &str) -> Option<Value> {
-        let field = self.0.iter_mut().rev().find(|(name, _)| name == key);
-        field
-            .map(|(_, value)| value.take())
-            .filter(|value| !value.is_null())
+    /// The same of a word as EDN has it, without a detour, if it is of the usual kind.
+    pub(super) fn put_word(&mut self, field: Field, word: &[u8]) -> bool {
+        match (field, word) {
+            (Field::Kind, [b':', name @ ..]) => match Kind::of(name) {
+                Some(kind) => self.kind = Kind::Known(kind),
+                None => return false,
+            },
+            (Field::F, [b':', name @ ..]) if name.is_ascii() && !name.starts_with(b":") => {
+                self.f = str::from_utf8(name).ok().map(str::to_owned);
+            }
+            (Field::Process, digits) => match digits_of(digits) {
+                Some(process) => self.process = Who::Client(process),
+                None => return false,
+            },
+            (Field::Time, digits) => match digits_of(digits) {
+                Some(time) => self.time = Some(time),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
     }
 
-    fn take_text(&mut self, key: &str) -> Option<String> {
-        match self.take(key)? {
-            Value::String(text) => Some(text),
-            _ => None,
+    /// Those of a map that was read as a whole.
+    pub(super) fn put_all(&mut self, map: Map<String, Value>) {
+        for (key, value) in map {
+            if let Some(field) = Field::of(key.as_bytes()) {
+                self.put(field, value);
+            }
         }
     }
 }
 
-impl From<Map<String, Value>> for Fields {
-    fn from(map: Map<String, Value>) -> Self {
-        let fields = map.into_iter();
-        Fields(fields.map(|(key, value)| (key.into(), value)).collect())
+/// The number, if those are a few digits.
+fn digits_of(word: &[u8]) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        Some(10 * number + digit)
+    };
+    let is_short = (1..19).contains(&word.len());
+    is_short.then(|| word.iter().try_fold(0, digit)).flatten()
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
     }
 }
 
 /// Turns maps into events.
 pub(super) struct Events<I> {
     maps: I,
+    fields: Fields,
     index: u64,
     retired: Retired,
+    failed: bool,
 }
 
 impl<I> Events<I> {
     pub(super) fn new(maps: I) -> Self {
         Events {
             maps,
+            fields: Fields::default(),
             index: 0,
             retired: Retired::default(),
+            failed: false,
         }
     }
 
-    /// Nothing for what no client did.
-    fn event(&mut self, mut map: Fields) -> Result<Option<Event>, String> {
-        let process = match map.take("process") {
-            Some(Value::Number(process)) => process.as_u64().ok_or("a negative process")?,
-            Some(Value::String(_)) => return Ok(None),
-            _ => return Err("a map without a :process".into()),
-        };
-        let kind = map.take_text("type");
-        let kind = match kind.as_deref() {
-            Some("invoke") => EventKind::Invoke,
-            Some("ok") => EventKind::Ok,
-            Some("fail") => EventKind::Fail,
-            Some("info") => EventKind::Info,
-            other => return Err(format!("no such event :type: {other:?}")),
-        };
+    /// What the fields say: nothing for what no client did. They are empty after it.
+    fn event(&mut self) -> Result<Option<Event>, String> {
+        let fields = &mut self.fields;
+        let (process, kind) = (
+            std::mem::take(&mut fields.process),
+            std::mem::take(&mut fields.kind),
+        );
         let index = self.index;
-        self.index += 1;
-        let time = map.take("time").and_then(|time| time.as_u64());
-        let Process(process) = self.retired.alias(process, kind);
-        Ok(Some(Event {
+        let mut event = Event {
             index,
-            process: Process(process),
-            kind,
-            f: map.take_text("f").unwrap_or_else(|| "txn".to_owned()),
-            key: map.take("key"),
-            value: map.take("value").unwrap_or_default(),
-            time: Time(time.unwrap_or(index)),
-            node: map.take_text("node"),
-            term: map.take("term").and_then(|term| term.as_u64()),
-            log_index: map.take("log-index").and_then(|index| index.as_u64()),
-            error: map.take("error").map(error_of),
-            phase: map.take_text("phase"),
-        }))
+            process: Process(0),
+            kind: EventKind::Invoke,
+            f: fields.f.take().unwrap_or_else(|| "txn".to_owned()),
+            key: fields.key.take(),
+            value: fields.value.take(),
+            time: Time(fields.time.take().unwrap_or(index)),
+            node: fields.node.take(),
+            term: fields.term.take(),
+            log_index: fields.log_index.take(),
+            error: fields.error.take(),
+            phase: fields.phase.take(),
+        };
+        let process = match process {
+            Who::Client(process) => process,
+            Who::NoClient => return Ok(None),
+            Who::Negative => return Err("a negative process".into()),
+            Who::Nobody => return Err("a map without a :process".into()),
+        };
+        event.kind = match kind {
+            Kind::Known(kind) => kind,
+            Kind::Unknown(other) => return Err(format!("no such event :type: {other:?}")),
+        };
+        event.process = self.retired.alias(process, event.kind);
+        self.index += 1;
+        Ok(Some(event))
     }
 }
 
-/// `[code message]`, a message, or whatever else stands there.
-fn error_of(error: Value) -> EventError {
+/// `[code message]`, a message, or whatever else stands there but nil.
+fn error_of(error: Value) -> Option<EventError> {
     let (code, message) = match error {
+        Value::Null => return None,
         Value::String(message) => (String::new(), message),
         Value::Array(parts) => match parts.as_slice() {
             [Value::String(code), Value::String(message)] => (code.clone(), message.clone()),
@@ -105,23 +244,27 @@ fn error_of(error: Value) -> EventError {
         },
         other => (String::new(), other.to_string()),
     };
-    EventError { code, message }
+    Some(EventError { code, message })
 }
 
-impl<I: Iterator<Item = Result<(usize, Fields), FormatError>>> Iterator for Events<I> {
+impl<I: Maps> Iterator for Events<I> {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {
-        loop {
-            let (line, map) = match self.maps.next()? {
-                Ok(map) => map,
-                Err(error) => return Some(Err(error)),
+        while !self.failed {
+            let line = match self.maps.next(&mut self.fields) {
+                Ok(line) => line?,
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
             };
-            let event = self.event(map).transpose();
-            if let Some(event) = event {
-                let event = event.map(|event| (line, event));
-                return Some(event.map_err(|what| FormatError::new(line, what)));
+            match self.event() {
+                Ok(Some(event)) => return Some(Ok((line, event))),
+                Ok(None) => {}
+                Err(what) => return Some(Err(FormatError::new(line, what))),
             }
         }
+        None
     }
 }

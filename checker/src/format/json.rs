@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
-use super::jepsen::Fields;
+use super::jepsen::{Fields, Maps};
 use super::{FormatError, Line};
 use crate::history::Event;
 
@@ -30,16 +30,11 @@ pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
 pub(super) struct Objects<R> {
     input: R,
     line: usize,
-    failed: bool,
 }
 
 impl<R: BufRead> Objects<R> {
     pub(super) fn new(input: R) -> Self {
-        Objects {
-            input,
-            line: 1,
-            failed: false,
-        }
+        Objects { input, line: 1 }
     }
 
     fn byte(&mut self) -> Result<Option<u8>, FormatError> {
@@ -103,17 +98,11 @@ impl<R: BufRead> Objects<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Objects<R> {
-    type Item = Result<(usize, Fields), FormatError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let object = self.object();
-        self.failed = object.is_err();
-        object
-            .transpose()
-            .map(|object| object.map(|object| (self.line, Fields::from(object))))
+impl<R: BufRead> Maps for Objects<R> {
+    fn next(&mut self, fields: &mut Fields) -> Result<Option<usize>, FormatError> {
+        Ok(self.object()?.map(|object| {
+            fields.put_all(object);
+            self.line
+        }))
     }
 }

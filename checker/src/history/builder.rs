@@ -12,9 +12,9 @@ pub struct HistoryBuilder<O, R> {
     processes: Processes,
 }
 
-/// What each process is doing, so that what none can do is refused.
+/// What each process is doing, so that what none can do is refused. [`HistoryBuilder`] has one.
 #[derive(Debug, Default)]
-pub(crate) struct Processes(BTreeMap<Process, ProcessState>);
+pub struct Processes(BTreeMap<Process, ProcessState>);
 
 #[derive(Clone, Copy, Debug)]
 enum ProcessState {
@@ -27,8 +27,11 @@ enum ProcessState {
 }
 
 impl Processes {
-    /// A process asks for the operation at `place`.
-    pub(crate) fn invoke(
+    /// A process asks for the operation that its caller knows by that place.
+    ///
+    /// # Errors
+    /// If the process is busy or retired, or time runs backwards.
+    pub fn invoke(
         &mut self,
         process: Process,
         at: Time,
@@ -47,7 +50,10 @@ impl Processes {
     }
 
     /// A process hears what became of its operation, whose place that is.
-    pub(crate) fn complete(
+    ///
+    /// # Errors
+    /// If the process has none open, or time runs backwards.
+    pub fn complete(
         &mut self,
         process: Process,
         at: Time,

@@ -3,22 +3,23 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Unjudgeable;
-use super::file::{File, KEYED, WHOLE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Sees;
+use super::object::{KeyWords, Object, ReadOp, ReadRet, WHOLE};
 use super::reading::{
     append_op, append_ret, counter_op, counter_ret, fenced_ret, lock_op, register_op, register_ret,
     registers_op, registers_ret, sequence_op, sequence_ret, set_op, set_ret, unkeyed,
 };
-use super::source::{Places, Source, locate};
-use crate::budget::Budget;
-use crate::format::{FormatError, Line};
-use crate::history::{Event, EventKind, HistoryBuilder, Outcome, Reason};
+use super::transactions::Transactions;
+use crate::format::FormatError;
+use crate::history::{Event, EventKind};
 use crate::model::{
-    AppendString, CasRegister, Counter, FencedLock, FifoQueue, LockRet, Mutex, Registers, Set,
-    Stack,
+    AppendString, CasRegister, Counter, FencedLock, FifoQueue, LockRet, Model, Mutex, Registers,
+    Set, Stack,
 };
 use crate::transaction;
-use crate::verdict::Finding;
 
 /// An object that a file can be judged as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +53,6 @@ const KNOWN: [&str; 17] = [
     "acquire", "add", "append", "cas", "contains", "dequeue", "enqueue", "get", "pop", "push",
     "put", "read", "read-set", "release", "remove", "txn", "write",
 ];
-
-/// A judged history.
-pub(crate) struct Judged {
-    pub(crate) events: usize,
-    pub(crate) finding: Finding,
-    pub(crate) explanation: Option<String>,
-}
 
 /// What is wrong with an event, in words.
 pub(super) type Wrong = String;
@@ -159,26 +153,37 @@ impl Subject {
         }
     }
 
-    pub(crate) fn judge(
-        self,
-        lines: impl Iterator<Item = Line>,
-        budget: &Budget,
-    ) -> Result<Judged, Unjudgeable> {
-        let file = File { lines, budget };
+    /// Nothing read of it yet; keys are told in those words.
+    pub(super) fn begin(self, keys: KeyWords) -> Box<dyn Sees> {
+        use transaction::Kind::{ListAppend, RwRegister};
         match self {
-            Subject::Register => file.judge(KEYED, &CasRegister, register_op, register_ret),
-            Subject::Kv => file.judge(KEYED, &AppendString, append_op, append_ret),
-            Subject::Set => file.judge(KEYED, &Set, set_op, set_ret),
-            Subject::Queue => file.judge(WHOLE, &FifoQueue, sequence_op, sequence_ret),
-            Subject::Stack => file.judge(WHOLE, &Stack, sequence_op, sequence_ret),
-            Subject::Counter => file.judge(WHOLE, &Counter, counter_op, counter_ret),
-            Subject::Mutex => file.judge(WHOLE, &Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
-            Subject::FencedLock => file.judge(WHOLE, &FencedLock, lock_op, fenced_ret),
-            Subject::Registers => file.judge(WHOLE, &Registers, registers_op, registers_ret),
-            Subject::ListAppend => transactional(transaction::Kind::ListAppend, file),
-            Subject::RwRegister => transactional(transaction::Kind::RwRegister, file),
+            Subject::Register => boxed(keys, CasRegister, register_op, register_ret),
+            Subject::Kv => boxed(keys, AppendString, append_op, append_ret),
+            Subject::Set => boxed(keys, Set, set_op, set_ret),
+            Subject::Queue => boxed(WHOLE, FifoQueue, sequence_op, sequence_ret),
+            Subject::Stack => boxed(WHOLE, Stack, sequence_op, sequence_ret),
+            Subject::Counter => boxed(WHOLE, Counter, counter_op, counter_ret),
+            Subject::Mutex => boxed(WHOLE, Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => boxed(WHOLE, FencedLock, lock_op, fenced_ret),
+            Subject::Registers => boxed(WHOLE, Registers, registers_op, registers_ret),
+            Subject::ListAppend => Box::new(Transactions::new(ListAppend)),
+            Subject::RwRegister => Box::new(Transactions::new(RwRegister)),
         }
     }
+}
+
+fn boxed<M>(
+    words: KeyWords,
+    model: M,
+    op: ReadOp<M::Op>,
+    ret: ReadRet<M::Op, M::Ret>,
+) -> Box<dyn Sees>
+where
+    M: Model + Send + 'static,
+    M::Op: Serialize + DeserializeOwned + Send,
+    M::Ret: Serialize + DeserializeOwned + Send,
+{
+    Box::new(Object::new(words, model, op, ret))
 }
 
 impl fmt::Display for Subject {
@@ -186,46 +191,4 @@ impl fmt::Display for Subject {
         let name = Subject::ALL.iter().find(|(_, subject)| subject == self);
         f.pad(name.map_or("?", |(name, _)| name))
     }
-}
-
-fn transactional(
-    kind: transaction::Kind,
-    file: File<impl Iterator<Item = Line>>,
-) -> Result<Judged, Unjudgeable> {
-    let mut builder = HistoryBuilder::new();
-    let (mut source, mut places) = (Source::default(), Places::default());
-    for line in file.lines {
-        let (line, event) = line?;
-        let steps = || {
-            let steps = transaction::steps_of(&event);
-            let steps = steps.and_then(|steps| match steps.iter().find_map(|s| kind.refuses(s)) {
-                Some(why) => Err(why.to_owned()),
-                None => Ok(steps),
-            });
-            steps.map_err(|what| wrong(line, &event, &what))
-        };
-        let result = match event.kind {
-            EventKind::Invoke => builder.invoke(event.process, event.time, steps()?),
-            kind => {
-                let outcome = match kind {
-                    EventKind::Ok => Outcome::Ok(steps()?),
-                    EventKind::Fail => Outcome::Fail(Reason::default()),
-                    _ => Outcome::Info(Reason::default()),
-                };
-                builder.complete(event.process, event.time, outcome)
-            }
-        };
-        result.map_err(|error| Unjudgeable::Malformed(line, error))?;
-        let at = source.read(line, &event);
-        places.note(&event, at);
-    }
-    let mut finding = transaction::check(kind, &builder.finish(), file.budget).finding();
-    let places = places.finish();
-    let anomalies = finding.anomalies.iter_mut();
-    anomalies.for_each(|anomaly| locate(anomaly, &places));
-    Ok(Judged {
-        events: source.events(),
-        finding,
-        explanation: None,
-    })
 }

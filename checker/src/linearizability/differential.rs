@@ -1,7 +1,9 @@
 //! Each algorithm alone, on small random histories of every model, against exhaustive search: so
 //! against every other too.
 
-#[path = "../../tests/support/mod.rs"]
+// Less of it is used here than by the tests from outside.
+#[path = "../../tests/all/support/mod.rs"]
+#[allow(dead_code, unused_imports)]
 mod support;
 
 use std::collections::BTreeMap;

@@ -77,7 +77,10 @@ pub(super) fn contradiction<M: Model>(
     let prefix = &mut contradiction.prefix;
     for stuck in &mut prefix.stuck {
         let op = find(&core, stuck.telling.operation);
-        stuck.instead = op.and_then(|op| model.describe_instead(&state, op.op()));
+        stuck.instead = op.and_then(|op| {
+            let ret = op.outcome().ok();
+            model.describe_instead(&state, op.op(), ret)
+        });
         told(&mut stuck.telling);
     }
     prefix.state = model.describe_state(&state);

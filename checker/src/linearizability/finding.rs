@@ -105,12 +105,16 @@ fn summary(
         (1, 1) => "the history".to_owned(),
         _ => format!("{these} of {}", counted(keys, "key")),
     };
+    let are = if operations == 1 { "is" } else { "are" };
     let operations = counted(operations, "operation");
     let validity = Validity::worst(told.iter().map(|key| key.validity));
     let sentence = match validity {
-        Validity::Valid if keys == 1 => format!("{operations} are linearizable"),
+        Validity::Valid if keys == 1 => format!("{operations} {are} linearizable"),
         Validity::Valid => {
-            format!("{operations} on {} are linearizable", counted(keys, "key"))
+            format!(
+                "{operations} on {} {are} linearizable",
+                counted(keys, "key")
+            )
         }
         Validity::Unknown if keys == 1 => undecided(told),
         Validity::Unknown => format!("{} valid; {}", of_keys(valid), undecided(told)),
@@ -158,7 +162,11 @@ impl KeyVerdict {
     /// What is told of it; all evidence that nobody reads is left behind.
     pub(crate) fn told(&self, is_only: bool, place: &Place<'_>) -> Told {
         let object = self.object(is_only);
-        let words = Words { place };
+        let holder = match object.strip_prefix("key ") {
+            Some(_) => object.as_str(),
+            None => "the object",
+        };
+        let words = Words { place, holder };
         Told {
             validity: self.validity(),
             operations: self.operations,

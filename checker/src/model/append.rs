@@ -77,7 +77,12 @@ impl Model for AppendString {
         longest.map_or_else(String::new, |longest| format!("{longest}…"))
     }
 
-    fn describe_instead(&self, state: &String, op: &AppendOp) -> Option<String> {
+    fn describe_instead(
+        &self,
+        state: &String,
+        op: &AppendOp,
+        _: Option<&AppendRet>,
+    ) -> Option<String> {
         (*op == AppendOp::Get).then(|| format!("return {state:?}"))
     }
 

@@ -51,7 +51,12 @@ impl Model for Counter {
         matches!(op, CounterOp::Read | CounterOp::Add(0))
     }
 
-    fn describe_instead(&self, state: &i64, op: &CounterOp) -> Option<String> {
+    fn describe_instead(
+        &self,
+        state: &i64,
+        op: &CounterOp,
+        _: Option<&CounterRet>,
+    ) -> Option<String> {
         (*op == CounterOp::Read).then(|| format!("return {state}"))
     }
 

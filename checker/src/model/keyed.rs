@@ -103,8 +103,13 @@ where
         self.object.describe_state(state)
     }
 
-    fn describe_instead(&self, state: &M::State, op: &Self::Op) -> Option<String> {
-        self.object.describe_instead(state, &op.op)
+    fn describe_instead(
+        &self,
+        state: &M::State,
+        op: &Self::Op,
+        ret: Option<&M::Ret>,
+    ) -> Option<String> {
+        self.object.describe_instead(state, &op.op, ret)
     }
 
     fn describe_key(&self, (key, within): &Self::Key) -> Option<String> {

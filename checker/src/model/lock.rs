@@ -93,7 +93,12 @@ impl Model for Mutex {
         held_by(*holder)
     }
 
-    fn describe_instead(&self, holder: &Option<u64>, op: &LockOp) -> Option<String> {
+    fn describe_instead(
+        &self,
+        holder: &Option<u64>,
+        op: &LockOp,
+        _: Option<&LockRet>,
+    ) -> Option<String> {
         instead(*holder, *op)
     }
 }
@@ -141,12 +146,13 @@ impl Model for FencedLock {
         &self,
         (holder, largest): &(Option<u64>, u64),
         op: &LockOp,
+        ret: Option<&LockRet>,
     ) -> Option<String> {
-        match (op, holder) {
-            (LockOp::Acquire(_), None) => Some(format!("get a token above {largest}")),
-            (LockOp::Acquire(_), Some(holder)) => Some(format!(
-                "have to wait for client {holder}, and get a token above {largest}"
-            )),
+        match (op, ret) {
+            // Whoever holds it: what is told of the holder may not matter.
+            (LockOp::Acquire(_), Some(LockRet::Done(Some(token)))) if token <= largest => {
+                Some(format!("get a token above {largest}"))
+            }
             _ => instead(*holder, *op),
         }
     }

@@ -158,7 +158,12 @@ impl Model for CasRegister {
         nil_or(*state)
     }
 
-    fn describe_instead(&self, state: &Option<i64>, op: &RegisterOp) -> Option<String> {
+    fn describe_instead(
+        &self,
+        state: &Option<i64>,
+        op: &RegisterOp,
+        _: Option<&RegisterRet>,
+    ) -> Option<String> {
         match op {
             RegisterOp::Read => Some(format!("return {}", nil_or(*state))),
             RegisterOp::Cas { expect, .. } if expect == state => Some("swap".to_owned()),

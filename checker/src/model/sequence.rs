@@ -160,7 +160,12 @@ macro_rules! sequence {
                 state_in_words(state, $take)
             }
 
-            fn describe_instead(&self, state: &VecDeque<i64>, op: &SequenceOp) -> Option<String> {
+            fn describe_instead(
+                &self,
+                state: &VecDeque<i64>,
+                op: &SequenceOp,
+                _: Option<&SequenceRet>,
+            ) -> Option<String> {
                 instead(state, *op, $take)
             }
         }

@@ -6,8 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mark, Model};
 
+/// `1, 2, 3 and 5 more`.
+fn some_of<'e>(elements: impl Iterator<Item = &'e i64>) -> String {
+    let words: Vec<String> = elements.map(i64::to_string).collect();
+    let named = words.len().min(NAMED_MAX);
+    let rest = match words.len() - named {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{rest}", words[..named].join(", "))
+}
+
 /// How many elements a description names.
 const SHOWN_MAX: usize = 12;
+/// Elements that make a difference: so many are named.
+const NAMED_MAX: usize = 3;
 
 /// A set, empty at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,12 +167,26 @@ impl Model for Set {
         }
     }
 
-    fn describe_instead(&self, state: &BTreeSet<i64>, op: &SetOp) -> Option<String> {
-        match op {
-            SetOp::Contains(element) if state.contains(element) => Some("answer yes".to_owned()),
-            SetOp::Contains(_) => Some("answer no".to_owned()),
-            SetOp::Read => Some(format!("return {}", self.describe_state(state))),
-            SetOp::Add(_) | SetOp::Remove(_) => None,
+    fn describe_instead(
+        &self,
+        state: &BTreeSet<i64>,
+        op: &SetOp,
+        ret: Option<&SetRet>,
+    ) -> Option<String> {
+        match (op, ret) {
+            (SetOp::Contains(element), _) if state.contains(element) => {
+                Some("answer yes".to_owned())
+            }
+            (SetOp::Contains(_), _) => Some("answer no".to_owned()),
+            // What makes the difference, and not all that may have been there.
+            (SetOp::Read, Some(SetRet::Elements(seen))) if !state.is_subset(seen) => {
+                Some(format!("return {} too", some_of(state.difference(seen))))
+            }
+            (SetOp::Read, Some(SetRet::Elements(seen))) => {
+                Some(format!("not return {}", some_of(seen.difference(state))))
+            }
+            (SetOp::Read, _) => Some(format!("return {}", self.describe_state(state))),
+            (SetOp::Add(_) | SetOp::Remove(_), _) => None,
         }
     }
 

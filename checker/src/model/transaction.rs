@@ -114,6 +114,7 @@ impl Model for Registers {
         &self,
         state: &BTreeMap<i64, i64>,
         op: &Vec<RegistersOp>,
+        _: Option<&Vec<Option<i64>>>,
     ) -> Option<String> {
         let mut state = state.clone();
         let mut seen = Vec::new();

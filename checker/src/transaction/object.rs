@@ -174,7 +174,7 @@ impl<'h> Objects<'h> {
                     let words = Words { kind, history };
                     violations.push("internal", || {
                         let (who, seen) = (words.introduce(&[place]), words.seen(seen));
-                        let told = format!("{who}. T1 {did} {name}, and then read it as {seen}");
+                        let told = format!("{who}.\nT1 {did} {name}, and then read it as {seen}");
                         (vec![place], told)
                     });
                 }

@@ -61,7 +61,7 @@ pub(super) fn agree(
                 let places = vec![writer, reader];
                 let who = words.introduce(&places);
                 let told =
-                    format!("{who}. T2 read {value} from {name}, which T1 wrote, and T1 failed");
+                    format!("{who}.\nT2 read {value} from {name}, which T1 wrote, and T1 failed");
                 (places, told)
             });
             continue;
@@ -71,7 +71,7 @@ pub(super) fn agree(
             violations.push("internal", || {
                 let who = words.introduce(&[reader]);
                 let told =
-                    format!("{who}. T1 read {value} from {name} before it wrote that itself");
+                    format!("{who}.\nT1 read {value} from {name} before it wrote that itself");
                 (vec![reader], told)
             });
         } else if !object.is_last(write) {
@@ -79,7 +79,7 @@ pub(super) fn agree(
                 let places = vec![writer, reader];
                 let who = words.introduce(&places);
                 let told =
-                    format!("{who}. T2 read the {value} from {name} that T1 itself overwrote");
+                    format!("{who}.\nT2 read the {value} from {name} that T1 itself overwrote");
                 (places, told)
             });
         }
@@ -106,8 +106,8 @@ fn garbage(
             let who = words.introduce(&places);
             let (first, second) = (Words::value(*first), Words::value(*second));
             let told = format!(
-                "{who}. T1 read {first} and T2 {second} from {name}: nobody wrote either, and only \
-                 one can have been there at first"
+                "{who}.\nT1 read {first} and T2 {second} from {name}: nobody wrote either, and \
+                 only one can have been there at first"
             );
             (places, told)
         });
@@ -155,7 +155,8 @@ fn lost_updates(object: &Object<'_>, words: Words<'_>, violations: &mut Violatio
             violations.push("lost-update", || {
                 let (who, seen) = (words.introduce(pair), Words::value(seen));
                 let told = format!(
-                    "{who}. Both wrote to {name} when it was {seen}: neither saw what the other did"
+                    "{who}.\nBoth wrote to {name} when it was {seen}: neither saw what the \
+                     other did"
                 );
                 (pair.to_vec(), told)
             });

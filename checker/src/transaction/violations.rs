@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
+use super::words::title;
 use crate::history::OperationId;
 
 /// So many are told of each kind: a system that lost a disk gives thousands of one.
@@ -29,7 +30,7 @@ impl Violations {
         self.told.push(Violation {
             kind: kind.into(),
             transactions: transactions.collect(),
-            message,
+            message: format!("{}.\n{message}.", title(kind)),
         });
     }
 

@@ -18,6 +18,32 @@ pub(super) struct Words<'h> {
     pub(super) history: &'h Transactions,
 }
 
+/// What a kind of violation is, for somebody who does not know its name.
+pub(super) fn title(kind: &str) -> String {
+    let orders = [
+        ("-process", ", with the order within a process"),
+        ("-realtime", ", with the order in time"),
+    ];
+    let mut with_order = orders.iter();
+    let with_order = with_order.find_map(|(end, order)| Some((kind.strip_suffix(end)?, *order)));
+    let (name, order) = with_order.unwrap_or((kind, ""));
+    let title = match name {
+        "G0" => "Dirty write: what they wrote is in no one order",
+        "G1c" => "Circular flow: each of them comes after the other, by what it saw or overwrote",
+        "G-single" => "Read skew: one of them missed a write that it must come after",
+        "G2-item" => "Write skew: they missed each other's writes",
+        "G1a" => "Aborted read: what a failed transaction wrote was seen",
+        "G1b" => "Intermediate read: only a part of what was written together was seen",
+        "internal" => "A transaction that contradicts itself",
+        "incompatible-order" => "One list, seen in two orders",
+        "duplicate-elements" => "One element, seen twice in a list",
+        "garbage-read" => "A read of what nobody wrote",
+        "lost-update" => "Lost update: two of them went on from the same version",
+        other => other,
+    };
+    format!("{title}{order}")
+}
+
 /// Whose transaction that is: `p3's (append x 1)` without what it did.
 pub(super) fn who(history: &Transactions, place: u32) -> String {
     history
@@ -64,7 +90,8 @@ impl Words<'_> {
         }
     }
 
-    /// `T1 is p3's (append x 1), T2 is p4's (read x → [1]), whose result is unknown`.
+    /// `T1 is p3's (append x 1)`, `T2 is p4's (read x → [1]), whose result is unknown`, each on a
+    /// line.
     pub(super) fn introduce(self, places: &[u32]) -> String {
         let first = (1..).zip(places).take(TRANSACTIONS_MAX);
         let each = first.map(|(number, place)| {
@@ -93,6 +120,6 @@ impl Words<'_> {
                 places.len() - TRANSACTIONS_MAX
             ));
         }
-        each.join(". ")
+        each.join(".\n")
     }
 }

@@ -7,7 +7,7 @@ use crate::args::{CheckArgs, Limit};
 use crate::verdict::Exit;
 use ordeal_checker::format::{self, Format, FormatError};
 use ordeal_checker::history::Event;
-use ordeal_checker::judge::{self, JudgeError, Options, Subject};
+use ordeal_checker::judge::{self, JudgeError, Subject};
 use ordeal_checker::verdict::{Finding, Validity};
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Name as WorkloadName, workload};
@@ -120,9 +120,12 @@ fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
     };
     let is_run = args.model.is_none() && (args.workload.is_some() || is_of_a_run(&path, args)?);
     if is_run {
-        let events = events(&path)?;
-        if let Some(name) = args.workload.or_else(|| workload_of(&events)) {
-            return judge_run(&path, &events, name, args);
+        let name = match args.workload {
+            Some(name) => Some(name),
+            None => workload_of(&path)?,
+        };
+        if let Some(name) = name {
+            return judge_run(&path, name, args);
         }
     }
     let report = judge::check_file(&path, &args.options())?;
@@ -160,30 +163,33 @@ fn open(path: &Path) -> Result<BufReader<File>, Failure> {
     Ok(BufReader::new(file))
 }
 
-fn events(path: &Path) -> Result<Vec<Event>, Failure> {
-    let lines = format::events(open(path)?, Format::Jsonl);
-    let events: Result<_, FormatError> = lines.map(|line| line.map(|(_, event)| event)).collect();
-    events.map_err(|source| Failure::Format {
-        path: path.to_owned(),
-        source,
+/// The events of a run's own history, one by one.
+fn events(path: &Path) -> Result<impl Iterator<Item = Result<Event, Failure>>, Failure> {
+    let path = path.to_owned();
+    let lines = format::events(open(&path)?, Format::Jsonl);
+    Ok(lines.map(move |line| match line {
+        Ok((_, event)) => Ok(event),
+        Err(source) => Err(Failure::Format {
+            path: path.clone(),
+            source,
+        }),
+    }))
+}
+
+/// So many events are looked at to tell the workload.
+const LOOK_AHEAD: usize = 10_000;
+
+/// The workload whose operations these are.
+fn workload_of(path: &Path) -> Result<Option<WorkloadName>, Failure> {
+    let events: Result<Vec<Event>, _> = events(path)?.take(LOOK_AHEAD).collect();
+    Ok(match Subject::guess(events?.iter()) {
+        Some(Subject::Register) => Some(WorkloadName::Register),
+        Some(Subject::Set) => Some(WorkloadName::Set),
+        _ => None,
     })
 }
 
-/// The workload whose operations these are.
-fn workload_of(events: &[Event]) -> Option<WorkloadName> {
-    match Subject::guess(events.iter())? {
-        Subject::Register => Some(WorkloadName::Register),
-        Subject::Set => Some(WorkloadName::Set),
-        _ => None,
-    }
-}
-
-fn judge_run(
-    path: &Path,
-    events: &[Event],
-    name: WorkloadName,
-    args: &CheckArgs,
-) -> Result<Judged, Failure> {
+fn judge_run(path: &Path, name: WorkloadName, args: &CheckArgs) -> Result<Judged, Failure> {
     let mut effort = Effort::default();
     for limit in &args.limits {
         match limit {
@@ -192,16 +198,29 @@ fn judge_run(
             Limit::Time(time) => effort.wall_max = Some(time.0),
         }
     }
-    let findings: Result<Vec<Finding>, _> = workload(name, WORKERS)
-        .checks()
-        .iter()
-        .map(|check| check.judge(events, &effort))
+    let checks = workload(name, WORKERS).checks();
+    let mut judges: Vec<_> = checks.iter().map(|check| check.begin()).collect();
+    let mut count = 0;
+    for event in events(path)? {
+        let event = event?;
+        for judge in &mut judges {
+            judge.see(&event).map_err(|source| Failure::Workload {
+                path: path.to_owned(),
+                workload: name,
+                source,
+            })?;
+        }
+        count += 1;
+    }
+    let judgements: Vec<_> = judges
+        .into_iter()
+        .map(|judge| judge.finish(&effort))
         .collect();
-    let findings = findings.map_err(|source| Failure::Workload {
-        path: path.to_owned(),
-        workload: name,
-        source,
-    })?;
+    let explanations = judgements
+        .iter()
+        .filter_map(|told| told.explanation.clone());
+    let explanation = explanations.reduce(|all, next| format!("{all}\n{next}"));
+    let findings: Vec<Finding> = judgements.into_iter().map(|told| told.finding).collect();
     Ok(Judged {
         path: path.to_owned(),
         validity: Validity::worst(findings.iter().map(|finding| finding.validity)),
@@ -213,31 +232,10 @@ fn judge_run(
             .then_some("workload")
             .into_iter()
             .collect(),
-        events: events.len(),
-        explanation: drawing(path, name, &findings, args)?,
+        events: count,
+        explanation,
         findings,
     })
-}
-
-/// Of registers the checker draws what the workload's check only says.
-fn drawing(
-    path: &Path,
-    name: WorkloadName,
-    findings: &[Finding],
-    args: &CheckArgs,
-) -> Result<Option<String>, Failure> {
-    let is_nonlinearizable = findings
-        .iter()
-        .any(|finding| finding.check == "linearizability" && finding.validity == Validity::Invalid);
-    if name != WorkloadName::Register || !is_nonlinearizable {
-        return Ok(None);
-    }
-    let options = Options {
-        format: Some(Format::Jsonl),
-        model: Some(Subject::Register),
-        ..args.options()
-    };
-    Ok(judge::check_file(path, &options)?.explanation)
 }
 
 impl Outcome {
@@ -273,7 +271,8 @@ impl Outcome {
             let _ = writeln!(text, "  {:<8} {}", finding.validity, finding.summary);
             let told = finding.anomalies.iter().take(ANOMALIES_MAX);
             for anomaly in told.filter(|_| !explain || judged.explanation.is_none()) {
-                let _ = writeln!(text, "           {}", anomaly.message);
+                let lines = anomaly.message.lines();
+                lines.for_each(|line| text.push_str(&format!("           {line}\n")));
             }
         }
         if let Some(explanation) = judged.explanation.as_ref().filter(|_| explain) {

@@ -26,7 +26,7 @@ pub(crate) fn judge(
     let begun = Instant::now();
     let mut findings: BTreeMap<Axis, Vec<Finding>> = BTreeMap::new();
     for check in workload.checks() {
-        let finding = check.judge(&evidence.events, effort)?;
+        let finding = check.judge(&evidence.events, effort)?.finding;
         findings.entry(check.axis()).or_default().push(finding);
     }
     let mut axis = |axis: Axis| {

@@ -11,13 +11,14 @@
 //! shows the earlier one has lost it. Sound whatever else happened; not complete, for which there
 //! is the search for a linearization.
 
-use crate::check::{Axis, Check, Effort, Unjudgeable};
+use crate::check::{Axis, Check, Effort, Judge, Judgement, Unjudgeable};
 use crate::operation::{Key, Op, Ret};
-use crate::reading::{self, Asked};
-use ordeal_checker::history::{Event, Outcome, Time};
+use crate::reading::{Asked, Pairing};
+use ordeal_checker::history::{Event, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Looks for acknowledged writes that the final reads have lost.
 pub(crate) struct Durability;
@@ -27,59 +28,92 @@ impl Check for Durability {
         Axis::Durability
     }
 
-    fn judge(&self, events: &[Event], _: &Effort) -> Result<Finding, Unjudgeable> {
-        let asked = reading::operations(events)?;
-        let mut registers: BTreeMap<Key, Register<'_>> = BTreeMap::new();
-        for operation in &asked {
-            if let Some(key) = operation.op.key() {
-                registers.entry(key).or_default().take(operation);
-            }
+    fn begin(&self) -> Box<dyn Judge> {
+        Box::new(Registers::default())
+    }
+}
+
+/// The registers of a history, as far as it was seen.
+#[derive(Default)]
+struct Registers {
+    pairing: Pairing,
+    known: BTreeMap<Key, Register>,
+}
+
+impl Registers {
+    fn take(&mut self, asked: Asked) {
+        if let Some(key) = asked.op.key() {
+            self.known.entry(key).or_default().take(asked);
         }
-        Ok(finding(&registers))
+    }
+}
+
+impl Judge for Registers {
+    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+        if let Some(asked) = self.pairing.see(event)? {
+            self.take(asked);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, _: &Effort) -> Judgement {
+        let open = std::mem::take(&mut self.pairing).open();
+        open.for_each(|asked| self.take(asked));
+        for register in self.known.values_mut() {
+            register
+                .finals
+                .sort_by_key(|(read, _)| (read.invoked, read.index));
+        }
+        finding(&self.known).into()
     }
 }
 
 /// What is known of one register.
 #[derive(Default)]
-struct Register<'a> {
+struct Register {
     /// Writes and compare-and-sets that took effect for certain.
-    acknowledged: Vec<Write<'a>>,
-    /// Writes that may have taken effect, by their value.
-    possible: BTreeMap<i64, &'a Asked<'a>>,
-    finals: Vec<(&'a Asked<'a>, Option<i64>)>,
+    acknowledged: Vec<Write>,
+    /// The values of those that may have taken effect.
+    possible: BTreeSet<i64>,
+    finals: Vec<(Asked, Option<i64>)>,
 }
 
-struct Write<'a> {
+struct Write {
     value: i64,
     at: Time,
-    asked: &'a Asked<'a>,
+    term: Option<u64>,
+    asked: Asked,
 }
 
-impl<'a> Register<'a> {
-    fn take(&mut self, asked: &'a Asked<'a>) {
-        let value = match (&asked.op, &asked.outcome) {
-            (Op::Read { .. }, Outcome::Ok(Ret::Value(value))) => {
-                if asked.invocation.phase.as_deref() == Some("final") {
-                    self.finals.push((asked, *value));
+impl Register {
+    fn take(&mut self, asked: Asked) {
+        let value = match (&asked.op, asked.answer()) {
+            (Op::Read { .. }, Some(Ret::Value(value))) => {
+                let value = *value;
+                if asked.is_final {
+                    self.finals.push((asked, value));
                 }
                 return;
             }
-            (_, Outcome::Fail(_) | Outcome::Ok(Ret::Swapped(false))) => return,
+            (_, Some(Ret::Swapped(false))) => return,
+            _ if asked.has_failed() => return,
             (Op::Write { value, .. } | Op::Cas { new: value, .. }, _) => *value,
             _ => return,
         };
-        self.possible.insert(value, asked);
-        if let (Outcome::Ok(_), Some(completion)) = (&asked.outcome, asked.completion) {
+        self.possible.insert(value);
+        let ended = asked.ended.as_ref().filter(|_| asked.answer().is_some());
+        if let Some((at, term)) = ended.map(|ended| (ended.at, ended.term)) {
             self.acknowledged.push(Write {
                 value,
-                at: completion.time,
+                at,
+                term,
                 asked,
             });
         }
     }
 
     /// The acknowledged write that a final read shows to be lost: the last to begin.
-    fn lost(&self) -> Option<(&Write<'a>, &Asked<'a>, Option<i64>)> {
+    fn lost(&self) -> Option<(&Write, &Asked, Option<i64>)> {
         self.finals.iter().find_map(|(read, seen)| {
             // The write that was seen had returned by then; one of unknown outcome never did.
             let seen_by = match seen {
@@ -92,27 +126,27 @@ impl<'a> Register<'a> {
                 }
             };
             let lost = self.acknowledged.iter().filter(|write| {
-                let invoked = write.asked.invocation.time;
-                write.at < read.invocation.time && (seen.is_none() || seen_by < invoked)
+                let invoked = write.asked.invoked;
+                write.at < read.invoked && (seen.is_none() || seen_by < invoked)
             });
-            let last = lost.max_by_key(|write| write.asked.invocation.time)?;
-            Some((last, *read, *seen))
+            let last = lost.max_by_key(|write| write.asked.invoked)?;
+            Some((last, read, *seen))
         })
     }
 
     /// A final read of a value that nobody can have written.
-    fn invented(&self) -> Option<(&Asked<'a>, i64)> {
+    fn invented(&self) -> Option<(&Asked, i64)> {
         self.finals.iter().find_map(|(read, seen)| {
             let value = (*seen)?;
-            (!self.possible.contains_key(&value)).then_some((*read, value))
+            (!self.possible.contains(&value)).then_some((read, value))
         })
     }
 }
 
 /// Who acknowledged a write: which node, in which term.
-type Acknowledger = (Option<String>, Option<u64>);
+type Acknowledger = (Option<Arc<str>>, Option<u64>);
 
-fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
+fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
     let mut anomalies = Vec::new();
     let mut lost_by: BTreeMap<Acknowledger, usize> = BTreeMap::new();
     let (mut tested, mut acknowledged, mut reads) = (0_usize, 0, 0);
@@ -154,12 +188,8 @@ fn finding(registers: &BTreeMap<Key, Register<'_>>) -> Finding {
     }
 }
 
-fn acknowledger(write: &Write<'_>) -> Acknowledger {
-    let term = write
-        .asked
-        .completion
-        .and_then(|completion| completion.term);
-    (write.asked.invocation.node.clone(), term)
+fn acknowledger(write: &Write) -> Acknowledger {
+    (write.asked.node.clone(), write.term)
 }
 
 /// How many groups of lost writes a summary names: the largest.
@@ -202,10 +232,14 @@ fn losses(anomalies: usize, lost_by: &BTreeMap<Acknowledger, usize>) -> String {
     format!("acknowledged writes are lost in {lost} ({named}){and}{invented}")
 }
 
-fn lost(key: Key, write: &Write<'_>, read: &Asked<'_>, seen: Option<i64>) -> Anomaly {
-    let Write { value, at, asked } = write;
-    let process = asked.invocation.process;
-    let (_, term) = acknowledger(write);
+fn lost(key: Key, write: &Write, read: &Asked, seen: Option<i64>) -> Anomaly {
+    let Write {
+        value,
+        at,
+        term,
+        asked,
+    } = write;
+    let process = asked.process;
     Anomaly {
         kind: "lost_write".into(),
         key: Some(key.to_string()),
@@ -216,12 +250,12 @@ fn lost(key: Key, write: &Write<'_>, read: &Asked<'_>, seen: Option<i64>) -> Ano
             in_term = term.map_or(String::new(), |term| format!(" in term {term}")),
             read = name(read),
         ),
-        events: vec![asked.invocation.index, read.invocation.index],
+        events: vec![asked.index, read.index],
         lines: Vec::new(),
     }
 }
 
-fn invented(key: Key, read: &Asked<'_>, value: i64) -> Anomaly {
+fn invented(key: Key, read: &Asked, value: i64) -> Anomaly {
     Anomaly {
         kind: "invented_value".into(),
         key: Some(key.to_string()),
@@ -229,22 +263,21 @@ fn invented(key: Key, read: &Asked<'_>, value: i64) -> Anomaly {
             "{} has {key} = {value}, which nobody can have written",
             name(read)
         ),
-        events: vec![read.invocation.index],
+        events: vec![read.index],
         lines: Vec::new(),
     }
 }
 
-fn by(asked: &Asked<'_>) -> String {
+fn by(asked: &Asked) -> String {
     asked
-        .invocation
         .node
         .as_ref()
         .map_or(String::new(), |node| format!(" by {node}"))
 }
 
-fn name(read: &Asked<'_>) -> String {
-    let node = read.invocation.node.as_deref().unwrap_or("a node");
-    format!("the final read of {node} at {}", read.invocation.time)
+fn name(read: &Asked) -> String {
+    let node = read.node.as_deref().unwrap_or("a node");
+    format!("the final read of {node} at {}", read.invoked)
 }
 
 #[cfg(test)]
@@ -276,7 +309,8 @@ mod tests {
         for event in events.iter_mut().rev().take(2) {
             event.phase = Some("final".into());
         }
-        Durability.judge(&events, &Effort::default()).unwrap()
+        let judgement = Durability.judge(&events, &Effort::default());
+        judgement.unwrap().finding
     }
 
     #[test]
@@ -335,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_summary_names_who_acknowledged_most_of_what_is_lost() {
-        let by = |node: &str, term| (Some(node.to_owned()), Some(term));
+        let by = |node: &str, term| (Some(node.into()), Some(term));
         let lost = [
             (by("n1", 3), 1),
             (by("n2", 4), 7),

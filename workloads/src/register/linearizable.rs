@@ -1,13 +1,11 @@
 //! Is there one order of all operations that respects time and that each register could have?
 
-use crate::check::{Axis, Check, Effort, Unjudgeable};
-use crate::operation::{Key, Op, Ret};
-use crate::reading;
+use crate::check::{Axis, Check, Effort, Judge, Judgement, Unjudgeable};
+use crate::operation::{Foreign, Key, Op, Ret};
 use ordeal_checker::budget::Budget;
-use ordeal_checker::history::Event;
-use ordeal_checker::linearizability;
-use ordeal_checker::model::{CasRegister, Keyed, PerKey, RegisterOp, RegisterRet};
-use ordeal_checker::verdict::Finding;
+use ordeal_checker::history::{Event, EventKind};
+use ordeal_checker::judge::{self, Subject};
+use ordeal_checker::model::{Keyed, RegisterOp, RegisterRet};
 
 /// Linearizability, register by register.
 pub(crate) struct Linearizable;
@@ -17,26 +15,41 @@ impl Check for Linearizable {
         Axis::Consistency
     }
 
-    fn judge(&self, events: &[Event], effort: &Effort) -> Result<Finding, Unjudgeable> {
-        let asked = reading::operations(events)?;
-        let history = reading::history(&asked, register_op, register_ret)?;
-        let registers = PerKey::<Key, CasRegister>::default();
-        let budget = Budget {
+    fn begin(&self) -> Box<dyn Judge> {
+        Box::new(Registers {
+            judge: judge::Judge::with_keys(Subject::Register, |key| Some(format!("k{key}"))),
+            lines: 0,
+        })
+    }
+}
+
+/// The registers of a history, as far as it was seen.
+struct Registers {
+    judge: judge::Judge,
+    /// Our histories have an event on each line.
+    lines: usize,
+}
+
+impl Judge for Registers {
+    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+        if event.kind == EventKind::Invoke {
+            let op = register_op(&Op::from_event(event)?);
+            op.ok_or_else(|| Foreign::new(event, "is no operation of this workload"))?;
+        }
+        self.lines += 1;
+        Ok(self.judge.see(self.lines, event)?)
+    }
+
+    fn finish(self: Box<Self>, effort: &Effort) -> Judgement {
+        let judged = self.judge.finish(&Budget {
             states_max: effort.states_max,
             bytes_max: effort.bytes_max,
             wall_max: effort.wall_max,
-        };
-        let mut finding = linearizability::check(&registers, &history, &budget).finding();
-        // The checker names operations by their place; a report names them by their event.
-        for place in finding
-            .anomalies
-            .iter_mut()
-            .flat_map(|anomaly| &mut anomaly.events)
-        {
-            let id = usize::try_from(*place).expect("an operation id is an index");
-            *place = asked[id].invocation.index;
+        });
+        Judgement {
+            finding: judged.finding,
+            explanation: judged.explanation,
         }
-        Ok(finding)
     }
 }
 
@@ -72,7 +85,7 @@ mod tests {
     use ordeal_checker::verdict::Validity;
     use serde_json::json;
 
-    fn verdict(read: serde_json::Value) -> Finding {
+    fn verdict(read: serde_json::Value) -> Judgement {
         let key = Key(1);
         let write = |value| Op::Write { key, value };
         let none = json!(null);
@@ -89,16 +102,20 @@ mod tests {
 
     #[test]
     fn a_fresh_read_is_valid_and_a_stale_one_names_its_events() {
-        assert_eq!(verdict(json!(2)).validity, Validity::Valid);
-        let stale = verdict(json!(1));
+        assert_eq!(verdict(json!(2)).finding.validity, Validity::Valid);
+        let judgement = verdict(json!(1));
+        let drawn = judgement.explanation.expect("a violation is drawn");
+        assert!(drawn.contains("├─"), "{drawn}");
+        let stale = judgement.finding;
         assert_eq!(stale.validity, Validity::Invalid);
         assert!(stale.anomalies[0].events.contains(&4), "{stale:?}");
-        assert!(stale.anomalies[0].message.contains("k1"), "{stale:?}");
+        assert_eq!(stale.anomalies[0].key.as_deref(), Some("k1"));
+        assert!(stale.anomalies[0].lines.contains(&5), "{stale:?}");
     }
 
     #[test]
     fn a_register_that_lost_everything_is_not_linearizable() {
-        assert_eq!(verdict(json!(null)).validity, Validity::Invalid);
+        assert_eq!(verdict(json!(null)).finding.validity, Validity::Invalid);
     }
     #[test]
     fn bytes_that_do_not_suffice_leave_it_undecided() {
@@ -124,7 +141,7 @@ mod tests {
                 ..Effort::default()
             };
             let finding = Linearizable.judge(&events(&asked), &effort);
-            finding.unwrap().validity
+            finding.unwrap().finding.validity
         };
         assert_eq!(validity(1 << 20), Validity::Invalid);
         assert_eq!(validity(0), Validity::Unknown);

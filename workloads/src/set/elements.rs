@@ -1,8 +1,8 @@
 //! The two questions about a set: is anything lost, and is anything in it that cannot be?
 
-use crate::check::{Axis, Check, Effort, Unjudgeable};
+use crate::check::{Axis, Check, Effort, Judge, Judgement, Unjudgeable};
 use crate::operation::{Op, Ret};
-use crate::reading::{self, Asked};
+use crate::reading::{Asked, Pairing};
 use ordeal_checker::anomaly::lost_write::{self, Add, AddOutcome, SetRead};
 use ordeal_checker::history::{Event, Outcome};
 use ordeal_checker::verdict::{Finding, Validity};
@@ -20,20 +20,26 @@ impl Check for Losses {
         Axis::Durability
     }
 
-    fn judge(&self, events: &[Event], _: &Effort) -> Result<Finding, Unjudgeable> {
-        let mut finding = judge(events)?;
-        let others = finding.anomalies.len();
-        finding.anomalies.retain(|anomaly| anomaly.kind == LOST);
-        let lost = finding.anomalies.len();
-        let of = &finding.statistics["acknowledged"];
-        if lost > 0 {
-            finding.summary = format!("{lost} of {of} acknowledged elements are lost");
-        } else if others > 0 {
-            finding.validity = Validity::Valid;
-            finding.summary = format!("none of {of} acknowledged elements is lost everywhere");
-        }
-        Ok(finding)
+    fn begin(&self) -> Box<dyn Judge> {
+        Box::new(Elements {
+            seen: Seen::default(),
+            told: losses,
+        })
     }
+}
+
+fn losses(mut finding: Finding) -> Finding {
+    let others = finding.anomalies.len();
+    finding.anomalies.retain(|anomaly| anomaly.kind == LOST);
+    let lost = finding.anomalies.len();
+    let of = &finding.statistics["acknowledged"];
+    if lost > 0 {
+        finding.summary = format!("{lost} of {of} acknowledged elements are lost");
+    } else if others > 0 {
+        finding.validity = Validity::Valid;
+        finding.summary = format!("none of {of} acknowledged elements is lost everywhere");
+    }
+    finding
 }
 
 impl Check for Contents {
@@ -41,70 +47,110 @@ impl Check for Contents {
         Axis::Consistency
     }
 
-    fn judge(&self, events: &[Event], _: &Effort) -> Result<Finding, Unjudgeable> {
-        let mut finding = judge(events)?;
-        finding.check = "set_contents".into();
-        finding.anomalies.retain(|anomaly| anomaly.kind != LOST);
-        let odd = finding.anomalies.len();
-        let reads = &finding.statistics["final_reads"];
-        if odd > 0 {
-            finding.summary = format!("{odd} elements are missing, repeated or out of nowhere");
-        } else if finding.validity != Validity::Unknown {
-            finding.validity = Validity::Valid;
-            finding.summary =
-                format!("{reads} final reads agree, and have nothing that was not added");
-        }
-        Ok(finding)
+    fn begin(&self) -> Box<dyn Judge> {
+        Box::new(Elements {
+            seen: Seen::default(),
+            told: contents,
+        })
     }
 }
 
-fn judge(events: &[Event]) -> Result<Finding, Unjudgeable> {
-    let asked = reading::operations(events)?;
-    // Only for its refusals: the rules of a history hold for this workload too.
-    reading::history(&asked, |op| Some(op.clone()), |ret| Some(ret.clone()))?;
-    let (mut adds, mut reads) = (Vec::new(), Vec::new());
-    for operation in &asked {
-        match operation.op {
-            Op::Add { element } => adds.push(add(element, operation)),
-            Op::ReadSet => reads.push(read(operation)),
+fn contents(mut finding: Finding) -> Finding {
+    finding.check = "set_contents".into();
+    finding.anomalies.retain(|anomaly| anomaly.kind != LOST);
+    let odd = finding.anomalies.len();
+    let reads = &finding.statistics["final_reads"];
+    if odd > 0 {
+        finding.summary = format!("{odd} elements are missing, repeated or out of nowhere");
+    } else if finding.validity != Validity::Unknown {
+        finding.validity = Validity::Valid;
+        finding.summary = format!("{reads} final reads agree, and have nothing that was not added");
+    }
+    finding
+}
+
+/// A history as it comes, and the part of the verdict that is asked for.
+struct Elements {
+    seen: Seen,
+    told: fn(Finding) -> Finding,
+}
+
+impl Judge for Elements {
+    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+        self.seen.see(event)
+    }
+
+    fn finish(self: Box<Self>, _: &Effort) -> Judgement {
+        (self.told)(self.seen.finding()).into()
+    }
+}
+
+/// The attempts and the reads of a history, as far as it was seen.
+#[derive(Default)]
+struct Seen {
+    pairing: Pairing,
+    adds: Vec<Add>,
+    reads: Vec<SetRead>,
+}
+
+impl Seen {
+    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+        if let Some(asked) = self.pairing.see(event)? {
+            self.take(asked);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, asked: Asked) {
+        match asked.op {
+            Op::Add { element } => self.adds.push(add(element, &asked)),
+            Op::ReadSet => self.reads.push(read(asked)),
             Op::Read { .. } | Op::Write { .. } | Op::Cas { .. } => {}
         }
     }
-    Ok(lost_write::check(&adds, &reads))
+
+    fn finding(mut self) -> Finding {
+        let open = std::mem::take(&mut self.pairing).open();
+        open.for_each(|asked| self.take(asked));
+        self.adds.sort_by_key(|add| (add.invoked, add.event));
+        self.reads.sort_by_key(|read| (read.invoked, read.event));
+        lost_write::check(&self.adds, &self.reads)
+    }
 }
 
-fn add(element: i64, asked: &Asked<'_>) -> Add {
-    let outcome = match (&asked.outcome, asked.completion) {
-        (Outcome::Ok(_), Some(completion)) => AddOutcome::Acknowledged {
-            at: completion.time,
-            node: completion.node.clone(),
-            term: completion.term,
+fn add(element: i64, asked: &Asked) -> Add {
+    let outcome = match &asked.ended {
+        Some(ended) if ended.outcome.ok().is_some() => AddOutcome::Acknowledged {
+            at: ended.at,
+            node: ended.node.clone(),
+            term: ended.term,
         },
-        (Outcome::Fail(_), _) => AddOutcome::Failed,
+        _ if asked.has_failed() => AddOutcome::Failed,
         _ => AddOutcome::Unknown,
     };
     Add {
         element,
-        process: asked.invocation.process,
-        invoked: asked.invocation.time,
+        process: asked.process,
+        invoked: asked.invoked,
         outcome,
-        event: asked.invocation.index,
+        event: asked.index,
     }
 }
 
-fn read(asked: &Asked<'_>) -> SetRead {
-    let elements = match &asked.outcome {
-        Outcome::Ok(Ret::Elements(elements)) => Some(elements.clone()),
+fn read(asked: Asked) -> SetRead {
+    let returned = asked.ended.as_ref().map(|ended| ended.at);
+    let elements = match asked.ended.map(|ended| ended.outcome) {
+        Some(Outcome::Ok(Ret::Elements(elements))) => Some(elements),
         _ => None,
     };
     SetRead {
-        node: asked.invocation.node.clone(),
-        process: asked.invocation.process,
-        invoked: asked.invocation.time,
-        returned: asked.completion.map(|completion| completion.time),
+        node: asked.node,
+        process: asked.process,
+        invoked: asked.invoked,
+        returned,
         elements,
-        is_final: asked.invocation.phase.as_deref() == Some("final"),
-        event: asked.invocation.index,
+        is_final: asked.is_final,
+        event: asked.index,
     }
 }
 
@@ -134,8 +180,8 @@ mod tests {
         }
         let effort = Effort::default();
         (
-            Losses.judge(&history, &effort).unwrap(),
-            Contents.judge(&history, &effort).unwrap(),
+            Losses.judge(&history, &effort).unwrap().finding,
+            Contents.judge(&history, &effort).unwrap().finding,
         )
     }
 

@@ -2,25 +2,6 @@
 
 use serde_json::{Number, Value};
 
-/// Maps in histories have few keys but these.
-pub(super) fn known(key: &[u8]) -> Option<&'static str> {
-    Some(match key {
-        b"process" => "process",
-        b"type" => "type",
-        b"f" => "f",
-        b"value" => "value",
-        b"time" => "time",
-        b"index" => "index",
-        b"error" => "error",
-        b"key" => "key",
-        b"node" => "node",
-        b"term" => "term",
-        b"log-index" => "log-index",
-        b"phase" => "phase",
-        _ => return None,
-    })
-}
-
 /// Which bytes are between words and brackets.
 pub(super) const IS_SPACE: [bool; 256] = table(b" \t\n\r\x0C,");
 /// Which bytes a word ends before.
@@ -35,7 +16,19 @@ const fn table(bytes: &[u8]) -> [bool; 256] {
     table
 }
 
-pub(super) fn number(word: &str) -> Option<Value> {
+/// What a word is, if it is text at all.
+pub(super) fn meaning(word: &[u8]) -> Option<Value> {
+    let text = str::from_utf8(word).ok()?;
+    Some(match text {
+        "nil" | "NaN" | "Inf" | "-Inf" => Value::Null,
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ if text.starts_with(':') => Value::from(text.trim_start_matches(':')),
+        _ => number(text).unwrap_or_else(|| Value::from(text)),
+    })
+}
+
+fn number(word: &str) -> Option<Value> {
     let number = word.trim_end_matches(['N', 'M']).trim_start_matches('+');
     if let Ok(integer) = number.parse::<i64>() {
         return Some(Value::from(integer));

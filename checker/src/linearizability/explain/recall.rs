@@ -69,8 +69,13 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.describe(op, ret.copied())
     }
 
-    fn describe_instead(&self, state: &M::State, op: &&'a M::Op) -> Option<String> {
-        self.model.describe_instead(state, op)
+    fn describe_instead(
+        &self,
+        state: &M::State,
+        op: &&'a M::Op,
+        ret: Option<&&'a M::Ret>,
+    ) -> Option<String> {
+        self.model.describe_instead(state, op, ret.copied())
     }
 
     fn describe_state(&self, state: &M::State) -> String {

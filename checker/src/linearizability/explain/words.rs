@@ -18,6 +18,8 @@ pub(super) const LINE_MAX: usize = 100;
 #[derive(Clone, Copy)]
 pub(in crate::linearizability) struct Words<'w> {
     pub(in crate::linearizability) place: &'w dyn Fn(&Telling) -> String,
+    /// What holds a state: `the object`, or `key 7`.
+    pub(in crate::linearizability) holder: &'w str,
 }
 
 /// From when to when.
@@ -56,14 +58,14 @@ impl Words<'_> {
     }
 
     fn why(self, stuck: &Stuck, prefix: &Prefix) -> String {
-        let holds = &prefix.state;
+        let (holder, holds) = (self.holder, &prefix.state);
         match &prefix.writer {
             _ if stuck.can_follow => "could follow, but leads to a dead end further on".to_owned(),
             Some(writer) => {
                 let writer = self.phrase(writer);
-                format!("cannot follow: the object holds {holds}, since {writer}")
+                format!("cannot follow: {holder} holds {holds}, since {writer}")
             }
-            None => format!("cannot follow: the object still holds {holds}"),
+            None => format!("cannot follow: {holder} still holds {holds}"),
         }
     }
 
@@ -130,7 +132,10 @@ impl Words<'_> {
             rank += told;
         }
         for stuck in &contradiction.prefix.stuck {
-            let (phrase, why) = (self.phrase(&stuck.telling), ending(contradiction, stuck));
+            let (phrase, why) = (
+                self.phrase(&stuck.telling),
+                self.ending(contradiction, stuck),
+            );
             text.push_str(&format!("  ✗  {phrase} {why}.\n"));
         }
         if let Some(pairs) = pairs(&contradiction.minimal) {
@@ -150,12 +155,34 @@ impl Words<'_> {
         text
     }
 
+    /// Why an operation cannot be the next one.
+    fn ending(self, contradiction: &Contradiction, stuck: &Stuck) -> String {
+        let (holder, state) = (self.holder, brief(&contradiction.prefix.state));
+        let instead = stuck.instead.as_deref().map(brief);
+        if stuck.can_follow {
+            "could come next, but then the others cannot".to_owned()
+        } else if contradiction.minimal.len() == 1 {
+            "cannot be explained: nothing that had begun by then, and did not fail, leads to it"
+                .to_owned()
+        } else if let Some(instead) = instead {
+            let place = match contradiction.steps.is_empty() {
+                true => "first",
+                false => "next",
+            };
+            format!("cannot come {place}: there it would {instead}")
+        } else if contradiction.steps.is_empty() {
+            format!("cannot come first: {holder} still holds {state}")
+        } else {
+            format!("cannot come next: {holder} holds {state}")
+        }
+    }
+
     /// The first of these steps, with all that only repeat it; and how many those are.
     fn steps(self, rank: usize, steps: &[Step]) -> (String, usize) {
         let (first, rest) = steps.split_first().expect("asked of a step");
         let phrase = self.phrase(&first.telling);
         let state = match &first.state {
-            Some(state) => format!(": the object holds {}", brief(state)),
+            Some(state) => format!(": {} holds {}", self.holder, brief(state)),
             None => String::new(),
         };
         let number = rank + 1;
@@ -179,28 +206,6 @@ impl Words<'_> {
         let last = number + again.len();
         text.push_str(&format!("  {}–{last}. the same by {others}\n", number + 1));
         (text, 1 + again.len())
-    }
-}
-
-/// Why an operation cannot be the next one.
-fn ending(contradiction: &Contradiction, stuck: &Stuck) -> String {
-    let state = brief(&contradiction.prefix.state);
-    let instead = stuck.instead.as_deref().map(brief);
-    if stuck.can_follow {
-        "could come next, but then the others cannot".to_owned()
-    } else if contradiction.minimal.len() == 1 {
-        "cannot be explained: nothing that had begun by then, and did not fail, leads to it"
-            .to_owned()
-    } else if let Some(instead) = instead {
-        let place = match contradiction.steps.is_empty() {
-            true => "first",
-            false => "next",
-        };
-        format!("cannot come {place}: there it would {instead}")
-    } else if contradiction.steps.is_empty() {
-        format!("cannot come first: the object still holds {state}")
-    } else {
-        format!("cannot come next: the object holds {state}")
     }
 }
 

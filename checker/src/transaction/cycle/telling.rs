@@ -27,7 +27,7 @@ pub(super) fn name(cycle: &Cycle) -> String {
     format!("{kind}{order}")
 }
 
-/// Who is in it, and why each must come before the next.
+/// Who is in it, and why each came before the next.
 pub(super) fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
     let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
     let words = Words {
@@ -44,9 +44,22 @@ pub(super) fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
         let names = (format!("T{}", at + 1), format!("T{}", next + 1));
         let (t, u) = (names.0.as_str(), names.1.as_str());
         let because = because(objects, words, (*from, places[next]), (t, u), *why);
-        parts.push(format!("{t} must come before {u}: {because}"));
+        parts.push(format!("{t} came before {u}: {because}"));
     }
-    parts.join(". ")
+    parts.push(format!("So {}: no order is like that", circle(cycle.len())));
+    parts.join(".\n")
+}
+
+/// `T1 before T2 before T1`; of a long one its beginning and its end.
+fn circle(length: usize) -> String {
+    let name = |at: usize| format!("T{at}");
+    let mut names: Vec<String> = (1..=length.min(TRANSACTIONS_MAX)).map(name).collect();
+    if length > TRANSACTIONS_MAX {
+        names.push("…".to_owned());
+        names.push(name(length));
+    }
+    names.push(name(1));
+    names.join(" before ")
 }
 
 fn because(

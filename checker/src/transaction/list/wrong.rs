@@ -40,8 +40,8 @@ impl<'h> List<'_, 'h> {
                 let (longest, seen) = (Words::list(self.longest), Words::list(read.seen));
                 let who = self.words.introduce(&places);
                 let told = format!(
-                    "{who}. T1 read {name} as {longest} and T2 as {seen}: neither is the beginning \
-                     of the other"
+                    "{who}.\nT1 read {name} as {longest} and T2 as {seen}: neither is the \
+                     beginning of the other"
                 );
                 (places, told)
             });
@@ -96,7 +96,7 @@ impl<'h> List<'_, 'h> {
             violations.push("garbage-read", || {
                 let read = read();
                 let (who, seen) = (self.words.introduce(&[read.reader]), Words::list(read.seen));
-                let told = format!("{who}. T1 read {name} as {seen}, and nobody appended {value}");
+                let told = format!("{who}.\nT1 read {name} as {seen}, and nobody appended {value}");
                 (vec![read.reader], told)
             });
             return;
@@ -108,7 +108,7 @@ impl<'h> List<'_, 'h> {
                 let places = vec![writer, read.reader];
                 let (who, seen) = (self.words.introduce(&places), Words::list(read.seen));
                 let told = format!(
-                    "{who}. T2 read {name} as {seen}, with the {value} of T1, which failed"
+                    "{who}.\nT2 read {name} as {seen}, with the {value} of T1, which failed"
                 );
                 (places, told)
             });
@@ -123,7 +123,7 @@ impl<'h> List<'_, 'h> {
         violations.push("duplicate-elements", || {
             let (who, seen) = (self.words.introduce(&[reader]), Words::list(seen));
             let told = format!(
-                "{who}. T1 read {name} as {seen}: {value} is in it twice, and was appended once"
+                "{who}.\nT1 read {name} as {seen}: {value} is in it twice, and was appended once"
             );
             (vec![reader], told)
         });
@@ -144,7 +144,7 @@ impl<'h> List<'_, 'h> {
                 let who = self.words.introduce(&places);
                 let (one, two) = (pair[0].value, pair[1].value);
                 let told = format!(
-                    "{who}. T1 appended {one} to {name} before {two}, T2 read {two} before {one}"
+                    "{who}.\nT1 appended {one} to {name} before {two}, T2 read {two} before {one}"
                 );
                 (places, told)
             });
@@ -162,7 +162,7 @@ impl<'h> List<'_, 'h> {
                 violations.push("internal", || {
                     let (who, value) = (self.words.introduce(&[write.place]), write.value);
                     let told =
-                        format!("{who}. T1 read {value} in {name} before it appended that itself");
+                        format!("{who}.\nT1 read {value} in {name} before it appended that itself");
                     (vec![write.place], told)
                 });
             }
@@ -187,8 +187,9 @@ impl<'h> List<'_, 'h> {
                 let who = self.words.introduce(&places);
                 let value = |write: u32| object.writes[write as usize].value;
                 let (one, next) = (value(last), value(last + 1));
-                let told =
-                    format!("{who}. T2 saw T1's {one} in {name}, without T1's {next} that follows");
+                let told = format!(
+                    "{who}.\nT2 saw T1's {one} in {name}, without T1's {next} that follows"
+                );
                 (places, told)
             });
         }
@@ -209,8 +210,8 @@ impl<'h> List<'_, 'h> {
                 let seen = read.seen.iter().take(pair[0].0 as usize).collect();
                 let seen = Words::list(&seen);
                 let told = format!(
-                    "{who}. Both appended to {name} when it was {seen}: neither saw what the other \
-                     did"
+                    "{who}.\nBoth appended to {name} when it was {seen}: neither saw what the \
+                     other did"
                 );
                 (places, told)
             });

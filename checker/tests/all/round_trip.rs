@@ -1,11 +1,6 @@
 //! What is exported as EDN is the same history with the same verdict when it is read again:
 //! for every model, from every format.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/files.rs"]
-mod files;
-
 use std::io::Cursor;
 use std::path::Path;
 
@@ -252,7 +247,7 @@ fn every_model_comes_back_from_every_format() {
 
 #[test]
 fn every_known_history_comes_back() {
-    let files = files::all();
+    let files = crate::support::files::all();
     if files.is_empty() {
         println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
     }

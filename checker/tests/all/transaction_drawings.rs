@@ -4,22 +4,16 @@
 //! `G0.ok.txt` and `G0.bad.txt` are twins; `G0.told.txt` is what is said of the bad one. With
 //! `ORDEAL_BLESS=1` the words are written anew, to be read in the diff.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "../benches/large/transactions.rs"]
-mod many;
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::serial::{Transactions, is_strictly_serializable, moved, steps};
+use crate::support::{assert_told, drawn_as};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::HistoryBuilder;
 use ordeal_checker::transaction::{Kind, Serializability, check};
 use ordeal_checker::verdict::Validity;
-use support::drawn_as;
-use support::serial::{Transactions, is_strictly_serializable, moved, steps};
 
 /// How many twins there are of each.
 const TWINS: [(&str, Kind, usize); 2] = [
@@ -99,24 +93,16 @@ fn bad_drawings_are_told_by_the_name_of_their_anomaly_and_in_words() {
             let told: String = verdict
                 .violations
                 .iter()
-                .map(|violation| format!("{}: {}.\n", violation.kind, violation.message))
+                .map(|violation| format!("{}: {}\n", violation.kind, violation.message))
                 .collect();
-            let golden = path.with_file_name(format!("{name}.told.txt"));
-            if std::env::var_os("ORDEAL_BLESS").is_some() {
-                fs::write(&golden, &told).unwrap();
-            }
-            let expected = fs::read_to_string(&golden).unwrap_or_default();
-            assert_eq!(
-                told, expected,
-                "{name}: ORDEAL_BLESS=1 writes what is told now"
-            );
+            assert_told(&path, &told);
         }
     }
 }
 
 #[test]
 fn anomalies_are_found_among_thousands_of_other_transactions() {
-    let others = many::large(2_000, many::Fault::Nothing);
+    let others = crate::many::large(2_000, crate::many::Fault::Nothing);
     for (name, path) in drawings("list-append", ".bad.txt") {
         let planted = history(&path);
         let alone = check(Kind::ListAppend, &planted, &Budget::default());

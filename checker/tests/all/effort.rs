@@ -1,19 +1,15 @@
 //! Histories of the size that a run leaves on one key are decided within the default budget.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::play::{Play, Visit, long_history, visit};
+use crate::support::{Random, RegisterHistory};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::check;
 use ordeal_checker::model::{CasRegister, Keyed, Model, PerKey, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
-use support::play::{Play, Visit, long_history, visit};
-use support::{Random, RegisterHistory};
 
 /// Closed-loop clients on one register: the next answer is drawn among those in flight.
 struct Load {

@@ -1,9 +1,6 @@
 //! A history that is judged while it grows, against the verdict of each of its beginnings.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Random, seeds};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::{Monitor, MonitorError, check};
@@ -12,7 +9,6 @@ use ordeal_checker::model::{
 };
 use ordeal_checker::model::{SequenceOp, SequenceRet};
 use ordeal_checker::verdict::Validity;
-use support::{Random, seeds};
 
 /// What happens at one time.
 #[derive(Clone, Debug)]

@@ -1,99 +1,35 @@
-//! A file's events as packed operations, key by key, and the verdict on them.
+//! The operations on an object, or on one under each key, packed as they come; and the verdict.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Unjudgeable;
 use super::packed::{Answered, Asked, Packed};
 use super::source::{Source, locate};
-use super::subject::{Judged, Wrong, wrong};
+use super::subject::{Wrong, wrong};
+use super::{Judged, Sees, Unjudgeable};
 use crate::budget::Budget;
-use crate::format::Line;
 use crate::history::{Event, EventKind, Process, Processes};
 use crate::linearizability::{Telling, Told, check_each, explanation, finding};
 use crate::model::{Keyed, Model};
 
-/// Events that are still to be read, and how much may be spent on them.
-pub(super) struct File<'b, L> {
-    pub(super) lines: L,
-    pub(super) budget: &'b Budget,
-}
-
 /// How an event is read as a question, and as the answer to one.
-type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
-type ReadRet<O, R> = fn(&Keyed<String, O>, &Event) -> Result<R, Wrong>;
+pub(super) type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
+pub(super) type ReadRet<O, R> = fn(&Keyed<String, O>, &Event) -> Result<R, Wrong>;
 
 /// A key in words, where there are several.
-type KeyWords = fn(&str) -> Option<String>;
+pub(super) type KeyWords = fn(&str) -> Option<String>;
 
-/// A family of such objects, one under each key.
-pub(super) const KEYED: KeyWords = |key| Some(key.to_owned());
 /// One such object.
 pub(super) const WHOLE: KeyWords = |_| None;
-
-impl<L: Iterator<Item = Line>> File<'_, L> {
-    /// Judges it as what the model is of, one under each key or one in all.
-    pub(super) fn judge<M>(
-        self,
-        words: KeyWords,
-        model: &M,
-        op: ReadOp<M::Op>,
-        ret: ReadRet<M::Op, M::Ret>,
-    ) -> Result<Judged, Unjudgeable>
-    where
-        M: Model,
-        M::Op: Serialize + DeserializeOwned + Send,
-        M::Ret: Serialize + DeserializeOwned + Send,
-    {
-        let mut reader = Reader {
-            model,
-            op,
-            ret,
-            keys: BTreeMap::new(),
-            open: BTreeMap::new(),
-            processes: Processes::default(),
-            source: Source::default(),
-        };
-        for line in self.lines {
-            let (line, event) = line?;
-            reader.read(line, &event)?;
-        }
-        let (keys, source) = reader.finish();
-        let is_only = keys.len() == 1;
-        let told: Vec<Told> = check_each(
-            model,
-            keys.into_iter().collect(),
-            self.budget,
-            |(key, packed)| (words(key), packed.operations()),
-            |(_, packed), verdict| {
-                let places = std::cell::OnceCell::new();
-                let places = || places.get_or_init(|| packed.places());
-                let place = |telling: &Telling| {
-                    let place = &places()[telling.operation.0];
-                    source.place(place, telling)
-                };
-                let mut told = verdict.told(is_only, &place);
-                if let Some(anomaly) = told.anomaly_mut() {
-                    locate(anomaly, places());
-                }
-                told
-            },
-        );
-        Ok(Judged {
-            events: source.events(),
-            explanation: explanation(&told),
-            finding: finding(told),
-        })
-    }
-}
 
 type Keys<M> = BTreeMap<String, Packed<<M as Model>::Op, <M as Model>::Ret>>;
 
 /// What was read so far.
-struct Reader<'m, M: Model> {
-    model: &'m M,
+pub(super) struct Object<M: Model> {
+    model: M,
+    words: KeyWords,
     op: ReadOp<M::Op>,
     ret: ReadRet<M::Op, M::Ret>,
     keys: Keys<M>,
@@ -103,14 +39,35 @@ struct Reader<'m, M: Model> {
     source: Source,
 }
 
-impl<M> Reader<'_, M>
+impl<M: Model> Object<M> {
+    /// One in all, or one under each key, as the model is and its keys are told.
+    pub(super) fn new(
+        words: KeyWords,
+        model: M,
+        op: ReadOp<M::Op>,
+        ret: ReadRet<M::Op, M::Ret>,
+    ) -> Self {
+        Object {
+            model,
+            words,
+            op,
+            ret,
+            keys: BTreeMap::new(),
+            open: BTreeMap::new(),
+            processes: Processes::default(),
+            source: Source::default(),
+        }
+    }
+}
+
+impl<M> Sees for Object<M>
 where
-    M: Model,
-    M::Op: Serialize,
-    M::Ret: Serialize,
+    M: Model + Send,
+    M::Op: Serialize + DeserializeOwned + Send,
+    M::Ret: Serialize + DeserializeOwned + Send,
 {
-    fn read(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
-        let malformed = |error| Unjudgeable::Malformed(line, error);
+    fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
+        let malformed = |source| Unjudgeable::Malformed { line, source };
         let process = event.process;
         if event.kind == EventKind::Invoke {
             let op = (self.op)(event).map_err(|what| wrong(line, event, &what))?;
@@ -154,6 +111,46 @@ where
         Ok(())
     }
 
+    /// What is open still stays so.
+    fn finish(mut self: Box<Self>, budget: &Budget) -> Judged {
+        for asked in std::mem::take(&mut self.open).into_values() {
+            self.pack(asked, None);
+        }
+        let (words, source) = (self.words, self.source);
+        let is_only = self.keys.len() == 1;
+        let told: Vec<Told> = check_each(
+            &self.model,
+            self.keys.into_iter().collect(),
+            budget,
+            |(key, packed)| (words(key), packed.operations()),
+            |(_, packed), verdict| {
+                let places = std::cell::OnceCell::new();
+                let places = || places.get_or_init(|| packed.places());
+                let place = |telling: &Telling| {
+                    let place = &places()[telling.operation.0];
+                    source.place(place, telling)
+                };
+                let mut told = verdict.told(is_only, &place);
+                if let Some(anomaly) = told.anomaly_mut() {
+                    locate(anomaly, places());
+                }
+                told
+            },
+        );
+        Judged {
+            events: source.events(),
+            explanation: explanation(&told),
+            finding: finding(told),
+        }
+    }
+}
+
+impl<M> Object<M>
+where
+    M: Model,
+    M::Op: Serialize,
+    M::Ret: Serialize,
+{
     fn pack(&mut self, asked: Asked<Keyed<String, M::Op>>, answered: Option<&Answered<M::Ret>>) {
         let Keyed { key, op } = asked.op;
         // Nobody knows its answer, and it changed nothing.
@@ -170,13 +167,5 @@ where
             Some(packed) => packed.push(&asked, answered),
             None => self.keys.entry(key).or_default().push(&asked, answered),
         }
-    }
-
-    /// What is open still stays so.
-    fn finish(mut self) -> (Keys<M>, Source) {
-        for asked in std::mem::take(&mut self.open).into_values() {
-            self.pack(asked, None);
-        }
-        (self.keys, self.source)
     }
 }

@@ -1,18 +1,14 @@
 //! The search against exhaustive search, on many small random histories.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::support::{Random, assert_minimal, exhaustive, seeds};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::linearizability::{Decision, check};
 use ordeal_checker::model::{CasRegister, Keyed, Model, PerKey, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
-use support::{Random, assert_minimal, exhaustive, seeds};
 
 type Op = Keyed<u8, RegisterOp>;
 

@@ -1,11 +1,6 @@
 //! No bytes make a parser panic, and an error names its line.
 //!
-//! `PROPTEST_CASES=100000 cargo test --release -p ordeal-checker --test fuzz` is a campaign.
-
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/files.rs"]
-mod files;
+//! `PROPTEST_CASES=100000 cargo test --release -p ordeal-checker --test all fuzz` is a campaign.
 
 use std::io::{BufReader, Cursor, Write};
 use std::sync::OnceLock;
@@ -88,7 +83,7 @@ fn real_files() -> &'static [Vec<u8>] {
     static FILES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     FILES.get_or_init(|| {
         let samples = SAMPLES.iter().map(|sample| sample.as_bytes().to_vec());
-        let known = files::all().into_iter().map(|path| {
+        let known = crate::support::files::all().into_iter().map(|path| {
             let mut bytes = std::fs::read(path).unwrap();
             bytes.truncate(4_000);
             bytes

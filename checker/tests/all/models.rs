@@ -3,18 +3,14 @@
 //! A valid verdict's witness is replayed through the model; an invalid one's explanation is checked
 //! to be enough and minimal, by exhaustive search too.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::time::Instant;
 
+use crate::support::play::{NAMES, Play, Visit, random_history, visit};
+use crate::support::{assert_minimal, exhaustive, replays, seeds};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::linearizability::{Decision, check};
 use ordeal_checker::model::Model;
 use ordeal_checker::verdict::Validity;
-use support::play::{NAMES, Play, Visit, random_history, visit};
-use support::{assert_minimal, exhaustive, replays, seeds};
 
 /// How many were valid, and how many invalid.
 #[derive(Default)]

@@ -4,14 +4,11 @@
 //! `name.ok.txt` and `name.bad.txt` are twins; `name.told.txt` is what is said of the bad one. With
 //! `ORDEAL_BLESS=1` the words are written anew, to be read in the diff.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{Reader, assert_minimal, assert_told, drawn_as, exhaustive, replays, value};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::Time;
 use ordeal_checker::linearizability::{Decision, Telling, check};
@@ -21,7 +18,6 @@ use ordeal_checker::model::{
     SequenceRet, Set, SetOp, SetRet, Stack,
 };
 use ordeal_checker::verdict::Validity;
-use support::{Reader, assert_minimal, drawn_as, exhaustive, replays, value};
 
 /// How many twins there are of each.
 const TWINS: [(&str, usize); 11] = [
@@ -79,16 +75,7 @@ where
             }
             Decision::Invalid(contradiction) if !is_ok => {
                 assert_minimal(model, &history, contradiction, &name);
-                let told = verdict.explain_by(&columns).unwrap();
-                let golden = path.with_file_name(format!("{twin}.told.txt"));
-                if std::env::var_os("ORDEAL_BLESS").is_some() {
-                    fs::write(&golden, &told).unwrap();
-                }
-                let expected = fs::read_to_string(&golden).unwrap_or_default();
-                assert_eq!(
-                    told, expected,
-                    "{name}: ORDEAL_BLESS=1 writes what is told now"
-                );
+                assert_told(&path, &verdict.explain_by(&columns).unwrap());
             }
             decision => panic!("{name}: {decision:?}"),
         }
@@ -100,8 +87,8 @@ where
 
 #[test]
 fn registers() {
-    every_drawing("register", &CasRegister, support::register);
-    every_drawing("cas-register", &CasRegister, support::register);
+    every_drawing("register", &CasRegister, crate::support::register);
+    every_drawing("cas-register", &CasRegister, crate::support::register);
 }
 
 #[test]
@@ -163,7 +150,7 @@ fn counter(words: &str, _: u64) -> (CounterOp, CounterRet) {
 #[test]
 fn counters_also_such_as_stutter() {
     every_drawing("counter", &Counter, counter);
-    every_drawing("stutter", &AnyOf(support::Stutter), counter);
+    every_drawing("stutter", &AnyOf(crate::support::Stutter), counter);
 }
 
 fn lock(words: &str, who: u64) -> (LockOp, LockRet) {
@@ -204,7 +191,7 @@ fn transactions_on_registers() {
 
 #[test]
 fn a_violation_is_told_with_who_and_when() {
-    let history = support::drawn(include_str!("corpus/register/stale-read.bad.txt"));
+    let history = crate::support::drawn(include_str!("../corpus/register/stale-read.bad.txt"));
     let finding = check(&CasRegister, &history, &Budget::default()).finding_by(&columns);
     assert_eq!(finding.validity, Validity::Invalid);
     assert_eq!(
@@ -218,7 +205,7 @@ fn a_violation_is_told_with_who_and_when() {
 #[test]
 fn a_spent_budget_is_unknown_never_valid() {
     // Two writes of one value keep the zones out of it.
-    let history = support::drawn(
+    let history = crate::support::drawn(
         "p1 ├── write 1 ──────────────┤
 p2  ├── write 2 ─────────────┤
 p3   ├── write 1 ────────────┤

@@ -1,10 +1,12 @@
 //! What several test files share: drawings as histories, and exhaustive search.
-#![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
+pub(crate) mod files;
 pub(crate) mod play;
 pub(crate) mod serial;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use ordeal_checker::history::{
     History, HistoryBuilder, Operation, OperationId, Outcome, Process, Reason, Time,
@@ -15,6 +17,22 @@ use ordeal_checker::model::{
 };
 
 pub(crate) type RegisterHistory = History<RegisterOp, RegisterRet>;
+
+/// What is told of a drawing is what stands beside it; `ORDEAL_BLESS=1` writes that anew.
+pub(crate) fn assert_told(drawing: &Path, told: &str) {
+    let name = drawing.file_name().unwrap().to_string_lossy();
+    let golden = drawing.with_file_name(name.replace(".bad.txt", ".told.txt"));
+    if std::env::var_os("ORDEAL_BLESS").is_some() {
+        fs::write(&golden, told).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(
+        told,
+        expected,
+        "{}: ORDEAL_BLESS=1 writes what is told now",
+        golden.display()
+    );
+}
 
 /// How the words of a drawn operation are read, and by whom it is done.
 pub(crate) type Reader<O, R> = fn(&str, u64) -> (O, R);

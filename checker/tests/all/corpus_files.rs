@@ -1,11 +1,6 @@
 //! The histories with known verdicts, where they are at hand: `../shared/histories`, or the folder
 //! that `ORDEAL_HISTORIES` names.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/files.rs"]
-mod files;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,13 +40,13 @@ fn expected(folder: &Path) -> Vec<(PathBuf, bool)> {
         let (name, verdict) = line.split_once(' ').unwrap();
         all.push((logs.join(name), verdict == "linearizable"));
     }
-    for file in files::within(&folder.join("kv")) {
+    for file in crate::support::files::within(&folder.join("kv")) {
         let is_valid = file.to_string_lossy().contains("-ok");
         all.push((file, is_valid));
     }
     for (name, is_valid) in [("good", true), ("bad", false)] {
         all.extend(
-            files::within(&folder.join("knossos").join(name))
+            crate::support::files::within(&folder.join("knossos").join(name))
                 .into_iter()
                 .map(|f| (f, is_valid)),
         );
@@ -71,7 +66,7 @@ fn expected(folder: &Path) -> Vec<(PathBuf, bool)> {
 
 #[test]
 fn every_history_with_a_known_verdict_gets_it() {
-    let Some(folder) = files::folder() else {
+    let Some(folder) = crate::support::files::folder() else {
         println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
         return;
     };
@@ -93,7 +88,7 @@ fn every_history_with_a_known_verdict_gets_it() {
 /// Of an explanation by search: that no operation is too many, and who, what and why.
 #[test]
 fn every_violation_of_a_register_or_a_string_is_explained_with_no_operation_too_many() {
-    let Some(folder) = files::folder() else {
+    let Some(folder) = crate::support::files::folder() else {
         println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
         return;
     };

@@ -3,18 +3,14 @@
 //! Of lists the verdict is that of the search, both ways. Of registers an anomaly is never told
 //! where there is an order; how many violations are found is counted.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::serial::{Transactions, asked, is_strictly_serializable};
+use crate::support::{Random, seeds};
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::transaction::{Elements, Kind, Name, Step, check};
 use ordeal_checker::verdict::Validity;
-use support::serial::{Transactions, asked, is_strictly_serializable};
-use support::{Random, seeds};
 
 /// One transaction before it is recorded: by whom, from when to when, and when it took effect.
 struct Planned {

@@ -6,12 +6,12 @@
 //! walk a model of ours; stateright has objects of its own too, on which nothing here is ours but
 //! the question.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::marker::PhantomData;
 
+use crate::support::play::{
+    NAMES, Play, Visit, play_of_registers, play_of_stacks, random_history, visit,
+};
+use crate::support::seeds;
 use ordeal_checker::budget::Budget;
 use ordeal_checker::history::{History, Operation, Outcome};
 use ordeal_checker::linearizability::check;
@@ -20,8 +20,6 @@ use ordeal_checker::verdict::Validity;
 use stateright::semantics::register::{Register, RegisterOp as Asked, RegisterRet as Answered};
 use stateright::semantics::vec::{VecOp, VecRet};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
-use support::play::{NAMES, Play, Visit, play_of_registers, play_of_stacks, random_history, visit};
-use support::seeds;
 use todc_utils::{Action, History as Actions, Specification, WGLChecker};
 
 /// One of our models as an object of stateright's. What is in flight answers nothing.
