@@ -76,9 +76,9 @@ pub trait Network: Send + Sync {
     fn mechanism(&self) -> String;
 
     /// Whether TCP's retransmission back-off is bounded to 1 s in every namespace
-    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15; not where [`TcpBackoff::Kernel`] was asked for): if
-    /// not, an old connection may need as long as the cut lasted to recover after it, which is not the
-    /// target's fault.
+    /// (`net.ipv4.tcp_rto_max_ms`, Linux 6.15; not where [`TcpBackoff::Kernel`] was asked for).
+    /// If not, an old connection may need as long as the cut lasted to recover after it, which is
+    /// not the target's fault.
     fn bounds_tcp_backoff(&self) -> bool;
 
     /// How many packets it has lost that no fault was to take; `None` where it cannot tell.

@@ -19,9 +19,7 @@ use ordeal_nemesis::{
     disk::{Directories, Disks, FuseDisks},
     injector::{FaultRecord, Injector, Patience, Stop},
     lever::{Levers, Observer},
-    network::{
-        Iptables, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions, address,
-    },
+    network::{Network, Switch, SwitchOptions, address},
     process::{Death, Lifecycle, NodeCommand, Processes, State},
     sandbox::Sandbox,
 };
@@ -31,8 +29,6 @@ fn main() -> ExitCode {
     support::main(&cases![
         Inside a_power_loss_takes_exactly_what_was_not_synced,
         Inside whoever_was_connected_to_a_machine_without_power_hears_nothing,
-        Inside nor_over_packet_sockets,
-        Inside nor_on_the_kernels_own_network,
         Inside a_power_loss_of_all_leaves_what_each_has_synced,
         Inside a_node_that_ends_at_a_failed_fsync_is_started_when_the_disk_is_well,
         Inside a_slow_fsync_holds_its_node_up_and_no_longer_than_told,
@@ -114,10 +110,7 @@ struct Cluster {
 impl Cluster {
     fn start(sandbox: &Sandbox) -> Self {
         let switch = Switch::create(sandbox, NODES, &SwitchOptions::default()).unwrap();
-        Self::start_on(sandbox, Arc::new(switch))
-    }
-
-    fn start_on(sandbox: &Sandbox, network: Arc<dyn Network>) -> Self {
+        let network: Arc<dyn Network> = Arc::new(switch);
         let folder = tempfile::tempdir().unwrap();
         let data = |node: Node| folder.path().join(node.to_string());
         Node::first(NODES).for_each(|node| fs::create_dir(data(node)).unwrap());
@@ -278,30 +271,9 @@ fn a_power_loss_takes_exactly_what_was_not_synced(sandbox: &Sandbox) {
     assert_eq!(cluster.deaths.lock().unwrap().as_slice(), []);
 }
 
+/// On the other networks: see `conformance`.
 fn whoever_was_connected_to_a_machine_without_power_hears_nothing(sandbox: &Sandbox) {
-    nobody_hears_anything(&Cluster::start(sandbox));
-}
-
-fn nor_over_packet_sockets(sandbox: &Sandbox) {
-    let options = SwitchOptions {
-        ports: Ports::Packet,
-        ..SwitchOptions::default()
-    };
-    let switch = Switch::create(sandbox, NODES, &options).unwrap();
-    nobody_hears_anything(&Cluster::start_on(sandbox, Arc::new(switch)));
-}
-
-fn nor_on_the_kernels_own_network(sandbox: &Sandbox) {
-    match Iptables::create(sandbox, NODES, &IptablesOptions::default()) {
-        Ok(network) => nobody_hears_anything(&Cluster::start_on(sandbox, Arc::new(network))),
-        Err(error @ NetworkError::Missing { .. }) => {
-            assert!(error.to_string().contains("sudo apt install ip"), "{error}");
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn nobody_hears_anything(cluster: &Cluster) {
+    let cluster = Cluster::start(sandbox);
     let mut peer = cluster.dial_from_n2();
     ask(&mut peer, b"s").unwrap();
     let _ = cluster.proven("power-loss n1");

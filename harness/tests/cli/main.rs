@@ -11,6 +11,7 @@ mod clean;
 mod ending;
 mod lever;
 mod mode;
+mod order;
 mod power;
 mod process;
 mod rootless;
