@@ -14,7 +14,7 @@
 use crate::check::{Axis, Check, Effort, Judge, Judgement, Unjudgeable};
 use crate::operation::{Key, Op, Ret};
 use crate::reading::{Asked, Pairing};
-use ordeal_checker::history::{Event, Time};
+use ordeal_checker::history::{Event, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,11 +78,17 @@ struct Register {
     finals: Vec<(Asked, Option<i64>)>,
 }
 
+/// A write, in few bytes: a run has millions.
 struct Write {
     value: i64,
+    process: Process,
+    node: Option<Arc<str>>,
+    /// The index of its invocation.
+    index: u64,
+    invoked: Time,
+    /// When it was acknowledged, and in which term.
     at: Time,
     term: Option<u64>,
-    asked: Asked,
 }
 
 impl Register {
@@ -105,9 +111,12 @@ impl Register {
         if let Some((at, term)) = ended.map(|ended| (ended.at, ended.term)) {
             self.acknowledged.push(Write {
                 value,
+                process: asked.process,
+                node: asked.node,
+                index: asked.index,
+                invoked: asked.invoked,
                 at,
                 term,
-                asked,
             });
         }
     }
@@ -126,10 +135,10 @@ impl Register {
                 }
             };
             let lost = self.acknowledged.iter().filter(|write| {
-                let invoked = write.asked.invoked;
+                let invoked = write.invoked;
                 write.at < read.invoked && (seen.is_none() || seen_by < invoked)
             });
-            let last = lost.max_by_key(|write| write.asked.invoked)?;
+            let last = lost.max_by_key(|write| write.invoked)?;
             Some((last, read, *seen))
         })
     }
@@ -189,7 +198,7 @@ fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
 }
 
 fn acknowledger(write: &Write) -> Acknowledger {
-    (write.asked.node.clone(), write.term)
+    (write.node.clone(), write.term)
 }
 
 /// How many groups of lost writes a summary names: the largest.
@@ -235,22 +244,23 @@ fn losses(anomalies: usize, lost_by: &BTreeMap<Acknowledger, usize>) -> String {
 fn lost(key: Key, write: &Write, read: &Asked, seen: Option<i64>) -> Anomaly {
     let Write {
         value,
+        process,
+        index,
         at,
         term,
-        asked,
+        ..
     } = write;
-    let process = asked.process;
     Anomaly {
         kind: "lost_write".into(),
         key: Some(key.to_string()),
         message: format!(
             "{key} = {value} was acknowledged to {process} at {at}{by}{in_term}, but {read} has {}",
             seen.map_or("nothing".to_owned(), |seen| format!("the earlier {seen}")),
-            by = by(asked),
+            by = by(write),
             in_term = term.map_or(String::new(), |term| format!(" in term {term}")),
             read = name(read),
         ),
-        events: vec![asked.index, read.index],
+        events: vec![*index, read.index],
         lines: Vec::new(),
     }
 }
@@ -268,8 +278,8 @@ fn invented(key: Key, read: &Asked, value: i64) -> Anomaly {
     }
 }
 
-fn by(asked: &Asked) -> String {
-    asked
+fn by(write: &Write) -> String {
+    write
         .node
         .as_ref()
         .map_or(String::new(), |node| format!(" by {node}"))
