@@ -37,15 +37,20 @@ impl Words<'_> {
         format!("{} ({})", name(telling), (self.place)(telling))
     }
 
-    /// Why nothing can follow the longest consistent order.
-    pub(in crate::linearizability) fn reasons(self, prefix: &Prefix) -> Vec<String> {
+    /// Why nothing can follow the longest consistent order, in which some of these were put where
+    /// they help most.
+    pub(in crate::linearizability) fn reasons(
+        self,
+        prefix: &Prefix,
+        steps: &[Step],
+    ) -> Vec<String> {
         let named = prefix.stuck.iter().take(NAMED_MAX);
         let mut reasons: Vec<String> = named
             .map(|stuck| {
                 format!(
                     "{} {}.",
                     self.phrase(&stuck.telling),
-                    self.why(stuck, prefix)
+                    self.why(stuck, prefix, steps)
                 )
             })
             .collect();
@@ -57,10 +62,21 @@ impl Words<'_> {
         reasons
     }
 
-    fn why(self, stuck: &Stuck, prefix: &Prefix) -> String {
+    fn why(self, stuck: &Stuck, prefix: &Prefix, steps: &[Step]) -> String {
         let (holder, holds) = (self.holder, &prefix.state);
+        let is_supposed = |writer: &Telling| {
+            let mut helpers = steps.iter().filter(|step| !step.is_needed);
+            helpers.any(|step| step.telling.operation == writer.operation)
+        };
         match &prefix.writer {
             _ if stuck.can_follow => "could follow, but leads to a dead end further on".to_owned(),
+            Some(writer) if is_supposed(writer) => {
+                let writer = self.phrase(writer);
+                format!(
+                    "cannot follow: {holder} holds {holds} even with {writer} put where it helps \
+                     most, whatever came of it"
+                )
+            }
             Some(writer) => {
                 let writer = self.phrase(writer);
                 format!("cannot follow: {holder} holds {holds}, since {writer}")
@@ -88,7 +104,7 @@ impl Words<'_> {
         );
         if contradiction.minimal.is_empty() {
             text.push_str("The history is too long to be narrowed down.\n");
-            for reason in self.reasons(&contradiction.prefix) {
+            for reason in self.reasons(&contradiction.prefix, &[]) {
                 text.push_str(&format!("{reason}\n"));
             }
             return wrapped(&text);
