@@ -134,8 +134,8 @@ pub(crate) fn jitter<B: Backend>(sandbox: &Sandbox) {
 /// The half in the middle lies within 10 ms: of 1000 that fall evenly into 20 ms, by 0.3 ms more or
 /// less, so 8.5 is five of these below. What a slow machine adds makes it wider, never narrower: by
 /// about as much as it spreads a delay of the same length without any jitter, which is measured
-/// too, twice that at most, and has to be so little that twice the jitter is told from it. So
-/// neither none, half nor twice the jitter passes, whatever the slack is.
+/// too, and twice that at most. Where the quantiles have slack, that must be so little that twice
+/// the jitter is told from it: then neither none, half nor twice the jitter passes.
 fn spreads_as_asked(line: &Line, arrived: &[Arrival]) {
     let spread = |arrived: &[Arrival]| quantile(arrived, 750) - quantile(arrived, 250);
     let id = line.shape("delay 30ms", 1);
