@@ -13,6 +13,7 @@
 //! What [`mod@core`] leaves is searched once more, for the order that gets furthest. An operation
 //! that is needed is in that order, or stuck at its end, or comes after one that is stuck.
 
+mod cast;
 mod core;
 mod drawing;
 mod recall;
