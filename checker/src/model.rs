@@ -192,7 +192,8 @@ pub trait Model: Sync {
         state
     }
 
-    /// An operation and its result, in words: `read → 3`.
+    /// An operation and its result, in words: `read → 3`. Those of one whose result is not known
+    /// end in `(result unknown)` or `→ ?`, which is left out where the question alone is told.
     fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String {
         match ret {
             Some(ret) => format!("{op:?} → {ret:?}"),

@@ -13,6 +13,7 @@
 //! What [`mod@core`] leaves is searched once more, for the order that gets furthest. An operation
 //! that is needed is in that order, or stuck at its end, or comes after one that is stuck.
 
+mod cast;
 mod core;
 mod drawing;
 mod recall;
@@ -22,7 +23,7 @@ mod words;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use self::core::{Core, narrow};
+use self::core::{Core, Fact, narrow};
 use self::recall::Recalled;
 use self::recheck::recalled;
 use super::class::Classes;
@@ -68,16 +69,15 @@ pub(super) fn contradiction<M: Model>(
         late: helpful(model, &core, &problem, &order).map(|late| tell(model, late)),
         prefix: prefix(&problem, &order),
     };
-    // What was forgotten of an operation is known to whoever reads of it.
     let told = |telling: &mut Telling| {
-        if let Some(op) = find(&core, telling.operation) {
-            *telling = tell(model, op);
+        if let Some(fact) = find(&core, telling.operation) {
+            *telling = tell_fact(model, fact);
         }
     };
     let prefix = &mut contradiction.prefix;
     for stuck in &mut prefix.stuck {
-        let op = find(&core, stuck.telling.operation);
-        stuck.instead = op.and_then(|op| {
+        let fact = find(&core, stuck.telling.operation);
+        stuck.instead = fact.and_then(|(op, _)| {
             let ret = op.outcome().ok();
             model.describe_instead(&state, op.op(), ret)
         });
@@ -103,9 +103,9 @@ impl Contradiction {
     }
 }
 
-fn find<'a, M: Model>(core: &Core<'a, M>, id: OperationId) -> Option<&'a Operation<M::Op, M::Ret>> {
+fn find<'a, M: Model>(core: &Core<'a, M>, id: OperationId) -> Option<Fact<'a, M>> {
     let mut facts = core.facts.iter();
-    facts.find(|(op, _)| op.id() == id).map(|(op, _)| *op)
+    facts.find(|(op, _)| op.id() == id).copied()
 }
 
 /// Without what is forgotten and makes no difference.
@@ -168,11 +168,10 @@ fn steps<M: Model>(
         let next = model
             .step(&state, recalled.op(), recalled.outcome().ok().copied())
             .expect("the search only takes possible steps");
-        let fact = core.facts.iter().find(|(op, _)| op.id() == recalled.id());
-        let (op, recall) = fact.expect("the problem is made of these facts");
+        let fact = find(core, recalled.id()).expect("the problem is made of these facts");
         steps.push(Step {
-            telling: tell(model, op),
-            is_needed: *recall != Recall::Forgotten,
+            telling: tell_fact(model, fact),
+            is_needed: fact.1 != Recall::Forgotten,
             state: (next != state).then(|| model.describe_state(&next)),
         });
         state = next;
@@ -207,6 +206,18 @@ pub(super) fn tell<M: Model>(model: &M, op: &Operation<M::Op, M::Ret>) -> Tellin
         invoked: op.invoked(),
         returned: op.returned(),
     }
+}
+
+/// The same, but of one that is forgotten: what was asked, whatever came of it.
+fn tell_fact<M: Model>(model: &M, (op, recall): Fact<'_, M>) -> Telling {
+    let mut telling = tell(model, op);
+    if recall == Recall::Forgotten {
+        let what = model.describe(op.op(), None);
+        let ends = [" (result unknown)", " → ?"];
+        let asked = ends.iter().find_map(|end| what.strip_suffix(end));
+        telling.what = asked.unwrap_or(&what).to_owned();
+    }
+    telling
 }
 
 /// Replays `order`, and names what might come next.

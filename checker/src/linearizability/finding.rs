@@ -197,7 +197,7 @@ impl KeyVerdict {
     }
 
     fn anomaly(&self, object: &str, words: Words<'_>) -> Option<Anomaly> {
-        let (kind, opening, prefix, minimal) = match &self.decision {
+        let (kind, opening, prefix, minimal, steps) = match &self.decision {
             Decision::Valid { .. } => return None,
             Decision::Unknown(prefix) => {
                 let opening = format!(
@@ -206,7 +206,7 @@ impl KeyVerdict {
                     prefix.order.len(),
                     self.operations
                 );
-                ("undecided", opening, prefix, &[][..])
+                ("undecided", opening, prefix, &[][..], &[][..])
             }
             Decision::Invalid(contradiction) => {
                 let opening = format!("{object} is not linearizable.");
@@ -215,11 +215,12 @@ impl KeyVerdict {
                     opening,
                     &contradiction.prefix,
                     &contradiction.minimal[..],
+                    &contradiction.steps[..],
                 )
             }
         };
         let mut message = opening;
-        for reason in words.reasons(prefix) {
+        for reason in words.reasons(prefix, steps) {
             message.push(' ');
             message.push_str(&reason);
         }

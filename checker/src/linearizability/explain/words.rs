@@ -1,12 +1,12 @@
 //! A contradiction in words, for somebody who has never seen this tool.
 
-use super::drawing::{Row, drawing};
+use super::cast::drawn;
 use crate::linearizability::{Contradiction, Prefix, Step, Stuck, Telling};
 
 /// How many stuck operations a message names; the rest is in the data.
 const NAMED_MAX: usize = 4;
 /// How many operations are drawn, and how many steps are told.
-const DRAWN_MAX: usize = 30;
+pub(super) const DRAWN_MAX: usize = 30;
 /// How many pairs are named that time puts in order.
 const PAIRS_MAX: usize = 3;
 /// Longer texts are told without their middle.
@@ -37,15 +37,20 @@ impl Words<'_> {
         format!("{} ({})", name(telling), (self.place)(telling))
     }
 
-    /// Why nothing can follow the longest consistent order.
-    pub(in crate::linearizability) fn reasons(self, prefix: &Prefix) -> Vec<String> {
+    /// Why nothing can follow the longest consistent order, in which some of these were put where
+    /// they help most.
+    pub(in crate::linearizability) fn reasons(
+        self,
+        prefix: &Prefix,
+        steps: &[Step],
+    ) -> Vec<String> {
         let named = prefix.stuck.iter().take(NAMED_MAX);
         let mut reasons: Vec<String> = named
             .map(|stuck| {
                 format!(
                     "{} {}.",
                     self.phrase(&stuck.telling),
-                    self.why(stuck, prefix)
+                    self.why(stuck, prefix, steps)
                 )
             })
             .collect();
@@ -57,10 +62,21 @@ impl Words<'_> {
         reasons
     }
 
-    fn why(self, stuck: &Stuck, prefix: &Prefix) -> String {
+    fn why(self, stuck: &Stuck, prefix: &Prefix, steps: &[Step]) -> String {
         let (holder, holds) = (self.holder, &prefix.state);
+        let is_supposed = |writer: &Telling| {
+            let mut helpers = steps.iter().filter(|step| !step.is_needed);
+            helpers.any(|step| step.telling.operation == writer.operation)
+        };
         match &prefix.writer {
             _ if stuck.can_follow => "could follow, but leads to a dead end further on".to_owned(),
+            Some(writer) if is_supposed(writer) => {
+                let writer = self.phrase(writer);
+                format!(
+                    "cannot follow: {holder} holds {holds} even with {writer} put where it helps \
+                     most, whatever came of it"
+                )
+            }
             Some(writer) => {
                 let writer = self.phrase(writer);
                 format!("cannot follow: {holder} holds {holds}, since {writer}")
@@ -88,7 +104,7 @@ impl Words<'_> {
         );
         if contradiction.minimal.is_empty() {
             text.push_str("The history is too long to be narrowed down.\n");
-            for reason in self.reasons(&contradiction.prefix) {
+            for reason in self.reasons(&contradiction.prefix, &[]) {
                 text.push_str(&format!("{reason}\n"));
             }
             return wrapped(&text);
@@ -268,7 +284,7 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
 }
 
 /// The same lines, none too long; what is left of one is indented under it.
-fn wrapped(text: &str) -> String {
+pub(super) fn wrapped(text: &str) -> String {
     let mut all = String::with_capacity(text.len());
     for line in text.lines() {
         let words = line.trim_start();
@@ -292,83 +308,6 @@ fn wrapped(text: &str) -> String {
         all.push('\n');
     }
     all
-}
-
-fn drawn(contradiction: &Contradiction) -> String {
-    let rank = |telling: &Telling| {
-        let mut steps = (1..).zip(&contradiction.steps);
-        let step = steps.find(|(_, step)| step.telling.operation == telling.operation);
-        step.map(|(rank, step): (usize, _)| (rank, step.is_needed))
-    };
-    let is_stuck = |telling: &Telling| {
-        let mut stuck = contradiction.prefix.stuck.iter();
-        stuck.any(|stuck| stuck.telling.operation == telling.operation)
-    };
-    let helpers = contradiction.steps.iter().filter(|step| !step.is_needed);
-    let mut rows: Vec<Row<'_>> = contradiction
-        .minimal
-        .iter()
-        .chain(helpers.map(|step| &step.telling))
-        .chain(&contradiction.late)
-        .map(|telling| Row {
-            telling,
-            mark: match rank(telling) {
-                Some((rank, true)) => rank.to_string(),
-                Some((rank, false)) => format!("({rank})"),
-                None if is_stuck(telling) => "✗".to_owned(),
-                None => String::new(),
-            },
-            remark: match &contradiction.late {
-                Some(late) if late.operation == telling.operation => "too late",
-                _ => "",
-            },
-        })
-        .collect();
-    rows.sort_by_key(|row| (row.telling.invoked, row.telling.operation));
-    let hidden = rows.len().saturating_sub(DRAWN_MAX);
-    let hint = match hidden {
-        0 => String::new(),
-        1 => "… 1 earlier operation is not drawn\n".to_owned(),
-        more => format!("… {more} earlier operations are not drawn\n"),
-    };
-    let rows = &rows[hidden..];
-    let has_open = rows.iter().any(|row| row.telling.returned.is_none());
-    let legend = legend(&contradiction.steps, has_open, contradiction.late.is_some());
-    format!("{hint}{}\n{}", drawing(rows), wrapped(&legend))
-}
-
-/// What the signs of a drawing mean.
-fn legend(steps: &[Step], has_open: bool, has_late: bool) -> String {
-    let mut legend = String::from("├──┤ from call to return");
-    if has_open {
-        legend.push_str(", ├┄┄▸ never returned");
-    }
-    legend.push_str("; time goes right, not to scale. ✗ cannot come next");
-    if steps.iter().any(|step| step.is_needed) {
-        legend.push_str("; 1, 2, … are places in the order below");
-    }
-    legend.push('.');
-    let helpers = (1..).zip(steps);
-    let helpers: Vec<usize> = helpers
-        .filter_map(|(rank, step)| (!step.is_needed).then_some(rank))
-        .collect();
-    let ranks: Vec<String> = helpers.iter().map(|rank| format!("({rank})")).collect();
-    match ranks.as_slice() {
-        [] => {}
-        [one] => legend.push_str(&format!(
-            " {one} is not needed to show it: whatever was recorded of its time and result is \
-             ignored, and it is put where it helps most."
-        )),
-        many => legend.push_str(&format!(
-            " {} are not needed to show it: whatever was recorded of their times and results is \
-             ignored, and they are put where they help most.",
-            many.join(" ")
-        )),
-    }
-    if has_late {
-        legend.push_str(" ← too late: began after all of that had ended, and does not count.");
-    }
-    legend
 }
 
 /// Which of these ended before which began, those that follow from others left out.
