@@ -1,11 +1,20 @@
 //! The histories with known verdicts, where they are at hand: `../shared/histories`, or the folder
 //! that `ORDEAL_HISTORIES` names.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ordeal_checker::budget::Budget;
+use ordeal_checker::format::{Format, events};
+use ordeal_checker::history::{EventKind, HistoryBuilder, Outcome, Reason};
 use ordeal_checker::judge::{Options, Subject, check_file};
+use ordeal_checker::linearizability::{Decision, check};
+use ordeal_checker::model::{CasRegister, RegisterOp, RegisterRet};
 use ordeal_checker::verdict::Validity;
+use serde_json::Value;
+
+use crate::support::{RegisterHistory, assert_minimal_by};
 
 /// What the operations of a file cannot tell.
 fn model_of(path: &Path) -> Option<Subject> {
@@ -132,4 +141,75 @@ fn every_violation_of_a_register_or_a_string_is_explained_with_no_operation_too_
         }
     }
     assert!(told >= 50, "only {told} keys were told of");
+}
+
+/// A file of one register as a history.
+fn register_of(path: &Path) -> RegisterHistory {
+    let text = fs::read_to_string(path).unwrap();
+    let format = Format::guess(&text).unwrap();
+    let mut history = HistoryBuilder::new();
+    let mut asked = BTreeMap::new();
+    let int = |value: &Value| value.as_i64().unwrap();
+    for line in events(std::io::Cursor::new(text), format) {
+        let (_, event) = line.unwrap();
+        let (process, time, value) = (event.process, event.time, &event.value);
+        if event.kind == EventKind::Invoke {
+            let op = match event.f.as_str() {
+                "read" => RegisterOp::Read,
+                "write" => RegisterOp::Write(int(value)),
+                "cas" => RegisterOp::Cas {
+                    expect: value[0].as_i64(),
+                    new: int(&value[1]),
+                },
+                other => panic!("{path:?}: {other}"),
+            };
+            asked.insert(process, op);
+            history.invoke(process, time, op).unwrap();
+            continue;
+        }
+        let outcome = match (event.kind, asked[&process]) {
+            (EventKind::Ok, RegisterOp::Read) => Outcome::Ok(RegisterRet::Value(value.as_i64())),
+            (EventKind::Ok, RegisterOp::Write(_)) => Outcome::Ok(RegisterRet::Written),
+            (EventKind::Ok, RegisterOp::Cas { .. }) => {
+                Outcome::Ok(RegisterRet::Swapped(value.as_bool().unwrap_or(true)))
+            }
+            (EventKind::Fail, _) => Outcome::Fail(Reason::default()),
+            _ => Outcome::Info(Reason::default()),
+        };
+        history.complete(process, time, outcome).unwrap();
+    }
+    history.finish()
+}
+
+/// Too long for exhaustive search; but what is left of a history is checked as one of its own, from
+/// the beginning and by all algorithms.
+#[test]
+fn without_any_operation_of_its_explanation_a_known_history_has_an_order() {
+    let Some(folder) = crate::support::files::folder() else {
+        println!("skipped: no folder of histories here; set ORDEAL_HISTORIES to one");
+        return;
+    };
+    let search = |history: &RegisterHistory| {
+        let verdict = check(&CasRegister, history, &Budget::default());
+        assert_ne!(verdict.validity(), Validity::Unknown);
+        verdict.validity() == Validity::Valid
+    };
+    let mut told = 0;
+    for (path, is_valid) in expected(&folder) {
+        let is_register = ["etcd-logs", "knossos"]
+            .iter()
+            .any(|part| path.to_string_lossy().contains(part));
+        if is_valid || !is_register {
+            continue;
+        }
+        let history = register_of(&path);
+        let verdict = check(&CasRegister, &history, &Budget::default());
+        let Decision::Invalid(contradiction) = &verdict.keys[0].decision else {
+            panic!("{path:?}: {:?}", verdict.validity());
+        };
+        let name = path.display().to_string();
+        assert_minimal_by(search, &CasRegister, &history, contradiction, &name);
+        told += 1;
+    }
+    assert!(told >= 30, "only {told} histories were told of");
 }

@@ -236,15 +236,29 @@ pub(crate) fn assert_minimal<M: Model>(
     M::Op: Clone,
     M::Ret: Clone,
 {
+    let search = |history: &_| exhaustive(model, history);
+    assert_minimal_by(search, model, history, contradiction, told_of);
+}
+
+/// The same by a search that tells whether there is an order.
+///
+/// # Panics
+/// If it does not hold.
+pub(crate) fn assert_minimal_by<M: Model>(
+    search: impl Fn(&History<M::Op, M::Ret>) -> bool,
+    model: &M,
+    history: &History<M::Op, M::Ret>,
+    contradiction: &Contradiction,
+    told_of: &str,
+) where
+    M::Op: Clone,
+    M::Ret: Clone,
+{
     let needed: Vec<OperationId> = contradiction.minimal.iter().map(|t| t.operation).collect();
     let key = model.key(history.get(needed[0]).op());
     let concerns = |op: &M::Op| model.key(op) == key;
-    let is_explained = |needed: &[OperationId]| {
-        exhaustive(
-            model,
-            &forgetful(history, concerns, needed, contradiction.until),
-        )
-    };
+    let is_explained =
+        |needed: &[OperationId]| search(&forgetful(history, concerns, needed, contradiction.until));
     assert!(
         !is_explained(&needed),
         "{told_of}: not enough: {contradiction:?}"
