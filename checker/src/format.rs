@@ -39,6 +39,8 @@ mod json;
 use std::fmt;
 use std::io::BufRead;
 
+use serde_json::Value;
+
 use crate::history::Event;
 
 pub use edn::write_edn;
@@ -78,19 +80,40 @@ impl Format {
     /// What a file with that beginning is, if it can be told.
     pub fn guess(beginning: &str) -> Option<Format> {
         let text = beginning.trim_start();
-        let inner = text.trim_start_matches(['[', '(', ' ', '\n']);
+        let inner =
+            text.trim_start_matches(|sign: char| "[(".contains(sign) || sign.is_whitespace());
         if text.starts_with("INFO") {
             Some(Format::Console)
-        } else if inner.starts_with("{\"") {
-            let line = text.lines().next().unwrap_or_default();
-            let is_ours = serde_json::from_str::<Event>(line).is_ok();
-            Some(if is_ours { Format::Jsonl } else { Format::Json })
-        } else if inner.starts_with('{') || inner.starts_with(';') || inner.starts_with('#') {
+        } else if has_json_key(inner) {
+            Some(if is_ours(text) {
+                Format::Jsonl
+            } else {
+                Format::Json
+            })
+        } else if inner.starts_with(['{', ';', '#', '^']) {
             Some(Format::Edn)
         } else {
             None
         }
     }
+}
+
+/// `{"process": …`, which in EDN would have no colon.
+fn has_json_key(text: &str) -> bool {
+    let key = text.strip_prefix('{').map(str::trim_start);
+    let key = key.and_then(|key| key.strip_prefix('"'));
+    let end = key.and_then(|key| key.split_once('"'));
+    end.is_some_and(|(_, after)| after.trim_start().starts_with(':'))
+}
+
+/// True where each of these lines is an event of ours; the last may be cut off.
+fn is_ours(text: &str) -> bool {
+    let ours = |line: &str| serde_json::from_str::<Event>(line).is_ok();
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let is_first_ours = lines.next().is_some_and(ours);
+    // A whole object that is none of ours, as a nemesis is with Jepsen.
+    let is_foreign = |line: &str| serde_json::from_str::<Value>(line).is_ok() && !ours(line);
+    is_first_ours && !lines.any(is_foreign)
 }
 
 impl fmt::Display for Format {

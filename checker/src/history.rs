@@ -78,8 +78,18 @@ pub struct Process(pub u64);
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p{}", self.0)
+        let (lives, number) = (self.0 / Process::LIFE, self.0 % Process::LIFE);
+        match usize::try_from(lives) {
+            Ok(lives @ 0..=3) => write!(f, "p{number}{}", "′".repeat(lives)),
+            _ => write!(f, "p{number}′{lives}"),
+        }
     }
+}
+
+impl Process {
+    /// A file's process that goes on after an unknown outcome has this added to its number: it is
+    /// another one from then on, and told as `p7′`.
+    pub(crate) const LIFE: u64 = 1 << 32;
 }
 
 /// How an operation ended, as far as its client knows.

@@ -35,7 +35,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
-use crate::format::{self, Format, FormatError};
+use crate::format::{self, Format, FormatError, Line};
 use crate::history::{Event, MalformedHistory};
 use crate::verdict::Finding;
 
@@ -98,6 +98,9 @@ pub enum JudgeError {
         /// How.
         source: MalformedHistory,
     },
+    /// It has no operation of a client.
+    #[error("{0}: there is no operation of a client in it, read as {1}: nothing to judge")]
+    Empty(PathBuf, Format),
     /// Its format cannot be told.
     #[error("{0}: cannot tell the format; say --format jsonl, edn, json or console")]
     UnknownFormat(PathBuf),
@@ -212,6 +215,10 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         source,
     };
     let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+    // A mark of the byte order says nothing.
+    if input.fill_buf().map_err(io)?.starts_with(b"\xEF\xBB\xBF") {
+        input.consume(3);
+    }
     let format = match options.format {
         Some(format) => Some(format),
         None => guess(input.fill_buf().map_err(io)?),
@@ -225,18 +232,13 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
     let mut lines = format::events(input, format);
     let model = match options.model {
         Some(model) => model,
-        None => {
-            for line in lines.by_ref().take(LOOK_AHEAD) {
-                ahead.push(line.map_err(unread)?);
-            }
-            Subject::guess(ahead.iter().map(|(_, event)| event)).ok_or_else(|| {
-                JudgeError::UnknownModel {
-                    path: path.to_owned(),
-                    operations: names(&ahead),
-                    why: Subject::no_guess(ahead.iter().map(|(_, event)| event)),
-                }
-            })?
-        }
+        None => guess_model(&mut lines, &mut ahead)
+            .map_err(unread)?
+            .ok_or_else(|| JudgeError::UnknownModel {
+                path: path.to_owned(),
+                operations: names(&ahead),
+                why: Subject::no_guess(ahead.iter().map(|(_, event)| event)),
+            })?,
     };
     let mut judge = Judge::of(model);
     for line in ahead.into_iter().map(Ok).chain(lines) {
@@ -252,6 +254,9 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         })?;
     }
     let judged = judge.finish(&options.budget);
+    if judged.events == 0 {
+        return Err(JudgeError::Empty(path.to_owned(), format));
+    }
     Ok(Report {
         path: path.to_owned(),
         format,
@@ -274,8 +279,29 @@ fn guess(ahead: &[u8]) -> Option<Format> {
     Format::guess(&String::from_utf8_lossy(&ahead[..enough]))
 }
 
-/// So many events are looked at to guess the model.
+/// So many events are looked at to guess the model, or more where those do not tell.
 const LOOK_AHEAD: usize = 10_000;
+const LOOK_AHEAD_MAX: usize = 128 * LOOK_AHEAD;
+
+/// What the first events are of, which are in `ahead` then.
+fn guess_model(
+    lines: &mut dyn Iterator<Item = Line>,
+    ahead: &mut Vec<(usize, Event)>,
+) -> Result<Option<Subject>, FormatError> {
+    let mut until = LOOK_AHEAD;
+    loop {
+        for line in lines.take(until - ahead.len()) {
+            ahead.push(line?);
+        }
+        let model = Subject::guess(ahead.iter().map(|(_, event)| event));
+        let is_all = ahead.len() < until;
+        // What is read in the end may tell, as of a set or a counter.
+        if model.is_some() || is_all || until >= LOOK_AHEAD_MAX {
+            return Ok(model);
+        }
+        until *= 2;
+    }
+}
 
 fn names(events: &[(usize, Event)]) -> String {
     let names: BTreeSet<&str> = events.iter().map(|(_, event)| event.f.as_str()).collect();

@@ -32,8 +32,8 @@ pub trait Check: Send + Sync {
     /// If the events are not a history that this workload could have left.
     fn judge(&self, events: &[Event], effort: &Effort) -> Result<Judgement, Unjudgeable> {
         let mut judge = self.begin();
-        for event in events {
-            judge.see(event)?;
+        for (line, event) in (1..).zip(events) {
+            judge.see(line, event)?;
         }
         Ok(judge.finish(effort))
     }
@@ -41,11 +41,11 @@ pub trait Check: Send + Sync {
 
 /// A check that is shown a history event by event, and keeps no more of it than it needs.
 pub trait Judge: Send {
-    /// Takes note of an event, in the order of the file.
+    /// Takes note of an event, in the order of the file, where it stands on that line.
     ///
     /// # Errors
     /// If with it the events are not a history that this workload could have left.
-    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable>;
+    fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable>;
 
     /// The answer.
     fn finish(self: Box<Self>, effort: &Effort) -> Judgement;

@@ -86,22 +86,18 @@ fn event(line: &str, index: u64, retired: &mut Retired) -> Result<Option<Event>,
     }))
 }
 
-/// Gives a process that goes on after an unknown outcome a new number.
+/// Gives a process that goes on after an unknown outcome a new number: its own, and in how many
+/// lives it was before ([`Process`] tells them so).
 #[derive(Default)]
 pub(super) struct Retired {
     names: BTreeMap<u64, u64>,
-    fresh: u64,
 }
-
-/// New numbers begin here.
-const FRESH: u64 = 1 << 32;
 
 impl Retired {
     pub(super) fn alias(&mut self, process: u64, kind: EventKind) -> Process {
         let name = *self.names.get(&process).unwrap_or(&process);
         if kind == EventKind::Info {
-            self.names.insert(process, FRESH + self.fresh);
-            self.fresh += 1;
+            self.names.insert(process, name.wrapping_add(Process::LIFE));
         }
         Process(name)
     }

@@ -121,6 +121,7 @@ impl<R: BufRead> Forms<R> {
             b'(' => self.list(b')', depth).map(Value::Array).map(Some),
             b'{' => self.map(depth).map(Some),
             b'"' => self.string().map(Some),
+            b'\\' => self.character().map(Some),
             b'#' => self.dispatch(depth),
             b'^' => {
                 self.bump();
@@ -236,6 +237,20 @@ impl<R: BufRead> Forms<R> {
                 self.value(depth + 1)
             }
         }
+    }
+
+    /// `\a`, `\(`, `\newline`: as the word after the backslash.
+    fn character(&mut self) -> Result<Value, FormatError> {
+        self.bump();
+        let Some(first) = self.peek()? else {
+            return self.error("the file ends within a character");
+        };
+        if !ENDS_WORD[usize::from(first)] {
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            return Ok(Value::String(self.word(text)?));
+        }
+        self.bump();
+        Ok(Value::String(char::from(first).to_string()))
     }
 
     fn string(&mut self) -> Result<Value, FormatError> {
@@ -359,15 +374,18 @@ impl<R: BufRead> Forms<R> {
 impl<R: BufRead> Maps for Forms<R> {
     /// What is no map is an error.
     fn next(&mut self, fields: &mut Fields) -> Result<Option<usize>, FormatError> {
-        match self.form()? {
-            None => return Ok(None),
-            Some(b'{') => self.fields(fields)?,
-            Some(_) => match self.value(0)? {
-                Some(Value::Object(map)) => fields.put_all(map),
-                Some(_) => return self.error("expected a map"),
+        loop {
+            match self.form()? {
                 None => return Ok(None),
-            },
+                Some(b'{') => self.fields(fields)?,
+                Some(_) => match self.value(0)? {
+                    Some(Value::Object(map)) => fields.put_all(map),
+                    Some(_) => return self.error("expected a map"),
+                    // What was there is ignored.
+                    None => continue,
+                },
+            }
+            return Ok(Some(self.line));
         }
-        Ok(Some(self.line))
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Fields {
     f: Option<String>,
     key: Option<Value>,
     value: Value,
-    time: Option<u64>,
+    time: When,
     node: Option<String>,
     term: Option<u64>,
     log_index: Option<u64>,
@@ -36,7 +36,17 @@ enum Who {
     Client(u64),
     /// `:nemesis`, for one.
     NoClient,
-    Negative,
+    Wrong,
+}
+
+/// What a map says of the time.
+#[derive(Clone, Copy, Default)]
+enum When {
+    #[default]
+    Unsaid,
+    At(u64),
+    /// It is no whole number from 0.
+    Wrong,
 }
 
 enum Kind {
@@ -103,8 +113,8 @@ impl Fields {
         match field {
             Field::Process => {
                 self.process = match value {
-                    Value::Number(process) => process.as_u64().map_or(Who::Negative, Who::Client),
-                    Value::String(_) => Who::NoClient,
+                    Value::Number(process) => process.as_u64().map_or(Who::Wrong, Who::Client),
+                    Value::String(name) => who(&name),
                     _ => Who::Nobody,
                 }
             }
@@ -116,7 +126,12 @@ impl Fields {
             Field::F => self.f = text(value),
             Field::Key => self.key = Some(value).filter(|key| !key.is_null()),
             Field::Value => self.value = value,
-            Field::Time => self.time = value.as_u64(),
+            Field::Time => {
+                self.time = match value {
+                    Value::Null => When::Unsaid,
+                    value => value.as_u64().map_or(When::Wrong, When::At),
+                }
+            }
             Field::Node => self.node = text(value),
             Field::Term => self.term = value.as_u64(),
             Field::LogIndex => self.log_index = value.as_u64(),
@@ -140,7 +155,7 @@ impl Fields {
                 None => return false,
             },
             (Field::Time, digits) => match digits_of(digits) {
-                Some(time) => self.time = Some(time),
+                Some(time) => self.time = When::At(time),
                 None => return false,
             },
             _ => return false,
@@ -168,6 +183,16 @@ fn digits_of(word: &[u8]) -> Option<u64> {
     is_short.then(|| word.iter().try_fold(0, digit)).flatten()
 }
 
+/// A client by its number in quotes, or somebody else, as the nemesis.
+fn who(name: &str) -> Who {
+    let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    match name.parse() {
+        Ok(process) if is_number => Who::Client(process),
+        Err(_) if is_number => Who::Wrong,
+        _ => Who::NoClient,
+    }
+}
+
 fn text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
@@ -181,6 +206,8 @@ pub(super) struct Events<I> {
     fields: Fields,
     index: u64,
     retired: Retired,
+    /// Whether events say when they were, once there is one.
+    is_timed: Option<bool>,
     failed: bool,
 }
 
@@ -191,6 +218,7 @@ impl<I> Events<I> {
             fields: Fields::default(),
             index: 0,
             retired: Retired::default(),
+            is_timed: None,
             failed: false,
         }
     }
@@ -198,10 +226,9 @@ impl<I> Events<I> {
     /// What the fields say: nothing for what no client did. They are empty after it.
     fn event(&mut self) -> Result<Option<Event>, String> {
         let fields = &mut self.fields;
-        let (process, kind) = (
-            std::mem::take(&mut fields.process),
-            std::mem::take(&mut fields.kind),
-        );
+        let process = std::mem::take(&mut fields.process);
+        let kind = std::mem::take(&mut fields.kind);
+        let time = std::mem::take(&mut fields.time);
         let index = self.index;
         let mut event = Event {
             index,
@@ -210,7 +237,7 @@ impl<I> Events<I> {
             f: fields.f.take().unwrap_or_else(|| "txn".to_owned()),
             key: fields.key.take(),
             value: fields.value.take(),
-            time: Time(fields.time.take().unwrap_or(index)),
+            time: Time(0),
             node: fields.node.take(),
             term: fields.term.take(),
             log_index: fields.log_index.take(),
@@ -220,13 +247,22 @@ impl<I> Events<I> {
         let process = match process {
             Who::Client(process) => process,
             Who::NoClient => return Ok(None),
-            Who::Negative => return Err("a negative process".into()),
+            Who::Wrong => return Err("a :process that is no whole number from 0".into()),
             Who::Nobody => return Err("a map without a :process".into()),
         };
         event.kind = match kind {
             Kind::Known(kind) => kind,
             Kind::Unknown(other) => return Err(format!("no such event :type: {other:?}")),
         };
+        let is_timed = !matches!(time, When::Unsaid);
+        event.time = match time {
+            When::At(time) => Time(time),
+            When::Unsaid => Time(index),
+            When::Wrong => return Err("a :time that is no whole number from 0".into()),
+        };
+        if *self.is_timed.get_or_insert(is_timed) != is_timed {
+            return Err("some events have a :time, and some have none".into());
+        }
         event.process = self.retired.alias(process, event.kind);
         self.index += 1;
         Ok(Some(event))

@@ -12,17 +12,31 @@ use crate::history::Event;
 const OBJECT_MAX: usize = 64 << 20;
 
 pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
-    let numbered = (1..).zip(input.lines());
-    numbered.filter_map(|(number, line)| {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => return Some(Err(FormatError::new(number, error.to_string()))),
-        };
-        (!line.trim().is_empty()).then(|| {
-            serde_json::from_str::<Event>(&line)
-                .map(|event| (number, event))
-                .map_err(|error| FormatError::new(number, error.to_string()))
-        })
+    let numbered = (1..).zip(input.split(b'\n'));
+    let mut ahead = numbered.peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (number, line) = ahead.next()?;
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => return Some(Err(FormatError::new(number, error.to_string()))),
+            };
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let event = serde_json::from_slice::<Event>(&line);
+            return Some(event.map(|event| (number, event)).map_err(|error| {
+                let is_torn = error.is_eof() && ahead.peek().is_none();
+                let hint = match is_torn {
+                    true => {
+                        "; the file ends within this line, as one does whose writer was killed: \
+                         judge it without that line"
+                    }
+                    false => "",
+                };
+                FormatError::new(number, format!("{error}{hint}"))
+            }));
+        }
     })
 }
 
@@ -30,11 +44,17 @@ pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
 pub(super) struct Objects<R> {
     input: R,
     line: usize,
+    /// So many arrays are open around it.
+    arrays: usize,
 }
 
 impl<R: BufRead> Objects<R> {
     pub(super) fn new(input: R) -> Self {
-        Objects { input, line: 1 }
+        Objects {
+            input,
+            line: 1,
+            arrays: 0,
+        }
     }
 
     fn byte(&mut self) -> Result<Option<u8>, FormatError> {
@@ -52,24 +72,36 @@ impl<R: BufRead> Objects<R> {
         Ok(byte)
     }
 
+    /// Past what is around objects.
+    fn between(&mut self, byte: u8) -> Result<(), FormatError> {
+        match byte {
+            b'[' => self.arrays += 1,
+            b']' if self.arrays > 0 => self.arrays -= 1,
+            b',' => {}
+            byte if byte.is_ascii_whitespace() => {}
+            _ => {
+                let what = format!("expected an object, found {:?}", char::from(byte));
+                return Err(FormatError::new(self.line, what));
+            }
+        }
+        Ok(())
+    }
+
     fn object(&mut self) -> Result<Option<Map<String, Value>>, FormatError> {
         let (mut text, mut depth) = (Vec::new(), 0_usize);
         let (mut is_string, mut is_escaped) = (false, false);
         loop {
             let Some(byte) = self.byte()? else {
-                let what = "the file ends within an object";
-                return if depth == 0 {
-                    Ok(None)
-                } else {
-                    Err(FormatError::new(self.line, what))
+                let what = match (depth, self.arrays) {
+                    (0, 0) => return Ok(None),
+                    (0, _) => "the file ends within an array",
+                    _ => "the file ends within an object",
                 };
+                return Err(FormatError::new(self.line, what));
             };
             if depth == 0 && byte != b'{' {
-                if byte.is_ascii_whitespace() || b"[],".contains(&byte) {
-                    continue;
-                }
-                let what = format!("expected an object, found {:?}", char::from(byte));
-                return Err(FormatError::new(self.line, what));
+                self.between(byte)?;
+                continue;
             }
             text.push(byte);
             if text.len() > OBJECT_MAX {

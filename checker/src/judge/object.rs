@@ -1,11 +1,14 @@
 //! The operations on an object, or on one under each key, packed as they come; and the verdict.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 
+use rustc_hash::FxBuildHasher;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::packed::{Answered, Asked, Packed};
+use super::reading::key_of;
 use super::source::{Source, locate};
 use super::subject::{Wrong, wrong};
 use super::{Judged, Sees, Unjudgeable};
@@ -24,6 +27,16 @@ pub(super) type KeyWords = fn(&str) -> Option<String>;
 /// One such object.
 pub(super) const WHOLE: KeyWords = |_| None;
 
+/// What a process asked, and by which name.
+type Open<M> = (Named, Asked<Keyed<String, <M as Model>::Op>>);
+
+/// The name of an operation, in few bytes.
+type Named = u64;
+
+fn named(event: &Event) -> Named {
+    FxBuildHasher.hash_one(&event.f)
+}
+
 type Keys<M> = BTreeMap<String, Packed<<M as Model>::Op, <M as Model>::Ret>>;
 
 /// What was read so far.
@@ -34,7 +47,7 @@ pub(super) struct Object<M: Model> {
     ret: ReadRet<M::Op, M::Ret>,
     keys: Keys<M>,
     /// What each process waits for.
-    open: BTreeMap<Process, Asked<Keyed<String, M::Op>>>,
+    open: BTreeMap<Process, Open<M>>,
     processes: Processes,
     source: Source,
 }
@@ -79,10 +92,20 @@ where
                 invoked: event.time,
                 at: self.source.read(line, event),
             };
-            self.open.insert(process, asked);
+            self.open.insert(process, (named(event), asked));
             return Ok(());
         }
-        let asked = self.open.remove(&process);
+        let asked = match self.open.remove(&process) {
+            Some((name, _)) if name != named(event) => {
+                let what = "answers what its process did not ask";
+                return Err(wrong(line, event, what).into());
+            }
+            asked => asked.map(|(_, asked)| asked),
+        };
+        let key = asked.as_ref().map(|asked| &asked.op.key);
+        if event.key.is_some() && key.is_some_and(|key| *key != key_of(event, false)) {
+            return Err(wrong(line, event, "answers for another key than was asked for").into());
+        }
         let ret = match &asked {
             Some(asked) if event.kind == EventKind::Ok => {
                 let ret = (self.ret)(&asked.op, event);
@@ -113,7 +136,7 @@ where
 
     /// What is open still stays so.
     fn finish(mut self: Box<Self>, budget: &Budget) -> Judged {
-        for asked in std::mem::take(&mut self.open).into_values() {
+        for (_, asked) in std::mem::take(&mut self.open).into_values() {
             self.pack(asked, None);
         }
         let (words, source) = (self.words, self.source);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::subject::Wrong;
-use crate::history::Event;
+use crate::history::{Event, Process};
 use crate::model::{
     AppendOp, AppendRet, CounterOp, CounterRet, Keyed, LockOp, LockRet, RegisterOp, RegisterRet,
     RegistersOp, SequenceOp, SequenceRet, SetOp, SetRet,
@@ -30,6 +30,18 @@ pub(super) fn key_of(event: &Event, is_keyed: bool) -> String {
         Value::String(key) => key.clone(),
         other => other.to_string(),
     })
+}
+
+/// The answer: the event's value, or that of `[key value]` where the key is the one that was asked
+/// for.
+fn under_key<'e>(key: &str, event: &'e Event) -> Result<&'e Value, Wrong> {
+    match event.value.as_array().map(Vec::as_slice) {
+        Some([_, value]) if event.key.is_none() && key_of(event, true) == key => Ok(value),
+        Some([other, _]) if event.key.is_none() && !key.is_empty() => {
+            Err(format!("asked of key {key}, and answered of key {other}"))
+        }
+        _ => Ok(&event.value),
+    }
 }
 
 pub(super) fn integer(value: &Value) -> Result<i64, Wrong> {
@@ -72,14 +84,16 @@ pub(super) fn register_ret(
 ) -> Result<RegisterRet, Wrong> {
     Ok(match op.op {
         RegisterOp::Read => {
-            let value = event.value.get(1).unwrap_or(&event.value);
+            let value = under_key(&op.key, event)?;
             RegisterRet::Value(integer_or_nil(value)?)
         }
         RegisterOp::Write(_) => RegisterRet::Written,
-        RegisterOp::Cas { .. } => {
-            let swapped = event.value.get(1).unwrap_or(&event.value);
-            RegisterRet::Swapped(swapped.as_bool().unwrap_or(true))
-        }
+        RegisterOp::Cas { .. } => match event.value.get(1).unwrap_or(&event.value) {
+            Value::Bool(swapped) => RegisterRet::Swapped(*swapped),
+            Value::String(word) => return Err(format!("expected true or false, found {word:?}")),
+            // What it expected and what it wrote: it did.
+            _ => RegisterRet::Swapped(true),
+        },
     })
 }
 
@@ -147,17 +161,27 @@ pub(super) fn set_ret(op: &Keyed<String, SetOp>, event: &Event) -> Result<SetRet
     })
 }
 
-/// An operation on the one object that there is.
-fn whole<O>(op: O) -> Keyed<String, O> {
-    Keyed::new(String::new(), op)
+/// An operation on the object of that event, and what is said of it: the value, or that of
+/// `[key value]`.
+fn keyed<O>(
+    event: &Event,
+    op: impl FnOnce(&Value) -> Result<O, Wrong>,
+) -> Result<Keyed<String, O>, Wrong> {
+    let (is_pair, value) = match event.value.as_array().map(Vec::as_slice) {
+        Some([_, value]) if event.key.is_none() => (true, value),
+        _ => (false, &event.value),
+    };
+    Ok(Keyed::new(key_of(event, is_pair), op(value)?))
 }
 
 pub(super) fn sequence_op(event: &Event) -> Result<Keyed<String, SequenceOp>, Wrong> {
-    Ok(whole(match event.f.as_str() {
-        "enqueue" | "push" => SequenceOp::Put(integer(&event.value)?),
-        "dequeue" | "pop" => SequenceOp::Take,
-        other => return Err(format!("a queue or stack has no {other}")),
-    }))
+    keyed(event, |value| {
+        Ok(match event.f.as_str() {
+            "enqueue" | "push" => SequenceOp::Put(integer(value)?),
+            "dequeue" | "pop" => SequenceOp::Take,
+            other => return Err(format!("a queue or stack has no {other}")),
+        })
+    })
 }
 
 pub(super) fn sequence_ret(
@@ -166,16 +190,18 @@ pub(super) fn sequence_ret(
 ) -> Result<SequenceRet, Wrong> {
     Ok(match op.op {
         SequenceOp::Put(_) => SequenceRet::Done,
-        SequenceOp::Take => SequenceRet::Taken(integer_or_nil(&event.value)?),
+        SequenceOp::Take => SequenceRet::Taken(integer_or_nil(under_key(&op.key, event)?)?),
     })
 }
 
 pub(super) fn counter_op(event: &Event) -> Result<Keyed<String, CounterOp>, Wrong> {
-    Ok(whole(match event.f.as_str() {
-        "add" => CounterOp::Add(integer(&event.value)?),
-        "read" => CounterOp::Read,
-        other => return Err(format!("a counter has no {other}")),
-    }))
+    keyed(event, |value| {
+        Ok(match event.f.as_str() {
+            "add" => CounterOp::Add(integer(value)?),
+            "read" => CounterOp::Read,
+            other => return Err(format!("a counter has no {other}")),
+        })
+    })
 }
 
 pub(super) fn counter_ret(
@@ -184,23 +210,27 @@ pub(super) fn counter_ret(
 ) -> Result<CounterRet, Wrong> {
     Ok(match op.op {
         CounterOp::Add(_) => CounterRet::Added,
-        CounterOp::Read => CounterRet::Value(integer(&event.value)?),
+        CounterOp::Read => CounterRet::Value(integer(under_key(&op.key, event)?)?),
     })
 }
 
+/// The client is the same in all its lives.
 pub(super) fn lock_op(event: &Event) -> Result<Keyed<String, LockOp>, Wrong> {
-    Ok(whole(match event.f.as_str() {
-        "acquire" => LockOp::Acquire(event.process.0),
-        "release" => LockOp::Release(event.process.0),
-        other => return Err(format!("a lock has no {other}")),
-    }))
+    keyed(event, |_| {
+        Ok(match event.f.as_str() {
+            "acquire" => LockOp::Acquire(event.process.0 % Process::LIFE),
+            "release" => LockOp::Release(event.process.0 % Process::LIFE),
+            other => return Err(format!("a lock has no {other}")),
+        })
+    })
 }
 
 pub(super) fn fenced_ret(op: &Keyed<String, LockOp>, event: &Event) -> Result<LockRet, Wrong> {
     Ok(LockRet::Done(match op.op {
         LockOp::Acquire(_) => {
-            let token = event.value.as_u64();
-            Some(token.ok_or_else(|| format!("expected a token, found {}", event.value))?)
+            let value = under_key(&op.key, event)?;
+            let token = value.as_u64();
+            Some(token.ok_or_else(|| format!("expected a token, found {value}"))?)
         }
         LockOp::Release(_) => None,
     }))
@@ -218,7 +248,11 @@ pub(super) fn registers_op(event: &Event) -> Result<Keyed<String, Vec<RegistersO
             Step::Append(..) => return Err("registers have no append".to_owned()),
         })
     });
-    Ok(whole(steps.collect::<Result<_, Wrong>>()?))
+    // One object, whatever it is called: a transaction is on all registers.
+    Ok(Keyed::new(
+        String::new(),
+        steps.collect::<Result<_, Wrong>>()?,
+    ))
 }
 
 /// What each read of the transaction saw.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Sees;
 use super::object::{KeyWords, Object, ReadOp, ReadRet, WHOLE};
@@ -97,15 +98,14 @@ impl Subject {
 
     /// What these events are of, if it can be told from the names of their operations.
     pub fn guess<'e>(events: impl Iterator<Item = &'e Event>) -> Option<Subject> {
-        let (mut names, mut adds_many, mut reads_many) = (BTreeSet::new(), false, false);
+        let (mut names, mut reads, mut adds_pairs) = (BTreeSet::new(), Vec::new(), false);
         let (mut steps, mut gives_tokens) = (BTreeSet::new(), false);
         for event in events {
             names.insert(event.f.as_str());
             if event.f == "read" && event.kind == EventKind::Ok {
-                reads_many |= event.value.as_array().is_some_and(|list| list.len() != 2);
-                reads_many |= unkeyed(&event.value).is_array();
-                adds_many |= unkeyed(&event.value).is_i64();
+                reads.push(&event.value);
             }
+            adds_pairs |= event.f == "add" && event.key.is_none() && event.value.is_array();
             gives_tokens |=
                 event.f == "acquire" && event.kind == EventKind::Ok && event.value.is_u64();
             if event.f == "txn" {
@@ -113,6 +113,13 @@ impl Subject {
                 steps.extend(micro.filter_map(|step| step.get(0)?.as_str()));
             }
         }
+        // Of `[key value]` pairs where the questions are such.
+        let read = |value: &&Value| match value.as_array().map(Vec::as_slice) {
+            Some([_, value]) if adds_pairs => value.clone(),
+            _ => unkeyed(value).clone(),
+        };
+        let reads_many = reads.iter().any(|value| read(value).is_array());
+        let adds_many = reads.iter().any(|value| read(value).is_i64());
         let only = |allowed: &[&str]| names.iter().all(|name| allowed.contains(name));
         let has = |name: &str| names.contains(name);
         Some(match () {
@@ -160,11 +167,11 @@ impl Subject {
             Subject::Register => boxed(keys, CasRegister, register_op, register_ret),
             Subject::Kv => boxed(keys, AppendString, append_op, append_ret),
             Subject::Set => boxed(keys, Set, set_op, set_ret),
-            Subject::Queue => boxed(WHOLE, FifoQueue, sequence_op, sequence_ret),
-            Subject::Stack => boxed(WHOLE, Stack, sequence_op, sequence_ret),
-            Subject::Counter => boxed(WHOLE, Counter, counter_op, counter_ret),
-            Subject::Mutex => boxed(WHOLE, Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
-            Subject::FencedLock => boxed(WHOLE, FencedLock, lock_op, fenced_ret),
+            Subject::Queue => boxed(keys, FifoQueue, sequence_op, sequence_ret),
+            Subject::Stack => boxed(keys, Stack, sequence_op, sequence_ret),
+            Subject::Counter => boxed(keys, Counter, counter_op, counter_ret),
+            Subject::Mutex => boxed(keys, Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => boxed(keys, FencedLock, lock_op, fenced_ret),
             Subject::Registers => boxed(WHOLE, Registers, registers_op, registers_ret),
             Subject::ListAppend => Box::new(Transactions::new(ListAppend)),
             Subject::RwRegister => Box::new(Transactions::new(RwRegister)),

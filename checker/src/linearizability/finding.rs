@@ -193,7 +193,8 @@ impl KeyVerdict {
             Some(until) => format!("longest consistent prefix up to {until}"),
             None => "nothing that returned is left over".to_owned(),
         };
-        Some(format!("{object} undecided, {open} open, {until}"))
+        let is = if object == "the history" { " is" } else { "" };
+        Some(format!("{object}{is} undecided, {open} open, {until}"))
     }
 
     fn anomaly(&self, object: &str, words: Words<'_>) -> Option<Anomaly> {

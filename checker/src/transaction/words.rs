@@ -28,6 +28,9 @@ pub(super) fn title(kind: &str) -> String {
     let with_order = with_order.find_map(|(end, order)| Some((kind.strip_suffix(end)?, *order)));
     let (name, order) = with_order.unwrap_or((kind, ""));
     let title = match name {
+        "G-single" if !order.is_empty() => {
+            "Stale read: one of them missed a write that it must come after"
+        }
         "G0" => "Dirty write: what they wrote is in no one order",
         "G1c" => "Circular flow: each of them comes after the other, by what it saw or overwrote",
         "G-single" => "Read skew: one of them missed a write that it must come after",

@@ -55,13 +55,21 @@ fn where_a_buffer_ends_makes_no_difference() {
 
 #[test]
 fn comments_tags_and_equal_keys_are_read_as_edn_has_them() {
-    let text = b"; {:process 9}\n#jepsen.op{:process 1 :type :ok, ; so\n :f :read :value 1 \
-        :value -2.5e1}\n#_{:process 2} {:process +3N, :type :info, :time 7, \"f\" \"read\"}";
+    let text = b"; {:process 9}\n[#jepsen.op{:process 1 :type :ok, ; so\n :f :read :value 1 \
+        :time 5 :value -2.5e1}\n#_{:process 2} {:process +3N, :type :info, :time 7, \"f\" \"read\" \
+        :error \\(} #_ ignored] #_ [:too] #_{}";
     let events = read(text.to_vec(), Format::Edn).unwrap();
     assert_eq!(events.len(), 2);
     assert_eq!(events[0].value, serde_json::json!(-25.0));
     assert_eq!((events[1].process.0, events[1].time.0), (3, 7));
     assert_eq!(events[1].f, "read");
+    assert_eq!(events[1].error.as_ref().unwrap().message, "(");
+    let after = b"[{:process 1 :type :ok}] #_{} [{:process 1, :type :info";
+    assert_eq!(
+        read(after.to_vec(), Format::Edn),
+        Err(1),
+        "it goes on after what is ignored"
+    );
     assert_eq!(read(b"[{:process 1 :type}]".to_vec(), Format::Edn), Err(1));
     assert_eq!(read(b"\n[:process]".to_vec(), Format::Edn), Err(2));
 }

@@ -7,7 +7,7 @@ use crate::args::{CheckArgs, Limit};
 use crate::verdict::Exit;
 use ordeal_checker::format::{self, Format, FormatError};
 use ordeal_checker::history::Event;
-use ordeal_checker::judge::{self, JudgeError, Subject};
+use ordeal_checker::judge::{self, JudgeError};
 use ordeal_checker::verdict::{Finding, Validity};
 use ordeal_workloads::check::{Effort, Unjudgeable};
 use ordeal_workloads::{Name as WorkloadName, workload};
@@ -147,7 +147,9 @@ fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
 
 /// A run records in which phase an operation was done, from the very first one.
 fn is_of_a_run(path: &Path, args: &CheckArgs) -> Result<bool, Failure> {
-    if !matches!(args.format, None | Some(Format::Jsonl)) {
+    // What comes through a pipe can be read once only, and a run leaves a file.
+    let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    if !is_file || !matches!(args.format, None | Some(Format::Jsonl)) {
         return Ok(false);
     }
     // Whatever is wrong with the line is for the checker to say.
@@ -163,28 +165,27 @@ fn open(path: &Path) -> Result<BufReader<File>, Failure> {
     Ok(BufReader::new(file))
 }
 
-/// The events of a run's own history, one by one.
-fn events(path: &Path) -> Result<impl Iterator<Item = Result<Event, Failure>>, Failure> {
+/// The events of a run's own history, one by one, with their lines.
+fn events(path: &Path) -> Result<impl Iterator<Item = Result<(usize, Event), Failure>>, Failure> {
     let path = path.to_owned();
     let lines = format::events(open(&path)?, Format::Jsonl);
-    Ok(lines.map(move |line| match line {
-        Ok((_, event)) => Ok(event),
-        Err(source) => Err(Failure::Format {
+    Ok(lines.map(move |line| {
+        line.map_err(|source| Failure::Format {
             path: path.clone(),
             source,
-        }),
+        })
     }))
 }
 
-/// So many events are looked at to tell the workload.
-const LOOK_AHEAD: usize = 10_000;
-
-/// The workload whose operations these are.
+/// The workload whose operations these are: no two have one of the same name.
 fn workload_of(path: &Path) -> Result<Option<WorkloadName>, Failure> {
-    let events: Result<Vec<Event>, _> = events(path)?.take(LOOK_AHEAD).collect();
-    Ok(match Subject::guess(events?.iter()) {
-        Some(Subject::Register) => Some(WorkloadName::Register),
-        Some(Subject::Set) => Some(WorkloadName::Set),
+    let Some(first) = events(path)?.next() else {
+        return Ok(None);
+    };
+    let (_, event) = first?;
+    Ok(match event.f.as_str() {
+        "read" | "write" | "cas" => Some(WorkloadName::Register),
+        "add" | "read-set" => Some(WorkloadName::Set),
         _ => None,
     })
 }
@@ -202,13 +203,15 @@ fn judge_run(path: &Path, name: WorkloadName, args: &CheckArgs) -> Result<Judged
     let mut judges: Vec<_> = checks.iter().map(|check| check.begin()).collect();
     let mut count = 0;
     for event in events(path)? {
-        let event = event?;
+        let (line, event) = event?;
         for judge in &mut judges {
-            judge.see(&event).map_err(|source| Failure::Workload {
-                path: path.to_owned(),
-                workload: name,
-                source,
-            })?;
+            judge
+                .see(line, &event)
+                .map_err(|source| Failure::Workload {
+                    path: path.to_owned(),
+                    workload: name,
+                    source,
+                })?;
         }
         count += 1;
     }
@@ -260,17 +263,20 @@ impl Outcome {
             guessed => format!(" ({} guessed)", guessed.join(" and ")),
         };
         let mut text = format!(
-            "{}: {}\n  judged as {}, read as {}{guessed}, {} events\n",
+            "{}: {}\n  judged as {}, read as {}{guessed}, {}\n",
             judged.path.display(),
             judged.validity.to_string().to_uppercase(),
             judged.judged_as,
             judged.format,
-            judged.events,
+            counted(judged.events, "event"),
         );
         for finding in &judged.findings {
             let _ = writeln!(text, "  {:<8} {}", finding.validity, finding.summary);
+            let is_drawn = explain
+                && judged.explanation.is_some()
+                && (judged.findings.len() == 1 || finding.check == "linearizability");
             let told = finding.anomalies.iter().take(ANOMALIES_MAX);
-            for anomaly in told.filter(|_| !explain || judged.explanation.is_none()) {
+            for anomaly in told.filter(|_| !is_drawn) {
                 let lines = anomaly.message.lines();
                 lines.for_each(|line| text.push_str(&format!("           {line}\n")));
             }
@@ -280,6 +286,12 @@ impl Outcome {
         }
         text
     }
+}
+
+/// `1 event`, `2 events`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// How many anomalies of a finding are told; `--json` has all.

@@ -258,13 +258,146 @@ fn a_runs_own_history_gets_the_checks_of_its_workload() {
     ends(
         &["--explain", &lost],
         1,
-        &["├", "cannot come next: there it would"],
+        &[
+            "├",
+            "cannot come next: there it would",
+            "was acknowledged to",
+        ],
     );
     ends(&[&kept], 0, &["a run's set workload"]);
     ends(&[&short], 1, &["1 of 2 acknowledged elements are lost"]);
-    ends(&["--workload", "set", &good], 2, &["nothing to lose"]);
+    let foreign = "\"write\" is no operation of this workload";
+    ends(&["--workload", "set", &good], 64, &[foreign]);
     let folder = files.0.path().join("lost").display().to_string();
     ends(&[&folder], 1, &["lost/history.jsonl"]);
+}
+
+#[test]
+fn a_long_run_of_a_set_is_known_by_its_first_operation() {
+    let files = Files::new();
+    let (mut text, none) = (String::new(), json!(null));
+    for at in 0..6_000 {
+        text += &line(2 * at, 1, "invoke", "add", &json!(at), Some("warm-up"));
+        text += &line(2 * at + 1, 1, "ok", "add", &json!(at), Some("warm-up"));
+    }
+    text += &line(12_000, 2, "invoke", "read-set", &none, Some("final"));
+    let all: Vec<u64> = (1..6_000).collect();
+    text += &line(12_001, 2, "ok", "read-set", &json!(all), Some("final"));
+    let path = files.put("history.jsonl", &text);
+    let words = ["set workload", "1 of 6000 acknowledged elements are lost"];
+    ends(&[&path], 1, &words);
+    // As somebody else's, the read at the end tells what it is.
+    let foreign = text
+        .replace("\"warm-up\"", "null")
+        .replace("read-set", "read");
+    ends(&[&files.put("foreign.jsonl", foreign)], 1, &["as set"]);
+    ends(
+        &["--workload", "register", &path],
+        64,
+        &["no operation of this workload"],
+    );
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_read_once_and_whole() {
+    let files = Files::new();
+    let mut text = String::new();
+    for at in 0..200 {
+        let value = json!(if at == 0 { 7 } else { 1 });
+        text += &line(2 * at, 1, "invoke", "write", &json!(1), None);
+        text += &line(2 * at + 1, 1, "ok", "write", &value, None);
+    }
+    text += &line(400, 2, "invoke", "read", &json!(null), None);
+    text += &line(401, 2, "ok", "read", &json!(2), None);
+    let file = fs::File::open(files.put("h.jsonl", text)).unwrap();
+    let mut cat = std::process::Command::new("cat");
+    let mut cat = cat
+        .stdin(file)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let piped = cat.stdout.take().unwrap();
+    let output = ordeal(&["check", "/dev/stdin"])
+        .stdin(piped)
+        .output()
+        .unwrap();
+    assert!(cat.wait().unwrap().success());
+    assert!(
+        stdout(&output).contains("402 events"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn keys_are_objects_of_their_own_whatever_the_object() {
+    let files = Files::new();
+    let locks = "\
+{:process 1, :type :invoke, :f :acquire, :value [:a nil]}
+{:process 1, :type :ok, :f :acquire, :value [:a nil]}
+{:process 2, :type :invoke, :f :acquire, :value [:b nil]}
+{:process 2, :type :ok, :f :acquire, :value [:b nil]}
+";
+    ends(
+        &[&files.put("locks.edn", locks)],
+        0,
+        &["as mutex", "2 operations on 2 keys"],
+    );
+    let one = files.put("one.edn", locks.replace(":b", ":a"));
+    ends(&[&one], 1, &["not linearizable"]);
+    let counters = "\
+{:process 1, :type :invoke, :f :add, :value [1 5]}
+{:process 1, :type :ok, :f :add, :value [1 5]}
+{:process 2, :type :invoke, :f :read, :value [2 nil]}
+{:process 2, :type :ok, :f :read, :value [2 0]}
+";
+    ends(&[&files.put("counters.edn", counters)], 0, &["as counter"]);
+    let other = counters.replace(":value [2 0]", ":value [3 0]");
+    ends(
+        &[&files.put("other.edn", other)],
+        64,
+        &["line 4", "answered of key 3"],
+    );
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_and_not_called_valid() {
+    let files = Files::new();
+    let cases = [
+        (
+            "nemesis.edn",
+            "[{:process :nemesis, :type :info, :f :start}]",
+            "no operation of a client",
+        ),
+        ("empty.edn", "[]", "cannot tell the format"),
+        (
+            "time.edn",
+            "{:process 1, :type :invoke, :f :read, :time -5}",
+            "no whole number",
+        ),
+        (
+            "half.edn",
+            "{:process 1 :type :invoke :f :read :time 5}\n{:process 1 :type :ok :f :read}",
+            "line 2",
+        ),
+        (
+            "other.edn",
+            "{:process 1 :type :invoke :f :write :value 1}\n{:process 1 :type :ok :f :read}",
+            "did not ask",
+        ),
+        (
+            "array.json",
+            "[{\"process\": 1, \"type\": \"invoke\", \"f\": \"read\"},",
+            "ends within an array",
+        ),
+    ];
+    for (name, text, why) in cases {
+        ends(&["--model", "register", &files.put(name, text)], 64, &[why]);
+    }
+    let torn = run_of_registers(1);
+    let torn = files.put("torn.jsonl", &torn[..torn.len() - 9]);
+    ends(&[&torn], 64, &["writer was killed"]);
 }
 
 #[test]

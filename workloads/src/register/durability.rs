@@ -49,7 +49,7 @@ impl Registers {
 }
 
 impl Judge for Registers {
-    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+    fn see(&mut self, _: usize, event: &Event) -> Result<(), Unjudgeable> {
         if let Some(asked) = self.pairing.see(event)? {
             self.take(asked);
         }
@@ -75,6 +75,8 @@ struct Register {
     acknowledged: Vec<Write>,
     /// The values of those that may have taken effect.
     possible: BTreeSet<i64>,
+    /// True where one was written twice, so that a read does not tell which write it saw.
+    is_ambiguous: bool,
     finals: Vec<(Asked, Option<i64>)>,
 }
 
@@ -106,7 +108,7 @@ impl Register {
             (Op::Write { value, .. } | Op::Cas { new: value, .. }, _) => *value,
             _ => return,
         };
-        self.possible.insert(value);
+        self.is_ambiguous |= !self.possible.insert(value);
         let ended = asked.ended.as_ref().filter(|_| asked.answer().is_some());
         if let Some((at, term)) = ended.map(|ended| (ended.at, ended.term)) {
             self.acknowledged.push(Write {
@@ -123,6 +125,9 @@ impl Register {
 
     /// The acknowledged write that a final read shows to be lost: the last to begin.
     fn lost(&self) -> Option<(&Write, &Asked, Option<i64>)> {
+        if self.is_ambiguous {
+            return None;
+        }
         self.finals.iter().find_map(|(read, seen)| {
             // The write that was seen had returned by then; one of unknown outcome never did.
             let seen_by = match seen {
@@ -158,11 +163,13 @@ type Acknowledger = (Option<Arc<str>>, Option<u64>);
 fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
     let mut anomalies = Vec::new();
     let mut lost_by: BTreeMap<Acknowledger, usize> = BTreeMap::new();
-    let (mut tested, mut acknowledged, mut reads) = (0_usize, 0, 0);
+    let (mut tested, mut ambiguous, mut acknowledged, mut reads) = (0_usize, 0_usize, 0, 0);
     for (key, register) in registers {
         acknowledged += register.acknowledged.len();
         reads += register.finals.len();
-        tested += usize::from(!register.finals.is_empty() && !register.acknowledged.is_empty());
+        let is_tested = !register.finals.is_empty() && !register.acknowledged.is_empty();
+        tested += usize::from(is_tested && !register.is_ambiguous);
+        ambiguous += usize::from(register.is_ambiguous);
         if let Some((write, read, seen)) = register.lost() {
             anomalies.push(lost(*key, write, read, seen));
             *lost_by.entry(acknowledger(write)).or_default() += 1;
@@ -174,6 +181,13 @@ fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
         );
     }
     let (validity, summary) = match (anomalies.len(), tested) {
+        (0, _) if ambiguous > 0 => (
+            Validity::Unknown,
+            format!(
+                "of {ambiguous} registers a value was written twice, so that a read does not tell \
+                 which of the writes is there; the others lost none"
+            ),
+        ),
         (0, 0) => (
             Validity::Unknown,
             "no register was written and then read at the end".into(),

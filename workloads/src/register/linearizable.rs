@@ -18,7 +18,6 @@ impl Check for Linearizable {
     fn begin(&self) -> Box<dyn Judge> {
         Box::new(Registers {
             judge: judge::Judge::with_keys(Subject::Register, |key| Some(format!("k{key}"))),
-            lines: 0,
         })
     }
 }
@@ -26,18 +25,15 @@ impl Check for Linearizable {
 /// The registers of a history, as far as it was seen.
 struct Registers {
     judge: judge::Judge,
-    /// Our histories have an event on each line.
-    lines: usize,
 }
 
 impl Judge for Registers {
-    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+    fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
         if event.kind == EventKind::Invoke {
             let op = register_op(&Op::from_event(event)?);
             op.ok_or_else(|| Foreign::new(event, "is no operation of this workload"))?;
         }
-        self.lines += 1;
-        Ok(self.judge.see(self.lines, event)?)
+        Ok(self.judge.see(line, event)?)
     }
 
     fn finish(self: Box<Self>, effort: &Effort) -> Judgement {

@@ -1,7 +1,7 @@
 //! The two questions about a set: is anything lost, and is anything in it that cannot be?
 
 use crate::check::{Axis, Check, Effort, Judge, Judgement, Unjudgeable};
-use crate::operation::{Op, Ret};
+use crate::operation::{Foreign, Op, Ret};
 use crate::reading::{Asked, Pairing};
 use ordeal_checker::anomaly::lost_write::{self, Add, AddOutcome, SetRead};
 use ordeal_checker::history::{Event, Outcome};
@@ -76,7 +76,7 @@ struct Elements {
 }
 
 impl Judge for Elements {
-    fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+    fn see(&mut self, _: usize, event: &Event) -> Result<(), Unjudgeable> {
         self.seen.see(event)
     }
 
@@ -95,6 +95,9 @@ struct Seen {
 
 impl Seen {
     fn see(&mut self, event: &Event) -> Result<(), Unjudgeable> {
+        if !matches!(event.f.as_str(), "add" | "read-set") {
+            return Err(Foreign::new(event, "is no operation of this workload").into());
+        }
         if let Some(asked) = self.pairing.see(event)? {
             self.take(asked);
         }
@@ -105,6 +108,7 @@ impl Seen {
         match asked.op {
             Op::Add { element } => self.adds.push(add(element, &asked)),
             Op::ReadSet => self.reads.push(read(asked)),
+            // Refused when it was asked.
             Op::Read { .. } | Op::Write { .. } | Op::Cas { .. } => {}
         }
     }

@@ -69,7 +69,8 @@ impl Words<'_> {
             helpers.any(|step| step.telling.operation == writer.operation)
         };
         match &prefix.writer {
-            _ if stuck.can_follow => "could follow, but leads to a dead end further on".to_owned(),
+            // An order was found to lead on, or was not tried in time.
+            _ if stuck.can_follow => "could follow, but no order was found from there".to_owned(),
             Some(writer) if is_supposed(writer) => {
                 let writer = self.phrase(writer);
                 format!(
@@ -136,7 +137,7 @@ impl Words<'_> {
     fn story(self, contradiction: &Contradiction) -> String {
         let mut text = String::new();
         if !contradiction.steps.is_empty() {
-            text.push_str("How far an order gets:\n");
+            text.push_str("How far an order of these gets:\n");
         }
         let mut rank = contradiction.steps.len().saturating_sub(DRAWN_MAX);
         if rank > 0 {
@@ -154,7 +155,7 @@ impl Words<'_> {
             );
             text.push_str(&format!("  ✗  {phrase} {why}.\n"));
         }
-        if let Some(pairs) = pairs(&contradiction.minimal) {
+        if let Some(pairs) = self.pairs(&contradiction.minimal) {
             text.push_str(&format!("The order is forced: {pairs}.\n"));
         }
         if let Some(late) = &contradiction.late {
@@ -191,6 +192,34 @@ impl Words<'_> {
         } else {
             format!("cannot come next: {holder} holds {state}")
         }
+    }
+
+    /// Which of these ended before which began, those that follow from others left out.
+    fn pairs(self, tellings: &[Telling]) -> Option<String> {
+        let before = |a: &Telling, b: &Telling| a.returned.is_some_and(|ended| ended < b.invoked);
+        let mut pairs = Vec::new();
+        for a in tellings {
+            for b in tellings.iter().filter(|b| before(a, b)) {
+                let is_implied = tellings.iter().any(|mid| before(a, mid) && before(mid, b));
+                if !is_implied {
+                    pairs.push((a, b));
+                }
+                if pairs.len() > PAIRS_MAX {
+                    return None;
+                }
+            }
+        }
+        let told = pairs.iter();
+        // Two of one name are told by their places.
+        let are_alike = |a: &Telling, b: &Telling| name(a) == name(b);
+        let is_common = |one: &Telling| tellings.iter().filter(|b| are_alike(one, b)).count() > 1;
+        let word = |one: &Telling| match is_common(one) {
+            true => self.phrase(one),
+            false => name(one),
+        };
+        let told = told.map(|(a, b)| format!("{} ended before {} began", word(a), word(b)));
+        let told: Vec<String> = told.collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// The first of these steps, with all that only repeat it; and how many those are.
@@ -262,10 +291,10 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
         0 => "",
         _ if !contradiction.is_whole => ", taken by themselves",
         1 if alone_late => "; the other one came too late to help",
-        1 => "; whenever the other one took effect, and whatever it came to, that stays so",
+        1 => "; the other one does not help, whenever it took effect and whatever came of it",
         _ => {
-            "; whenever the others took effect that had begun by then, and whatever they came to, \
-             that stays so"
+            "; the others that had begun by then do not help, whenever they took effect and \
+             whatever came of them"
         }
     };
     let each = match (contradiction.is_minimal, needed) {
@@ -308,25 +337,4 @@ pub(super) fn wrapped(text: &str) -> String {
         all.push('\n');
     }
     all
-}
-
-/// Which of these ended before which began, those that follow from others left out.
-fn pairs(tellings: &[Telling]) -> Option<String> {
-    let before = |a: &Telling, b: &Telling| a.returned.is_some_and(|ended| ended < b.invoked);
-    let mut pairs = Vec::new();
-    for a in tellings {
-        for b in tellings.iter().filter(|b| before(a, b)) {
-            let is_implied = tellings.iter().any(|mid| before(a, mid) && before(mid, b));
-            if !is_implied {
-                pairs.push((a, b));
-            }
-            if pairs.len() > PAIRS_MAX {
-                return None;
-            }
-        }
-    }
-    let told = pairs.iter();
-    let told = told.map(|(a, b)| format!("{} ended before {} began", name(a), name(b)));
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join("; "))
 }

@@ -177,7 +177,9 @@ impl Iptables {
             return Ok(());
         };
         let undone = self.remove(fault, &mut there, undo);
-        let left = undone.err().map(|why| {
+        // What somebody else has taken away meanwhile is gone all the same.
+        let left = undone.err().filter(|_| !there.is_empty());
+        let left = left.map(|why| {
             Box::new(Left {
                 why,
                 rules: there,
