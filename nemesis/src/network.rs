@@ -23,7 +23,7 @@ pub use backend::{Backend, Choice, NetworkNameError, Wanted};
 pub use backoff::{OldConnection, TcpBackoff};
 pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
-pub(crate) use resend::longest_wait;
+pub(crate) use resend::last_attempt;
 pub use switch::{Ports, Switch, SwitchOptions, Traffic};
 
 use crate::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Network, NetworkError, longest_wait},
+    network::{CutId, Network, NetworkError, last_attempt},
     node::{Edge, Endpoint, Node},
     proof::{Dropped, Effect, Proof},
 };
@@ -27,14 +27,14 @@ pub(super) fn heal(
     };
     let is_healed = !network.cuts().contains(&cut);
     if dropped.total() > 0 && !network.bounds_tcp_backoff() {
-        let wait = match longest_wait(network, grudge.edges()) {
-            Ok(wait) => wait,
+        let last = match last_attempt(network, grudge.edges()) {
+            Ok(last) => last,
             Err(error) => {
                 let why = format!("how long TCP's back-off lasts is unknown: {error}");
                 return (Err(why), is_healed);
             }
         };
-        let after = wait.map(|wait| (healing.elapsed() + wait).as_millis());
+        let after = last.map(|last| last.saturating_duration_since(healing).as_millis());
         dropped.resumed_after_ms = after.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
     }
     (Ok(dropped), is_healed)

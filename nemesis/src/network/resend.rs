@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     net::Ipv4Addr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{CLIENT_ADDRESS, Network, NetworkError, endpoint::failed};
@@ -21,16 +21,16 @@ use crate::node::{Edge, Endpoint};
 /// The unit of `tm->when`, a hundredth of a second, to which the kernel rounds.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long the last of the connections over these edges waits that have sent something again
-/// already, and will again; `None` where there is none.
+/// When the last of the connections over these edges sends again that have done so already; `None`
+/// where there is none.
 ///
 /// # Errors
 ///
 /// When the connections of an end cannot be read.
-pub(crate) fn longest_wait(
+pub(crate) fn last_attempt(
     network: &dyn Network,
     edges: impl Iterator<Item = Edge>,
-) -> Result<Option<Duration>, NetworkError> {
+) -> Result<Option<Instant>, NetworkError> {
     let mut peers: BTreeMap<Endpoint, BTreeSet<Ipv4Addr>> = BTreeMap::new();
     for Edge { from, to } in edges {
         // On the one way what it sends is lost, on the other the answer that it has come.
@@ -39,23 +39,22 @@ pub(crate) fn longest_wait(
             peers.entry(end).or_default().insert(address);
         }
     }
-    let mut longest = None;
+    let mut last = None;
     for (end, peers) in peers {
-        let wait = match end.node() {
+        let attempt = match end.node() {
             None => read(&peers),
             Some(node) => network
                 .namespace(node)
                 .spawn("read timers", move || read(&peers))
                 .and_then(|reading| reading.join().expect("reading /proc does not panic")),
         };
-        longest =
-            longest.max(wait.map_err(|source| failed(end, ("read its connections", source)))?);
+        last = last.max(attempt.map_err(|source| failed(end, ("read its connections", source)))?);
     }
-    Ok(longest)
+    Ok(last)
 }
 
-/// The longest wait in the calling thread's namespace.
-fn read(peers: &BTreeSet<Ipv4Addr>) -> io::Result<Option<Duration>> {
+/// The last attempt in the calling thread's namespace.
+fn read(peers: &BTreeSet<Ipv4Addr>) -> io::Result<Option<Instant>> {
     let mut sockets = fs::read_to_string("/proc/thread-self/net/tcp")?;
     // Who listens on `::` has its connections here. A kernel without IPv6 has no such file.
     match fs::read_to_string("/proc/thread-self/net/tcp6") {
@@ -63,7 +62,9 @@ fn read(peers: &BTreeSet<Ipv4Addr>) -> io::Result<Option<Duration>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    Ok(sockets.lines().filter_map(|line| wait(line, peers)).max())
+    let now = Instant::now();
+    let waits = sockets.lines().filter_map(|line| wait(line, peers));
+    Ok(waits.max().map(|wait| now + wait))
 }
 
 /// How long the connection of this line waits, if it is to one of these peers, a process still has
