@@ -14,6 +14,7 @@ mod iptables;
 mod namespace;
 mod netlink;
 mod orphan;
+mod resend;
 mod switch;
 
 use std::{collections::BTreeSet, io, net::Ipv4Addr, time::Duration};
@@ -22,6 +23,7 @@ pub use backend::{Backend, Choice, NetworkNameError, Wanted};
 pub use backoff::{OldConnection, TcpBackoff};
 pub use iptables::{Iptables, IptablesOptions, Variant};
 pub use namespace::Namespace;
+pub(crate) use resend::last_attempt;
 pub use switch::{Ports, Switch, SwitchOptions, Traffic};
 
 use crate::{

@@ -192,8 +192,8 @@ pub struct Paused {
 pub struct Dropped {
     /// Edge → packets.
     pub packets: BTreeMap<Edge, u64>,
-    /// How long after the heal a connection from before the cut carried data again: TCP's own
-    /// back-off, measured where the kernel does not bound it.
+    /// How long after the heal the last connection over these edges sends again what it lost: TCP's
+    /// own back-off, by the kernel's timers, where it does not bound it and a connection waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_after_ms: Option<u64>,
 }
@@ -328,7 +328,7 @@ impl fmt::Display for Dropped {
             self.total()
         )?;
         match self.resumed_after_ms {
-            Some(ms) => write!(f, ", TCP's back-off lasted {ms} ms more"),
+            Some(ms) => write!(f, ", TCP's back-off lasts {ms} ms more"),
             None => Ok(()),
         }
     }

@@ -2,32 +2,28 @@
 //! leaves that the kernel's own network takes at one node and refuses at another.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "network/backoff.rs"]
+mod backoff;
 #[path = "network/half.rs"]
 mod half;
 mod support;
 
 use std::{
-    collections::BTreeMap,
     io::{ErrorKind, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
-    path::Path,
+    net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Command, ExitCode},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     time::{Duration, Instant},
 };
 
+use backoff::{
+    a_cut_is_over_at_its_heal_and_tells_the_backoff,
+    a_cut_that_nobody_meets_is_met_by_nothing_of_ours, a_stopped_run_waits_for_no_connection,
+    tcp_backoff_outlasts_a_cut_where_it_is_not_bounded,
+};
 use half::{half_installed, what_is_half_installed_is_known_until_it_is_healed};
 use ordeal_nemesis::{
-    Edge, Effect, Endpoint, Grudge, Node, PlannedFault, Proof, Schedule,
-    injector::{FaultEvent, Injector, Patience, Step, Stop},
-    lever::Levers,
-    network::{
-        CutId, Network, NetworkError, OldConnection, Ports, Switch, SwitchOptions, TcpBackoff,
-        Traffic, address,
-    },
+    Edge, Endpoint, Grudge, Node,
+    network::{CutId, Network, NetworkError, Ports, Switch, SwitchOptions, Traffic, address},
     sandbox::Sandbox,
 };
 use support::{
@@ -46,8 +42,10 @@ fn main() -> ExitCode {
         Inside fifty_nodes_fit,
         Inside a_command_runs_in_its_nodes_namespace,
         Inside tcp_backoff_is_bounded_where_the_kernel_can,
-        Inside tcp_backoff_is_measured_where_it_is_not_bounded,
-        Inside a_partition_is_over_when_its_backoff_is,
+        Inside tcp_backoff_outlasts_a_cut_where_it_is_not_bounded,
+        Inside a_cut_is_over_at_its_heal_and_tells_the_backoff,
+        Inside a_stopped_run_waits_for_no_connection,
+        Inside a_cut_that_nobody_meets_is_met_by_nothing_of_ours,
         Inside what_is_not_there_is_refused,
         Inside a_dropped_switch_makes_room_for_another,
         Outside what_is_half_installed_is_known_until_it_is_healed,
@@ -275,134 +273,6 @@ fn tcp_backoff_is_bounded_where_the_kernel_can(sandbox: &Sandbox) {
             switch.bounds_tcp_backoff().then_some("1000")
         );
     }
-}
-
-/// A network that leaves it to the kernel, whose default is 120 s.
-fn unbounded(sandbox: &Sandbox) -> Switch {
-    let options = SwitchOptions {
-        backoff: TcpBackoff::Kernel,
-        ..SwitchOptions::default()
-    };
-    let switch = Switch::create(sandbox, 2, &options).unwrap();
-    assert!(!switch.bounds_tcp_backoff());
-    switch
-}
-
-fn tcp_backoff_is_measured_where_it_is_not_bounded(sandbox: &Sandbox) {
-    let switch = unbounded(sandbox);
-    let grudge = Grudge::one_way(&set(&[1]), &set(&[2]));
-    let mut old = OldConnection::over(&switch, &grudge).unwrap();
-    let cut = switch.cut(&grudge).unwrap();
-    old.send().unwrap();
-    // Sent after 0, 0.2, 0.6 and 1.4 s: healed in between, it is seen by the next attempt.
-    support::eventually("the attempt at 0.6 s", || {
-        switch.dropped(cut).unwrap().total() >= 3
-    });
-    let unhealed = OldConnection::over(&switch, &grudge);
-    assert!(unhealed.is_none(), "nobody connects over a cut");
-    let _ = switch.heal(cut).unwrap();
-    let resumed = old.resumes(Duration::from_secs(30));
-    assert!(resumed.is_some(), "it carries data again");
-    let edge = Grudge::clients(&set(&[1]));
-    assert!(OldConnection::over(&switch, &edge).is_none(), "only nodes");
-}
-
-/// A partition by the injector, in two networks: it tells how long the back-off went on, and is
-/// over only then, so that recovery does not begin before; with a connection of the test's own.
-fn a_partition_is_over_when_its_backoff_is(sandbox: &Sandbox) {
-    let bounded = switch(sandbox, 2);
-    assert!(bounded.bounds_tcp_backoff() || !Path::new(RTO_MAX).exists());
-    if bounded.bounds_tcp_backoff() {
-        assert_eq!(partition(Arc::new(bounded), 300, || {}).0, None);
-    }
-    let network = Arc::new(unbounded(sandbox));
-    serve_echo(&network, Node(1));
-    let dial = || TcpStream::connect(at(Node(1).into())).unwrap();
-    let dialing = network.namespace(Node(2)).spawn("dial", dial).unwrap();
-    let mut own = dialing.join().unwrap();
-    echo(&mut own, 1).unwrap();
-    own.set_nodelay(true).unwrap();
-    // Sent after 0, 0.2, 0.6 and 1.4 s, and healed in between.
-    let mut sending = own.try_clone().unwrap();
-    let (resumed_ms, healing) = partition(network, 900, move || sending.write_all(&[2]).unwrap());
-    let resumed = Duration::from_millis(resumed_ms.expect("it is measured"));
-    assert!(
-        resumed > Duration::ZERO && healing >= resumed,
-        "{resumed:?}, {healing:?}"
-    );
-    // What was sent right after the same cut comes with the same attempt, or the next at most.
-    own.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    own.read_exact(&mut [0]).unwrap();
-}
-
-const RTO_MAX: &str = "/proc/sys/net/ipv4/tcp_rto_max_ms";
-
-/// Cuts n1 off for so long, `during` it does something; how long the back-off lasted by its proof,
-/// and how long it took from the beginning of the heal to its end.
-fn partition(
-    network: Arc<dyn Network>,
-    for_ms: u64,
-    during: impl FnOnce() + Send,
-) -> (Option<u64>, Duration) {
-    let during = Mutex::new(Some(during));
-    let (began, times) = (Instant::now(), Mutex::new(BTreeMap::new()));
-    let sink = |event: FaultEvent| {
-        if event.what == Step::Installed
-            && let Some(during) = during.lock().unwrap().take()
-        {
-            during();
-        }
-        times
-            .lock()
-            .unwrap()
-            .insert(event.what as u8, event.time_ns);
-    };
-    let levers = Levers {
-        network: Some(network),
-        ..Levers::default()
-    };
-    let planned = PlannedFault {
-        id: 1,
-        at_ms: 0,
-        for_ms,
-        fault: "isolate n1".parse().unwrap(),
-    };
-    // Without a bound the measuring connection meets the cut itself; with one, somebody has to.
-    let speaker = levers.network.clone().unwrap();
-    let done = AtomicBool::new(false);
-    let records = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let speak = || UdpSocket::bind((address(Node(1)), 0)).unwrap();
-            let speaking = speaker.namespace(Node(1)).spawn("speak", speak).unwrap();
-            let socket = speaking.join().unwrap();
-            while !done.load(Relaxed) {
-                socket.send_to(b"beat", at(Node(2).into())).unwrap();
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let records = Injector {
-            nodes: 2,
-            spares: 0,
-            levers: &levers,
-            observer: &half::Nobody,
-            clock: &|| u64::try_from(began.elapsed().as_nanos()).unwrap(),
-            sink: &sink,
-            stop: &Stop::new(),
-            seed: 1,
-            patience: Patience::default(),
-        }
-        .run(&Schedule {
-            faults: vec![planned],
-        });
-        done.store(true, Relaxed);
-        records
-    });
-    let Effect::Installed(Proof::Cut(dropped)) = &records[0].effect else {
-        panic!("{records:?}")
-    };
-    let times = times.into_inner().unwrap();
-    let healing = times[&(Step::Healed as u8)] - times[&(Step::Healing as u8)];
-    (dropped.resumed_after_ms, Duration::from_nanos(healing))
 }
 
 fn what_is_not_there_is_refused(sandbox: &Sandbox) {

@@ -1,54 +1,43 @@
 //! Partitions: proven by packets that met the cut.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{FaultRecord, attempt::Attempt};
 use crate::{
     grudge::Grudge,
-    network::{CutId, Network, NetworkError, OldConnection},
+    network::{CutId, Network, NetworkError, last_attempt},
     node::{Edge, Endpoint, Node},
-    proof::{Effect, Proof},
+    proof::{Dropped, Effect, Proof},
 };
 
-/// The kernel's back-off is no longer than the cut was, and an acknowledgement on top.
-const BACKOFF_SLACK: Duration = Duration::from_secs(1);
-
-/// Nor is it ever longer than this: `TCP_RTO_MAX`.
-const BACKOFF_MOST: Duration = Duration::from_secs(120);
-
-/// A connection from before a cut that has something to send again, where the kernel decides how
-/// long it waits with that.
-pub(super) struct Backoff {
-    old: OldConnection,
-    cut_at: Instant,
-}
-
-impl Backoff {
-    /// Connects before the cut, where it matters.
-    pub(super) fn before(network: &dyn Network, grudge: &Grudge) -> Option<OldConnection> {
-        match network.bounds_tcp_backoff() {
-            true => None,
-            false => OldConnection::over(network, grudge),
-        }
+/// Heals a cut: what it dropped, and whether nothing of it is left.
+///
+/// How long TCP's own back-off outlasts it is told besides, where nothing bounds it and a
+/// connection waits: who did not count that would blame the target for it. It is read, not waited
+/// for: the cut is over.
+pub(super) fn heal(
+    network: &dyn Network,
+    cut: CutId,
+    grudge: &Grudge,
+) -> (Result<Dropped, String>, bool) {
+    let healing = Instant::now();
+    let mut dropped = match network.heal(cut) {
+        Ok(dropped) => dropped,
+        Err(error) => return (Err(format!("healing failed: {error}")), false),
+    };
+    let is_healed = !network.cuts().contains(&cut);
+    if dropped.total() > 0 && !network.bounds_tcp_backoff() {
+        let last = match last_attempt(network, grudge.edges()) {
+            Ok(last) => last,
+            Err(error) => {
+                let why = format!("how long TCP's back-off lasts is unknown: {error}");
+                return (Err(why), is_healed);
+            }
+        };
+        let after = last.map(|last| last.saturating_duration_since(healing).as_millis());
+        dropped.resumed_after_ms = after.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
     }
-
-    /// Sends into the cut; where the kernel does not take that, there is nothing to be seen.
-    pub(super) fn during(old: Option<OldConnection>) -> Option<Self> {
-        let (mut old, cut_at) = (old?, Instant::now());
-        old.send().ok()?;
-        Some(Self { old, cut_at })
-    }
-
-    /// Waits, after the heal, until what was sent has arrived. For as long as that may take: who
-    /// waited less would blame the target for the rest.
-    pub(super) fn after(self) -> Option<u64> {
-        let within = self.cut_at.elapsed().min(BACKOFF_MOST) + BACKOFF_SLACK;
-        let resumed = self.old.resumes(within)?;
-        u64::try_from(resumed.as_millis()).ok()
-    }
+    (Ok(dropped), is_healed)
 }
 
 impl Attempt<'_> {
@@ -64,7 +53,6 @@ impl Attempt<'_> {
             grudge.edges().collect(),
             &format!("cut {grudge}"),
         );
-        let old = Backoff::before(network, grudge);
         let cut = match network.cut(grudge) {
             Ok(cut) => cut,
             Err(error) => {
@@ -73,19 +61,14 @@ impl Attempt<'_> {
             }
         };
         self.pulled();
-        let backoff = Backoff::during(old);
         let seen = self.await_first_drop(network, cut);
         self.hold();
         self.healing();
-        let mut dropped = match network.heal(cut) {
+        let (dropped, healed) = heal(network, cut, grudge);
+        let dropped = match dropped {
             Ok(dropped) => dropped,
-            Err(error) => {
-                let why = format!("healing failed: {error}");
-                return self.finish(Effect::Indeterminate(why), false);
-            }
+            Err(why) => return self.finish(Effect::Indeterminate(why), healed),
         };
-        let healed = !network.cuts().contains(&cut);
-        dropped.resumed_after_ms = backoff.and_then(Backoff::after);
         if dropped.total() == 0 {
             let why = "no packet met the cut while it was there".to_owned();
             return self.finish(Effect::NoEffect(why), healed);

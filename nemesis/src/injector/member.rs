@@ -16,7 +16,7 @@ use std::{
 use super::{
     FaultRecord,
     attempt::Attempt,
-    cut::{Backoff, nodes},
+    cut::{heal, nodes},
     processes::spaced,
 };
 use crate::{
@@ -161,20 +161,12 @@ impl Attempt<'_> {
             why: format!("cutting failed: {error}"),
             healed: !matches!(error, NetworkError::Half { .. }),
         };
-        let old = Backoff::before(network, &grudge);
         let cut = network.cut(&grudge).map_err(failed)?;
         self.pulled();
-        let backoff = Backoff::during(old);
         let taken = admin.order(leader, &order);
         self.hold();
         self.healing();
-        let (dropped, is_healed) = match network.heal(cut) {
-            Ok(mut dropped) => {
-                dropped.resumed_after_ms = backoff.and_then(Backoff::after);
-                (Ok(dropped), !network.cuts().contains(&cut))
-            }
-            Err(error) => (Err(format!("healing the cut failed: {error}")), false),
-        };
+        let (dropped, is_healed) = heal(network, cut, &grudge);
         Ok(Alone {
             leader,
             order,

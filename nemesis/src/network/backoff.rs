@@ -1,9 +1,10 @@
-//! How long TCP's own back-off outlasts a cut, where the kernel does not bound it.
+//! Whether TCP's own back-off is bounded in a network, and a connection that shows how long it
+//! outlasts a cut.
 //!
 //! What a connection has sent into a cut is sent again after 0.2 s, 0.4 s, 0.8 s, …: when the cut
 //! is healed, the next attempt may be as far away as the cut was long. Nodes that keep a connection
-//! wait so long, and it is not their fault. A connection of ours that was there before shows how
-//! long: it sends one byte into the cut, and is looked at after the heal.
+//! wait so long, and it is not their fault. During a run nobody connects for that: the timers of
+//! the nodes' own connections are read.
 
 use std::{
     io::{self, Read, Write},
@@ -27,14 +28,16 @@ pub enum TcpBackoff {
     /// the target's doing.
     #[default]
     Bounded,
-    /// As the kernel has it, as in production: up to 120 s. How long it outlasts a cut is measured.
+    /// As the kernel has it, as in production: up to 120 s. How long it outlasts a cut is read from
+    /// the kernel's timers.
     Kernel,
 }
 
 /// Between two nodes whose way is open takes less.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// A connection from before a cut.
+/// A connection from before a cut, for whoever examines a network that carries nothing else: what
+/// it sends meets the cut.
 #[derive(Debug)]
 pub struct OldConnection {
     near: TcpStream,
