@@ -40,6 +40,9 @@ pub(crate) struct Verdict {
     pub(crate) timing: Timing,
 }
 
+/// What coverage says of a run without any.
+pub(crate) const NO_FAULTS: &str = "no faults were planned";
+
 /// The format that this version writes.
 pub(crate) const FORMAT: u32 = 1;
 

@@ -2,7 +2,7 @@
 
 use super::figure::{count, length, thousands};
 use super::{FaultStatus, FaultView, RunView};
-use crate::verdict::{Exit, Verdict};
+use crate::verdict::{Exit, NO_FAULTS, Verdict};
 use ordeal_checker::verdict::{Anomaly, Validity};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,8 @@ pub(super) fn question(axis: &str) -> &'static str {
 /// The verdict as one word and one sentence.
 pub(super) fn headline(verdict: &Verdict) -> (&'static str, &'static str) {
     match verdict.exit() {
-        Exit::Valid if verdict.nemesis == "none" => {
+        // Faults may stand in a plan without a nemesis.
+        Exit::Valid if verdict.coverage.summary.contains(NO_FAULTS) => {
             ("Valid", "Every promise was kept; no faults were planned.")
         }
         Exit::Valid => (

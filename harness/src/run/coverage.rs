@@ -2,6 +2,7 @@
 
 use super::Evidence;
 use super::scene;
+use crate::verdict::NO_FAULTS;
 use ordeal_checker::history::{Event, EventKind, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use ordeal_nemesis::injector::FaultRecord;
@@ -48,7 +49,7 @@ fn faults(records: &[FaultRecord], interrupted: bool) -> Finding {
         .collect();
     let not_healed = records.iter().filter(|record| !record.healed).count();
     let (validity, summary) = if records.is_empty() {
-        (Validity::Valid, "no faults were planned".to_owned())
+        (Validity::Valid, NO_FAULTS.to_owned())
     } else if not_healed > 0 {
         (
             Validity::Invalid,
