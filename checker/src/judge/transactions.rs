@@ -43,7 +43,7 @@ impl Transactions {
         steps.map_err(|what| wrong(line, event, &what))
     }
 
-    /// Names the transactions of anomalies, of which only the places are known, by the lines and the
+    /// Names the transactions of anomalies, of which only the places are known, by the lines and
     /// indices of their invocations.
     fn locate(&self, anomalies: &mut [Anomaly]) {
         let rank = |place: &u64| self.log.rank(usize::try_from(*place).expect("a place"));
