@@ -21,6 +21,8 @@
 //!
 //! [`Serializability::unwritten`]: super::Serializability::unwritten
 
+mod clock;
+
 use std::collections::BTreeMap;
 
 use super::edges::Edges;
@@ -194,19 +196,29 @@ pub(super) fn edges(
             }
         }
     }
+    edges.connect_all(&at_start, &writers(object, log, happened));
+    clock::edges(object, log, happened, edges);
+}
+
+/// Who certainly wrote to it, each once, in order of invocation.
+fn writers(object: &Object<'_>, log: &Log, happened: &[bool]) -> Vec<u32> {
     let mut writers: Vec<u32> = object.writes.iter().map(|write| write.place).collect();
     writers.dedup();
     writers.retain(|place| happened[*place as usize] && log.fate(*place) != Fate::Fail);
-    edges.connect_all(&at_start, &writers);
+    writers
 }
 
 /// Why the transaction `from` came before `to` by what they did to this register, in words.
 pub(super) fn because(
     object: &Object<'_>,
+    words: Words<'_>,
     (from, to): (u32, u32),
     names: (&str, &str),
     why: Reasons,
 ) -> Option<String> {
+    if why == Reasons::OVER || why == Reasons::MISSED {
+        return clock::because(object, words, (from, to), names, why);
+    }
     let (t, u, name) = (names.0, names.1, object.name);
     let value = |write: u32| object.writes[write as usize].value;
     let seen = |place: u32| Some(object.read_of(place)?.value());
