@@ -5,6 +5,7 @@
     reason = "mapping a file has no safe wrapper that writes to it"
 )]
 
+mod durable;
 mod filesystem;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use durable::fsync_and_what_is_made_of_it_make_bytes_durable_and_nothing_else;
 use filesystem::a_disk_is_a_file_system_like_others;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, fallocate};
 use ordeal_nemesis::{
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Inside a_disk_is_a_file_system_like_others,
         Inside files_can_be_mapped_locked_preallocated_and_read_directly,
         Inside exactly_the_unsynced_bytes_are_gone,
+        Inside fsync_and_what_is_made_of_it_make_bytes_durable_and_nothing_else,
         Inside a_rename_survives_once_it_is_synced,
         Inside a_strict_disk_forgets_names,
         Inside what_survives_in_part_is_drawn_from_the_seed,
