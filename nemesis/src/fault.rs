@@ -446,8 +446,8 @@ mod tests {
                  `power-loss leader: some` or `power-loss all: torn`",
             ),
             (
-                "damage n1: bit-flip 0",
-                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` or \
+                "damage n1: rust",
+                "fault `damage n1: rust`: write it as `damage n1: bit-flip 3` or \
                  `damage n1: truncate` or `damage n1: restore` or `damage n1: wipe`",
             ),
             (
@@ -490,8 +490,8 @@ mod tests {
             ("cut n1 -> n1", "fault `cut n1 -> n1`: n1 is named twice"),
             (
                 "packets n1: loss 200%",
-                "fault `packets n1: loss 200%`: write it as `loss 20%` or `loss 0.5%`, above 0, \
-                 at most `100%`",
+                "fault `packets n1: loss 200%`: write it as `loss 20%` (0.0001% to 100%) or \
+                 `loss 0.5%`",
             ),
             (
                 "packets n1 -> n2 n2: loss 2%",
@@ -507,8 +507,13 @@ mod tests {
         for (text, message) in [
             (
                 "clock n1: 288s",
-                "fault `clock n1: 288s`: write it as `clock n1: +288s` or `clock leader: -11ms` or \
-                 `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
+                "fault `clock n1: 288s`: write it as `clock n1: +288s` (with its sign, 1ms to \
+                 315360000s) or `clock leader: -11ms`",
+            ),
+            (
+                "clock n1: wrong",
+                "fault `clock n1: wrong`: write it as `clock n1: +288s` or `clock leader: -11ms` \
+                 or `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
             ),
             (
                 "shrink all",
