@@ -145,7 +145,7 @@ mod tests {
             ("strobe +200ms every 1ms", 50, 0, Unclear),
             ("strobe +200ms every 1ms", 50, 200, Wrong),
         ] {
-            let come_to = self::told(skew, after_ms, ahead_ms);
+            let come_to = told(skew, after_ms, ahead_ms);
             assert_eq!(come_to, words, "{skew}, after {after_ms} ms: {ahead_ms} ms");
         }
     }
