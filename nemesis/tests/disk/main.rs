@@ -426,6 +426,14 @@ fn a_bit_flips_and_flips_back(inside: &Sandbox) {
     rig.disks.repair(N1).unwrap();
     let left = read();
     assert_eq!((bits(&left[0]) + bits(&left[1]), left[over][at]), (8, 255));
+    // Of more than there are, all: none is hit twice, and whole again.
+    fs::remove_file(rig.at("a")).unwrap();
+    fs::write(rig.at("b"), [0; 1000]).unwrap();
+    let damaged = rig.disks.damage(N1, Damage::BitFlip(u16::MAX), 7).unwrap();
+    assert_eq!(damaged.bytes, 1000);
+    assert_eq!(fs::read(rig.at("b")).unwrap(), [255; 1000]);
+    rig.disks.repair(N1).unwrap();
+    assert_eq!(fs::read(rig.at("b")).unwrap(), [0; 1000]);
 }
 
 fn a_file_is_cut_and_made_whole(inside: &Sandbox) {
