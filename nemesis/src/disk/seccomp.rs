@@ -9,11 +9,11 @@
 //!
 //! It takes no root, no device and no mount, and works for any program. What it cannot do: take
 //! back what is on the disk, so no power loss and no damage, and what an fsync that fails was to
-//! write stays; a write of a file that is opened with `O_DSYNC` goes through a lying fsync, since no
-//! filter does the half of a call; and sync(2), which tells of no error, through one that fails. What
-//! is read and written through mapped memory, or through another's descriptor of a socket, meets no
-//! filter. Only calls that some planned fault is about wait at all: each costs about 5 µs then, also
-//! while nothing is ill; for what ails an fsync that is every write too.
+//! write stays; a write of a file that is opened with `O_DSYNC` goes through a lying fsync, since
+//! no filter does the half of a call; and sync(2), which tells of no error, through one that fails.
+//! What is read and written through mapped memory, or through another's descriptor of a socket,
+//! meets no filter. Only calls that some planned fault is about wait at all: each costs about 5 µs
+//! then, also while nothing is ill; for what ails an fsync that is every write too.
 
 mod call;
 mod growth;

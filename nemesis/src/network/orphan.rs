@@ -50,7 +50,8 @@ fn wait(own: Ipv4Addr) -> io::Result<()> {
     gone
 }
 
-/// Whether this line of `/proc/net/tcp` or `tcp6` is a connection to somebody else that is still told of.
+/// Whether this line of `/proc/net/tcp` or `tcp6` is a connection to somebody else that is still
+/// told of.
 ///
 /// ```text
 ///   sl  local_address rem_address   st …
