@@ -54,6 +54,15 @@ impl Source {
         usize::try_from(self.events).expect("they were read one by one")
     }
 
+    /// `12.340000 s`, when something returned; without a clock `line 9`, where it did.
+    pub(super) fn moment(&self, time: Time, end: impl FnOnce() -> Option<At>) -> String {
+        match end().filter(|_| !self.has_clock) {
+            Some(end) if self.has_lines => format!("line {}", end.line),
+            Some(end) => format!("event {}", end.event),
+            None => time.to_string(),
+        }
+    }
+
     /// `lines 3 to 9, 10.474104 s to 10.584742 s`; events instead of lines where those are shared.
     pub(super) fn place(&self, place: &Place, telling: &Telling) -> String {
         let number = |at: At| if self.has_lines { at.line } else { at.event };
