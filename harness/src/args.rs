@@ -202,8 +202,8 @@ pub(crate) struct CheckArgs {
 /// Flags of `ordeal export`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The export goes to stdout: one map a line, keys as [key value], as Jepsen writes them. `ordeal check` \
-reads it again; a run's own checks, as of durability, need its history.jsonl.
+The export goes to stdout: one map a line, keys as [key value], as Jepsen writes them. `ordeal \
+check` reads it again; a run's own checks, as of durability, need its history.jsonl.
 Exit codes: 0 all of it is written · 64 bad usage, or a file that is no history · 70 it cannot be \
 written")]
 pub(crate) struct ExportArgs {
