@@ -11,12 +11,12 @@
 //! Porcupine's kv text is EDN too. Events of a nemesis are skipped. A process that goes on after an
 //! unknown outcome, which some tools allow, goes on under a new number.
 //!
-//! JSON lines are taken for ours until one that only Jepsen writes ([`Reading`]). Where there is one
-//! event a line and the file ends within the last, as of a run that was killed, that line is left
-//! out and told, and an operation that it may have completed is open. All else that is wrong is an
-//! error with its line. A console log does not tell whether `12` was to be `123`: there a last line
-//! without its end is always left out. Nil can be written to registers, and put, as the empty
-//! string, under a key.
+//! JSON lines are taken for ours until one that only Jepsen writes ([`Reading`]). Where there is
+//! one event a line and the file ends within the last, as of a run that was killed, that line is
+//! left out and told, and an operation that it may have completed is open. All else that is wrong
+//! is an error with its line. A console log does not tell whether `12` was to be `123`: there a
+//! last line without its end is always left out. Nil can be written to registers, and put, as the
+//! empty string, under a key.
 //!
 //! ```
 //! use ordeal_checker::format::{Format, events};

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Just-in-time linearization (Lowe 2017) with all that lies between two reads as one step: return
-//! by return it keeps every configuration that may be true, which is what is done of those in flight,
-//! and how many open adds of each amount were used. To get to a read it looks for the sums that
-//! are missing (subset sum, by branch and bound: Horowitz and Sahni 1974), not through all orders.
+//! by return it keeps every configuration that may be true, which is what is done of those in
+//! flight, and how many open adds of each amount were used. To get to a read it looks for the sums
+//! that are missing (subset sum, by branch and bound: Horowitz and Sahni 1974), not through all
+//! orders.
 //!
 //! **Sound for both verdicts.** An order is taken apart at its reads. Adds between two of them may
 //! change places; one that is not needed for the next read may come after it, if it has not
