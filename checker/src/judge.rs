@@ -2,7 +2,7 @@
 //!
 //! A file is read once, event by event, and of each operation a few packed bytes are kept, key by
 //! key; only the keys that are being judged are unpacked, and of a verdict only what is told of it
-//! stays. So a large file needs a fraction of its size as memory (the README has measured it), as
+//! stays. So a large file needs a fraction of its size as memory (`benches/README.md` has measured it), as
 //! long as it is not all about one key.
 //!
 //! ```
@@ -22,6 +22,7 @@
 //! *Before: [`format`](mod@crate::format) · [contents](crate) · next: while a run goes on,
 //! [`Monitor`](crate::linearizability::Monitor).*
 
+mod lines;
 mod object;
 mod packed;
 mod reading;
