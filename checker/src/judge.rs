@@ -2,8 +2,8 @@
 //!
 //! A file is read once, event by event, and of each operation a few packed bytes are kept, key by
 //! key; only the keys that are being judged are unpacked, and of a verdict only what is told of it
-//! stays. So a large file needs a fraction of its size as memory (`benches/README.md` has measured it), as
-//! long as it is not all about one key.
+//! stays. So a large file needs a fraction of its size as memory (`benches/README.md` has measured
+//! it), as long as it is not all about one key.
 //!
 //! ```
 //! use std::path::Path;
