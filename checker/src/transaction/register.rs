@@ -11,8 +11,8 @@
 //! tells who wrote it, and its order comes of the first version and of writes that follow reads.
 //! The argument: whoever reads a value and then writes does both at once in a serial order,
 //! so that its value comes directly after the one that it read. Nobody writes nil, so that whoever
-//! reads it looked before every write. Which of two other writes was first is nowhere to be seen,
-//! and nothing is made of it.
+//! reads it looked before every write. Which of two other writes was first only real time can tell
+//! (`register/clock.rs`); where it does not, nothing is made of it.
 //!
 //! **A value that nobody wrote** is what the register held before, if it is the only such value
 //! of that register, nil included: only one value can be there at first. Two of them are a
