@@ -53,8 +53,8 @@ impl Source {
         usize::try_from(self.events).expect("they were read one by one")
     }
 
-    /// Where the transactions T1, T2 … of an anomaly stand, as a line of its own; indices instead of
-    /// lines where those are shared.
+    /// Where the transactions T1, T2 … of an anomaly stand, as a line of its own; indices where
+    /// lines are shared.
     pub(super) fn introduce(&self, lines: &[u64], indices: &[u64]) -> String {
         let (noun, numbers) = match self.has_lines {
             true => ("line", lines),
