@@ -23,7 +23,7 @@ use ordeal_checker::verdict::Validity;
 const TWINS: [(&str, usize); 11] = [
     ("cas-register", 4),
     ("counter", 2),
-    ("fenced-lock", 2),
+    ("fenced-lock", 3),
     ("kv", 4),
     ("mutex", 2),
     ("queue", 3),
