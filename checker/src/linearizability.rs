@@ -134,8 +134,13 @@ pub struct Contradiction {
     /// Operations that no order explains, in order of call; empty where the history is too long to
     /// be narrowed down.
     ///
-    /// *Enough*: whatever the other operations did that had begun by then, and whenever, if at all.
+    /// *Enough*: whatever the other operations did that had begun by then, and whenever, if at all;
+    /// but for those in `early`.
     pub minimal: Vec<Telling>,
+    /// What was over too early to help, and would help at another time: group by group, those with
+    /// one question. `minimal` is a contradiction without them, and is one with them, whatever came
+    /// of them between their calls and their returns.
+    pub early: Vec<Early>,
     /// True where it is also *minimal*: forget any one of these too, so that it may have happened
     /// at any time or never, with any result, and there is an order. False where that would have
     /// taken too long to find.
@@ -147,10 +152,19 @@ pub struct Contradiction {
     pub until: Time,
     /// The longest consistent order of those, step by step.
     pub steps: Vec<Step>,
-    /// The first operation that would have explained it, had it not begun too late.
+    /// The first operation that would have explained it, as it was, had it not begun too late.
     pub late: Option<Telling>,
     /// How far an order of those gets, and what stops it; of all where they are not narrowed down.
     pub prefix: Prefix,
+}
+
+/// Operations that were over too early to help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// Those, in order of call.
+    pub operations: Vec<Telling>,
+    /// This one of the contradiction began only when all of those were over.
+    pub before: Telling,
 }
 
 /// An operation as it is told: who, what, when.
@@ -160,7 +174,8 @@ pub struct Telling {
     pub operation: OperationId,
     /// Who did it.
     pub process: Process,
-    /// What it was and what came back, in the words of the model.
+    /// What it was and what came back, in the words of the model; only what it was where what came
+    /// back is not used.
     pub what: String,
     /// When it was asked.
     pub invoked: Time,

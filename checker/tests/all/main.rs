@@ -18,6 +18,7 @@ mod models;
 mod monitor;
 mod oracle;
 mod round_trip;
+mod told;
 mod transaction_drawings;
 mod transaction_orders;
 mod transactions;
