@@ -256,23 +256,43 @@ pub fn check<M: Model>(
             keys.entry(key).or_default().push(operation);
         }
     }
-    let meter = Meter::new(*budget, Instant::now());
     let keys: Vec<_> = keys.into_iter().collect();
-    let judge = |(key, operations): (M::Key, Vec<_>)| {
-        check_key(model, model.describe_key(&key), &operations, meter.clone())
+    let judge = |(key, operations): &(M::Key, Vec<_>), meter: &Meter| {
+        check_key(model, model.describe_key(key), operations, meter.clone())
     };
     Linearizability {
-        keys: each(keys, judge),
+        keys: each(keys, budget, judge, |_, verdict| verdict),
     }
 }
 
+/// So many keys at once may take what one may; on so many processors or fewer.
+const AT_ONCE: u64 = 16;
+
 /// In parallel, where there is more than one: to wake another thread takes longer than a short
-/// history.
-fn each<K: Send, T: Send>(keys: Vec<K>, judge: impl Fn(K) -> T + Sync + Send) -> Vec<T> {
-    match keys.len() {
-        0 | 1 => keys.into_iter().map(judge).collect(),
-        _ => keys.into_par_iter().map(judge).collect(),
+/// history. Each with its share of the bytes, whatever the number of processors, so that the verdict
+/// does not depend on it; and who wanted more, alone and with all of them.
+fn each<K: Send, V, T: Send>(
+    keys: Vec<K>,
+    budget: &Budget,
+    judge: impl Fn(&K, &Meter) -> (V, bool) + Sync + Send,
+    tell: impl Fn(&K, V) -> T + Sync + Send,
+) -> Vec<T> {
+    let meter = Meter::new(*budget, Instant::now());
+    let alone = |key: K| {
+        let (verdict, _) = judge(&key, &meter);
+        tell(&key, verdict)
+    };
+    if keys.len() < 2 {
+        return keys.into_iter().map(alone).collect();
     }
+    let share = meter.share(AT_ONCE);
+    let first = |key: K| match judge(&key, &share) {
+        (_, true) => Err(key),
+        (verdict, false) => Ok(tell(&key, verdict)),
+    };
+    let first: Vec<Result<T, K>> = keys.into_par_iter().map(first).collect();
+    let told = first.into_iter();
+    told.map(|told| told.unwrap_or_else(alone)).collect()
 }
 
 /// [`check`], where each key's operations come into being only when it is their turn, and of its
@@ -288,26 +308,24 @@ where
     M::Op: Send,
     M::Ret: Send,
 {
-    let meter = Meter::new(*budget, Instant::now());
-    let judge = |key: K| {
-        let verdict = {
-            let (words, operations) = operations(&key);
-            let operations: Vec<_> = operations.iter().collect();
-            check_key(model, words, &operations, meter.clone())
-        };
-        tell(&key, &verdict)
+    let judge = |key: &K, meter: &Meter| {
+        let (words, operations) = operations(key);
+        let operations: Vec<_> = operations.iter().collect();
+        check_key(model, words, &operations, meter.clone())
     };
-    each(keys, judge)
+    each(keys, budget, judge, |key, verdict| tell(key, &verdict))
 }
 
+/// The verdict, and whether it is unknown for want of bytes.
 fn check_key<M: Model>(
     model: &M,
     key: Option<String>,
     operations: &[&Operation<M::Op, M::Ret>],
     meter: Meter,
-) -> KeyVerdict {
+) -> (KeyVerdict, bool) {
     let problem = Problem::new(model, operations);
-    let (answer, states) = portfolio::decide(&problem, meter);
+    let (answer, spent) = portfolio::decide(&problem, meter);
+    let is_undecided = matches!(answer, Answer::Spent { .. });
     let decision = match answer {
         Answer::Order(order) => Decision::Valid {
             order: problem.ids(&order),
@@ -323,10 +341,11 @@ fn check_key<M: Model>(
             ))
         }
     };
-    KeyVerdict {
+    let verdict = KeyVerdict {
         key,
         operations: operations.len(),
-        states,
+        states: spent.states(),
         decision,
-    }
+    };
+    (verdict, is_undecided && spent.is_short_of_bytes())
 }

@@ -158,7 +158,7 @@ macro_rules! sequence {
             }
 
             fn state_bytes(&self, state: &VecDeque<i64>) -> usize {
-                size_of::<i64>() * state.len()
+                size_of::<i64>() * state.capacity()
             }
 
             fn helps(&self, op: &SequenceOp, known: &[(&SequenceOp, &SequenceRet)]) -> bool {

@@ -72,11 +72,7 @@ fn all(targets: &Targets) -> String {
     out
 }
 
-fn section<'a>(
-    out: &mut String,
-    title: &str,
-    lines: impl IntoIterator<Item = (&'a str, &'a str)>,
-) {
+fn section<'a>(out: &mut String, title: &str, lines: impl IntoIterator<Item = (&'a str, &'a str)>) {
     out.push_str(&format!("{title}\n"));
     let lines: Vec<(&str, &str)> = lines.into_iter().collect();
     let longest = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

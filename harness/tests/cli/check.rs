@@ -404,7 +404,12 @@ fn what_cannot_be_judged_is_refused_and_not_called_valid() {
 fn a_verdict_that_cannot_be_written_is_an_error_unless_nobody_reads_on() {
     let files = Files::new();
     let (good, bad) = (files.put("good.edn", GOOD), files.put("bad.edn", BAD));
-    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     for args in [
         &["check", &good][..],
         &["check", "--json", &good],

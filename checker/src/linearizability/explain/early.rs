@@ -43,39 +43,64 @@ pub(super) fn set_aside<'a, M: Model>(
     core: &mut Core<'a, M>,
     story: &mut Story<M>,
 ) -> Vec<Early<'a, M>> {
-    let mut aside = Vec::new();
-    for question in questions(core) {
-        for before in moments(core, question) {
-            let group = over_before(core, question, before);
+    let mut aside: Vec<Early<'a, M>> = Vec::new();
+    for question in questions(model, core) {
+        let known = core
+            .facts
+            .iter()
+            .filter(|fact| is_known::<M>(fact, core.until));
+        let known = known.map(|(op, _)| *op);
+        let alike: Ops<'a, M> = known.filter(|op| op.op() == question).collect();
+        for before in moments(core, &alike) {
+            let group = over_before::<M>(&alike, before);
             let changes_nothing = |op: &&Operation<M::Op, M::Ret>| !story.changes(op.id());
-            if group.len() < 2 && !group.iter().all(changes_nothing) {
+            let is_told = |op: &&Operation<M::Op, M::Ret>| {
+                let mut others = aside.iter().map(|early| early.before.id());
+                others.any(|before| before == op.id())
+            };
+            let is_story = group.len() < 2 && !group.iter().all(changes_nothing);
+            if is_story || group.iter().any(is_told) {
                 break;
             }
-            if let Some(rest) = without(model, core, story, &group) {
+            if let Some(rest) = without(model, core, story, &group)
+                && let Some(before) = after(core, &group)
+            {
                 (core.facts, *story) = rest;
-                aside.push(group);
+                aside.push(Early {
+                    operations: group,
+                    before,
+                });
                 break;
             }
         }
     }
-    // Told by the first of the rest that began only then.
-    let tell = |operations: Ops<'a, M>| {
-        let over = operations.iter().filter_map(|op| op.returned()).max()?;
-        let mut rest = core.needed().map(|(op, _)| op);
-        let before = rest.find(|op| op.invoked() > over)?;
-        Some(Early { operations, before })
-    };
-    aside.into_iter().filter_map(tell).collect()
+    aside
+}
+
+/// The first other one of the contradiction that began only when all of the group was over.
+fn after<'a, M: Model>(
+    core: &Core<'a, M>,
+    group: &Ops<'a, M>,
+) -> Option<&'a Operation<M::Op, M::Ret>> {
+    let over = group.iter().filter_map(|op| op.returned()).max()?;
+    let is_other = |op: &&Operation<M::Op, M::Ret>| op.op() != group[0].op();
+    let mut others = core.needed().map(|(op, _)| op).filter(is_other);
+    others.find(|op| op.invoked() > over)
 }
 
 fn is_known<M: Model>((op, recall): &Fact<'_, M>, until: Time) -> bool {
     *recall == Recall::Known && op.returned().is_some_and(|returned| returned <= until)
 }
 
-/// What is asked by the operations that are known, each once.
-fn questions<'a, M: Model>(core: &Core<'a, M>) -> Vec<&'a M::Op> {
+/// What is asked by the operations that are known, each once; but for mere questions, which when
+/// they are forgotten are as good as not there.
+fn questions<'a, M: Model>(model: &M, core: &Core<'a, M>) -> Vec<&'a M::Op> {
     let mut questions: Vec<&M::Op> = Vec::new();
-    let mut known = core.facts.iter().filter(|fact| is_known::<M>(fact, core.until));
+    let known = core
+        .facts
+        .iter()
+        .filter(|fact| is_known::<M>(fact, core.until));
+    let mut known = known.filter(|(op, _)| !model.is_read(op.op(), None));
     while questions.len() < GROUPS_MAX
         && let Some((op, _)) = known.next()
     {
@@ -86,16 +111,16 @@ fn questions<'a, M: Model>(core: &Core<'a, M>) -> Vec<&'a M::Op> {
     questions
 }
 
-/// When others of the contradiction began: the latest first, and each that leaves a smaller group.
-fn moments<M: Model>(core: &Core<'_, M>, question: &M::Op) -> Vec<Time> {
-    let others = core.needed().filter(|(op, _)| op.op() != question);
+/// When others of the contradiction began: the latest first, and each that leaves fewer of these.
+fn moments<'a, M: Model>(core: &Core<'a, M>, alike: &Ops<'a, M>) -> Vec<Time> {
+    let others = core.needed().filter(|(op, _)| op.op() != alike[0].op());
     let mut begun: Vec<Time> = others.map(|(op, _)| op.invoked()).collect();
     begun.sort_unstable();
     begun.dedup();
     let mut size = usize::MAX;
     let mut moments = Vec::new();
     for moment in begun.into_iter().rev() {
-        let count = over_before(core, question, moment).len();
+        let count = over_before::<M>(alike, moment).len();
         if count == 0 || moments.len() == MOMENTS_MAX {
             break;
         }
@@ -107,11 +132,12 @@ fn moments<M: Model>(core: &Core<'_, M>, question: &M::Op) -> Vec<Time> {
     moments
 }
 
-fn over_before<'a, M: Model>(core: &Core<'a, M>, question: &M::Op, moment: Time) -> Ops<'a, M> {
-    let known = core.facts.iter().filter(|fact| is_known::<M>(fact, core.until));
-    let group = known.filter(|(op, _)| op.op() == question);
-    let group = group.filter(|(op, _)| op.returned().is_some_and(|returned| returned < moment));
-    group.map(|(op, _)| *op).collect()
+fn over_before<'a, M: Model>(alike: &Ops<'a, M>, moment: Time) -> Ops<'a, M> {
+    let is_over = |op: &&&Operation<M::Op, M::Ret>| {
+        let returned = op.returned();
+        returned.is_some_and(|returned| returned < moment)
+    };
+    alike.iter().filter(is_over).copied().collect()
 }
 
 /// The facts without what is known of a group but its times, and their story, if the group can be

@@ -25,7 +25,10 @@ fn whole<R>(ret: Option<&Option<R>>) -> Option<()> {
 }
 
 impl<'a, M: Model> Recalled<'a, M> {
-    pub(super) fn new(model: &'a M, operations: &[&Operation<&'a M::Op, Option<&'a M::Ret>>]) -> Self {
+    pub(super) fn new(
+        model: &'a M,
+        operations: &[&Operation<&'a M::Op, Option<&'a M::Ret>>],
+    ) -> Self {
         let all = operations.iter();
         let all = all.map(|op| (*op.op(), result(op.outcome().ok())));
         Recalled {
@@ -46,7 +49,12 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.init()
     }
 
-    fn step(&self, state: &M::State, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> Option<M::State> {
+    fn step(
+        &self,
+        state: &M::State,
+        op: &&'a M::Op,
+        ret: Option<&Option<&'a M::Ret>>,
+    ) -> Option<M::State> {
         let next = self.model.step(state, op, result(ret))?;
         Some(self.model.fold(next, &self.all))
     }
@@ -59,7 +67,11 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.is_read(op, result(ret))
     }
 
-    fn as_register(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> Option<RegisterStep> {
+    fn as_register(
+        &self,
+        op: &&'a M::Op,
+        ret: Option<&Option<&'a M::Ret>>,
+    ) -> Option<RegisterStep> {
         whole(ret)?;
         self.model.as_register(op, result(ret))
     }
@@ -69,7 +81,11 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.as_queue(op, result(ret))
     }
 
-    fn as_set<'b>(&self, op: &'b &'a M::Op, ret: Option<&'b Option<&'a M::Ret>>) -> Option<SetStep<'b>> {
+    fn as_set<'b>(
+        &self,
+        op: &'b &'a M::Op,
+        ret: Option<&'b Option<&'a M::Ret>>,
+    ) -> Option<SetStep<'b>> {
         whole(ret)?;
         self.model.as_set(*op, result(ret))
     }

@@ -292,11 +292,11 @@ pub(super) fn judge<'a, M: Model>(model: &'a M, facts: &[Fact<'a, M>]) -> (Valid
         _ => STATES_MAX,
     };
     let meter = Meter::new(Budget::states(states_max), std::time::Instant::now());
-    let (answer, states) = portfolio::decide(&problem, meter);
+    let (answer, spent) = portfolio::decide(&problem, meter);
     let validity = match answer {
         Answer::None { .. } => Validity::Invalid,
         Answer::Order(_) => Validity::Valid,
         Answer::Spent { .. } => Validity::Unknown,
     };
-    (validity, states)
+    (validity, spent.states())
 }
