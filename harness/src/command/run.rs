@@ -6,7 +6,7 @@ use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
 use crate::console::{end, print, say};
 use crate::plan::{self, Plan, PlanError};
-use crate::run::{self, RigError, Setting};
+use crate::run::{self, Evidence, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
@@ -49,6 +49,8 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Failure::Plan(_) | Failure::Store(_) | Failure::Unavailable(_) => Exit::Usage,
+            // Whoever interrupts a run does not get to know how it would have ended.
+            Failure::Rig(RigError::InterruptedEarly) => Exit::Undecided,
             _ => Exit::Harness,
         }
     }
@@ -125,7 +127,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
         .build()?;
     let (evidence, verdict) = runtime.block_on(async {
         listen(&setting.interrupt)?;
-        let evidence = run::run(plan, &setting).await?;
+        let evidence = ran(plan, &setting, args.keep_data).await?;
         say(format_args!("checking {} events …", evidence.events.len()));
         let (name, workload) = (setting.folder.name(), &*setting.workload);
         let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
@@ -149,6 +151,15 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
         told => told.map_err(Failure::Tell)?,
     }
     Ok(verdict.exit())
+}
+
+/// Runs the plan. One that was interrupted before it began leaves nothing to look into.
+async fn ran(plan: Plan, setting: &Setting, keep_data: bool) -> Result<Evidence, Failure> {
+    let evidence = run::run(plan, setting).await;
+    if matches!(evidence, Err(RigError::InterruptedEarly)) && !keep_data {
+        setting.folder.drop_node_data()?;
+    }
+    Ok(evidence?)
 }
 
 /// Tries all that the plan needs, before anything is started, and says in the plan which network
@@ -224,7 +235,7 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
             }
             if interrupt.is_cancelled() {
                 say("ordeal: interrupted twice: ending at once, without a verdict");
-                std::process::exit(i32::from(Exit::Harness.code()));
+                std::process::exit(i32::from(Exit::Undecided.code()));
             }
             interrupt.cancel();
             say("ordeal: interrupted: healing, stopping, judging what there is (again: end)");

@@ -3,6 +3,7 @@
 use super::worker::{Phase, Session};
 use crate::clock::Clock;
 use crate::target::ClientError;
+use crate::verdict::RECOVERY;
 use ordeal_checker::history::{Event, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use ordeal_nemesis::injector::FaultRecord;
@@ -24,6 +25,8 @@ pub(crate) struct Recovery {
     pub(crate) bound: Duration,
     /// The longest that TCP's own back-off outlasted a cut, where it was measured.
     pub(crate) backoff_ms: Option<u64>,
+    /// Why nobody was asked, if so: what is still in force.
+    pub(crate) not_asked: Option<String>,
 }
 
 /// How long TCP's own back-off outlasted a cut, where the kernel does not bound it.
@@ -37,8 +40,11 @@ pub(crate) fn backoff_ms(record: &FaultRecord) -> Option<u64> {
 }
 
 impl Recovery {
-    /// Until the last node served; `None` if one never did.
+    /// Until the last node served; `None` if one never did, or nobody was asked.
     pub(crate) fn all_after(&self) -> Option<Duration> {
+        if self.not_asked.is_some() {
+            return None;
+        }
         self.served_after
             .iter()
             .copied()
@@ -66,15 +72,16 @@ impl Recovery {
             .filter(|(_, served)| served.is_none())
             .map(|(place, _)| late(place))
             .collect();
-        let (validity, summary) = match self.all_after() {
-            Some(after) => (
+        let (validity, summary) = match (&self.not_asked, self.all_after()) {
+            (Some(why), _) => (Validity::Unknown, format!("not asked, because {why}")),
+            (None, Some(after)) => (
                 Validity::Valid,
                 format!(
                     "all {nodes} nodes served within {} ms of healing",
                     after.as_millis()
                 ),
             ),
-            None => (
+            (None, None) => (
                 Validity::Invalid,
                 format!(
                     "{} of {nodes} nodes did not serve within {bound:?}",
@@ -91,7 +98,7 @@ impl Recovery {
         };
         let millis = |served: &Option<Duration>| json!(served.map(|after| after.as_millis()));
         Finding {
-            check: "recovery".into(),
+            check: RECOVERY.into(),
             validity,
             summary,
             anomalies,
@@ -140,6 +147,7 @@ pub(crate) fn recovery(
         served_after: served.iter().enumerate().map(after).collect(),
         bound,
         backoff_ms: None,
+        not_asked: None,
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
         let back = Recovery {
             served_after: vec![ms(3), ms(9)],
             bound,
-            backoff_ms: None,
+            ..Recovery::default()
         };
         assert_eq!(back.finding().validity, Validity::Valid);
         assert_eq!(
@@ -191,6 +199,7 @@ mod tests {
             served_after: vec![ms(3), None],
             bound,
             backoff_ms: Some(700),
+            not_asked: None,
         };
         assert_eq!(gone.finding().validity, Validity::Invalid);
         assert!(
@@ -203,6 +212,22 @@ mod tests {
                 .message
                 .starts_with("n2 did not serve")
         );
+    }
+
+    #[test]
+    fn where_a_fault_is_still_in_force_nobody_was_asked_and_nothing_is_known() {
+        let unasked = Recovery {
+            bound: Duration::from_secs(15),
+            not_asked: Some("fault 1 (isolate n2) could not be healed".into()),
+            ..Recovery::default()
+        };
+        let finding = unasked.finding();
+        assert_eq!(finding.validity, Validity::Unknown);
+        assert_eq!(
+            finding.summary,
+            "not asked, because fault 1 (isolate n2) could not be healed"
+        );
+        assert_eq!(unasked.all_after(), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! forgotten and nothing copied.
 
 use crate::history::Operation;
-use crate::model::{Mark, Model, QueueStep, RegisterStep, SetStep};
+use crate::model::{CounterStep, Mark, Model, QueueStep, RegisterStep, SetStep};
 
 /// The same object, asked by reference, and no more of its states than what is known can tell
 /// apart.
@@ -88,6 +88,15 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
     ) -> Option<SetStep<'b>> {
         whole(ret)?;
         self.model.as_set(*op, result(ret))
+    }
+
+    fn as_counter(
+        &self,
+        op: &&'a M::Op,
+        ret: Option<&Option<&'a M::Ret>>,
+    ) -> Option<CounterStep> {
+        whole(ret)?;
+        self.model.as_counter(op, result(ret))
     }
 
     fn marks(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>, say: &mut dyn FnMut(Mark)) {

@@ -12,7 +12,7 @@ use crate::history::{Operation, OperationId, Recall};
 use crate::linearizability::class::Classes;
 use crate::linearizability::glance::Glance;
 use crate::linearizability::meter::Meter;
-use crate::linearizability::portfolio::reachable;
+use crate::linearizability::reachable::reachable;
 use crate::linearizability::problem::Problem;
 use crate::linearizability::search::{Cuts, Outcome, Search};
 use crate::linearizability::{Prefix, Step, Telling};
