@@ -90,11 +90,7 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.as_set(*op, result(ret))
     }
 
-    fn as_counter(
-        &self,
-        op: &&'a M::Op,
-        ret: Option<&Option<&'a M::Ret>>,
-    ) -> Option<CounterStep> {
+    fn as_counter(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> Option<CounterStep> {
         whole(ret)?;
         self.model.as_counter(op, result(ret))
     }

@@ -12,8 +12,8 @@ use crate::history::{Operation, OperationId, Recall};
 use crate::linearizability::class::Classes;
 use crate::linearizability::glance::Glance;
 use crate::linearizability::meter::Meter;
-use crate::linearizability::reachable::reachable;
 use crate::linearizability::problem::Problem;
+use crate::linearizability::reachable::reachable;
 use crate::linearizability::search::{Cuts, Outcome, Search};
 use crate::linearizability::{Prefix, Step, Telling};
 use crate::model::Model;
@@ -67,6 +67,11 @@ impl<M: Model> Story<M> {
     pub(super) fn changes(&self, id: OperationId) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| step.telling.operation == id && step.state.is_some())
+    }
+
+    /// The object at its end.
+    pub(super) fn state(&self) -> &M::State {
+        &self.state
     }
 
     /// At which operations the order ends.
