@@ -238,6 +238,7 @@ mod tests {
             window_ns: Some(window_ns),
             effect,
             healed: true,
+            met_by: Vec::new(),
         }
     }
 

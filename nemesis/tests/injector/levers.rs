@@ -255,6 +255,7 @@ impl Lifecycle for Cluster {
         Ok(Paused {
             node,
             pid,
+            processes: 1,
             threads: 1,
             stopped_after_us: 1,
         })
