@@ -86,6 +86,14 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
+        if is_drawn && plan.nemesis.is_a_choice() {
+            say(format_args!(
+                "ordeal: this is drawn from all that {} has; a run of it on a machine that lacks \
+                 some is drawn again without, and says so under left_out (`ordeal doctor` tells \
+                 what that is)",
+                plan.nemesis
+            ));
+        }
         // A reader that has seen enough is no failure.
         drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
         return Ok(Exit::Valid);
