@@ -22,6 +22,7 @@
 //! *Before: [`format`](mod@crate::format) · [contents](crate) · next: while a run goes on,
 //! [`Monitor`](crate::linearizability::Monitor).*
 
+mod lines;
 mod object;
 mod packed;
 mod reading;

@@ -106,16 +106,20 @@
 //! [`format`](mod@crate::format).*
 
 mod cycle;
+mod edges;
 mod effort;
 mod elements;
 mod graph;
 mod list;
+mod log;
 mod object;
 mod order;
+mod peel;
 mod reason;
 mod register;
 mod serializability;
 mod step;
+mod versions;
 mod violations;
 mod words;
 
@@ -124,11 +128,13 @@ use std::collections::BTreeMap;
 use crate::budget::Budget;
 use crate::history::History;
 use effort::Effort;
-use graph::{EDGE_BYTES, Edges, Graph};
+use graph::Graph;
 use object::Objects;
 use violations::Violations;
+use words::Words;
 
 pub use elements::Elements;
+pub(crate) use log::{Fate, Log};
 pub use serializability::{Serializability, Violation};
 pub(crate) use step::steps_of;
 pub use step::{Name, Step};
@@ -148,17 +154,22 @@ pub fn check(
     history: &History<Vec<Step>, Vec<Step>>,
     budget: &Budget,
 ) -> Serializability {
+    check_log(&Log::of(kind, history), budget)
+}
+
+/// The same for transactions that were logged one by one.
+pub(crate) fn check_log(log: &Log, budget: &Budget) -> Serializability {
     let effort = Effort::new(*budget);
     let mut violations = Violations::default();
-    let mut objects = Objects::gather(kind, history, &effort, &mut violations);
+    let mut objects = Objects::gather(log, &effort, &mut violations);
     let mut verdict = Serializability {
-        kind,
+        kind: log.kind(),
         violations: Vec::new(),
         counts: BTreeMap::new(),
         cycles_untold: 0,
         unwritten: 0,
         undecided: None,
-        transactions: history.len(),
+        transactions: log.len(),
         dependencies: 0,
         states: 0,
     };
@@ -176,9 +187,9 @@ fn undecided(objects: &Objects<'_>, effort: &Effort, known: Option<String>) -> O
     if let (Some(spent), Some(known)) = (effort.spent(), known) {
         reasons.push(format!("the budget of {spent} is spent: {known}"));
     }
-    let what = objects.kind.objects();
+    let what = objects.log.kind().objects();
     if let Some(place) = objects.foreign {
-        let who = words::who(objects.history, place);
+        let who = Words(objects.log).who(place);
         reasons.push(format!(
             "a transaction of {who} has a step that is none of {what}"
         ));
@@ -212,7 +223,8 @@ impl Serializability {
         effort: &Effort,
         violations: &mut Violations,
     ) -> Option<String> {
-        let (kind, history, total) = (objects.kind, objects.history, objects.all.len());
+        let (log, total) = (objects.log, objects.all.len());
+        let kind = log.kind();
         let what = kind.objects();
         if effort.is_spent() {
             let looked = objects.happened.len();
@@ -228,44 +240,28 @@ impl Serializability {
                 return Some(format!("reads of {count} of {total} {what} were compared"));
             }
             match kind {
-                Kind::ListAppend => list::agree(object, history, happened, effort, violations),
+                Kind::ListAppend => list::agree(object, log, happened, effort, violations),
                 Kind::RwRegister => {
-                    let held = register::agree(object, history, happened, effort, violations);
+                    let held = register::agree(object, log, happened, effort, violations);
                     self.unwritten += usize::from(held);
                 }
             }
         }
         let compared = format!("reads of all {total} {what} were compared, cycles are left open");
-        let Some(graph) = dependencies(objects, effort) else {
+        let Some((left, dependencies)) = peel::peel(objects, effort) else {
             return Some(compared);
         };
-        self.dependencies = graph.edge_count();
+        self.dependencies = dependencies;
+        if !left.contains(&true) {
+            return None;
+        }
+        let Some(graph) = Graph::of(objects, &left, effort) else {
+            return Some(compared);
+        };
         match cycle::find(&graph, objects, effort, violations) {
             Some(untold) => self.cycles_untold = untold,
             None => return Some(compared),
         }
         Some("there are cycles, and those told may not be the shortest".to_owned())
     }
-}
-
-/// The graph, if there is room for it.
-fn dependencies(objects: &Objects<'_>, effort: &Effort) -> Option<Graph> {
-    let (history, happened) = (objects.history, &objects.happened);
-    let mut edges = Edges::new(history.len());
-    let mut held = 0;
-    for object in objects.all.iter().filter(|object| !object.is_ambiguous) {
-        match objects.kind {
-            Kind::ListAppend => list::edges(object, history, happened, effort, &mut edges),
-            Kind::RwRegister => register::edges(object, history, happened, effort, &mut edges),
-        }
-        effort.hold(EDGE_BYTES * (edges.len() - held));
-        held = edges.len();
-        if effort.is_spent() {
-            return None;
-        }
-    }
-    order::processes(&mut edges, history);
-    order::time(&mut edges, history);
-    let is_room = effort.hold(EDGE_BYTES * (edges.len() - held)) && effort.look();
-    is_room.then(|| edges.graph())
 }

@@ -132,7 +132,7 @@ pub(crate) struct RunArgs {
     /// Where runs are kept
     #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(crate) results: PathBuf,
-    /// Keep the nodes' data directories even where nothing is violated
+    /// Keep the nodes' data directories of a valid run too; those of any other are always kept
     #[arg(long)]
     pub(crate) keep_data: bool,
     /// Print the plan as it would be stored where nothing is missing, and the first operations of

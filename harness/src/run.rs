@@ -6,6 +6,9 @@
 //!                                      └ faults come and go, all healed ┘
 //! ```
 //!
+//! Where a heal fails for good there is no recovery to ask for: the rest happens all the same, and
+//! the verdict says which fault was still in force.
+//!
 //! Ctrl-C cuts the main phase short: what is installed is healed, and everything after it happens
 //! as if the time were up. A second one ends the process, and the sandbox with it.
 
@@ -14,6 +17,7 @@ mod coverage;
 mod gate;
 mod injection;
 mod judge;
+mod left;
 mod live;
 pub(crate) mod observer;
 mod recorder;
@@ -103,7 +107,7 @@ pub(crate) struct Milestones {
     pub(crate) first_write: Time,
     /// Faults may come.
     pub(crate) main: Time,
-    /// Clients have stopped, and everything is healed.
+    /// Clients have stopped, and everything is healed that can be.
     pub(crate) healed: Time,
 }
 
@@ -112,6 +116,18 @@ pub(crate) struct Milestones {
 fn healed_ns(record: &FaultRecord) -> Option<u64> {
     let (_, to) = record.window_ns?;
     Some(to.saturating_add(recovery::backoff_ms(record).unwrap_or(0) * 1_000_000))
+}
+
+/// Waits until the cluster serves; who is interrupted before that leaves it stopped.
+async fn begun(mut trial: Trial<'_>) -> Result<(Trial<'_>, Time), RigError> {
+    match trial.first_write().await {
+        Ok(first_write) => Ok((trial, first_write)),
+        Err(RigError::InterruptedEarly) => {
+            trial.stop().await?;
+            Err(RigError::InterruptedEarly)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Runs the plan; the evidence is on disk when it returns.
@@ -128,7 +144,7 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let readings = rig.clocks.as_ref();
     let readings = readings.map(|_| record(&folder.file("clocks.jsonl"), |_, _| {}));
     let (readings, clocks_recording) = readings.transpose()?.unzip();
-    let mut trial = Trial::new(
+    let trial = Trial::new(
         plan,
         setting,
         rig,
@@ -137,13 +153,17 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
         &lines,
         readings.as_ref(),
     )?;
-    let first_write = trial.first_write().await?;
+    let (mut trial, first_write) = begun(trial).await?;
     let main = trial.warm_up().await;
-    let (records, interrupted) = trial.main_phase().await?;
+    let ended = trial.main_phase().await?;
+    let records = ended.records;
     let healed = setting.clock.now();
     let last_heal = records.iter().filter_map(healed_ns).max();
     let last_heal = last_heal.map_or(healed, Time);
-    let served = trial.recover(last_heal).await?;
+    let served = match &ended.left {
+        Some(_) => Vec::new(),
+        None => trial.recover(last_heal).await?,
+    };
     trial.final_reads().await?;
     drop((lines, readings));
     mechanisms.extend(trial.unasked_losses());
@@ -158,6 +178,7 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
     let kinds = probe.each_ref().map(Op::f);
     let recovery = Recovery {
         backoff_ms: records.iter().filter_map(recovery::backoff_ms).max(),
+        not_asked: ended.left,
         ..recovery::recovery(last_heal, &served, &events, kinds, plan.recovery_bound.0)
     };
     Ok(Evidence {
@@ -178,6 +199,6 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
             main,
             healed,
         },
-        interrupted,
+        interrupted: ended.interrupted,
     })
 }

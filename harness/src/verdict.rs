@@ -43,6 +43,9 @@ pub(crate) struct Verdict {
 /// What coverage says of a run without any.
 pub(crate) const NO_FAULTS: &str = "no faults were planned";
 
+/// The check that asks every node to serve again.
+pub(crate) const RECOVERY: &str = "recovery";
+
 /// The format that this version writes.
 pub(crate) const FORMAT: u32 = 1;
 

@@ -2,16 +2,19 @@
 //!
 //! `cargo bench -p ordeal-checker --bench large` runs all; words after `--` choose: `list-append`
 //! (four operations each on 100 lists at a time: valid, with one G-single, and with one stale read;
-//! `n=1000000`), `file` (own JSONL of registers, `megabytes=600`, `keys=100`). The time is that of
-//! the check, for a file its reading included; the memory is the peak of the process.
+//! `n=1000000`), `file` (own JSONL of registers, `megabytes=600`, `keys=100`), `transaction-file`
+//! (the same transactions as own JSONL, valid and with one G-single). The time is that of the
+//! check, for a file its reading included; the memory is the peak of the process.
 
 #![allow(missing_docs)]
 
 mod registers;
+mod transaction_file;
 mod transactions;
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::{Command, exit};
 use std::time::Instant;
@@ -46,13 +49,24 @@ fn main() {
         }
     }
     if chosen("file") {
-        let name = format!("ordeal-large-{}.jsonl", std::process::id());
-        let path = env::temp_dir().join(name);
-        registers::write(&path, number("megabytes=", 600) << 20, number("keys=", 100))
-            .expect("there is room for the file");
-        alone(&["--file", path.to_str().expect("we named it")]);
-        fs::remove_file(&path).expect("it is ours");
+        let (bytes, keys) = (number("megabytes=", 600) << 20, number("keys=", 100));
+        checked(|path| registers::write(path, bytes, keys));
     }
+    if chosen("transaction-file") {
+        for fault in [Fault::Nothing, Fault::Skew] {
+            let history = transactions::large(number("n=", 1_000_000), fault);
+            checked(|path| transaction_file::write(path, &history));
+        }
+    }
+}
+
+/// Writes a file, has it checked, and takes it away.
+fn checked(write: impl FnOnce(&Path) -> io::Result<()>) {
+    let name = format!("ordeal-large-{}.jsonl", std::process::id());
+    let path = env::temp_dir().join(name);
+    write(&path).expect("there is room for the file");
+    alone(&["--file", path.to_str().expect("we named it")]);
+    fs::remove_file(&path).expect("it is ours");
 }
 
 /// Runs that in a process of its own, which says what it took.
@@ -85,7 +99,14 @@ fn list_append(count: u64, kind: &str) {
 
 fn file(path: &Path) {
     let began = Instant::now();
-    let report = check_file(path, &Options::default()).expect("we wrote it");
+    let options = Options {
+        budget: Budget {
+            bytes_max: u64::MAX,
+            ..Budget::default()
+        },
+        ..Options::default()
+    };
+    let report = check_file(path, &options).expect("we wrote it");
     let took = began.elapsed();
     let size = fs::metadata(path).expect("we wrote it").len() >> 20;
     let peak = peak_megabytes();

@@ -1,8 +1,6 @@
 //! Where in its file an operation stands, so that a reader finds it there.
 
-use std::collections::BTreeMap;
-
-use crate::history::{Event, EventKind, Process, Time};
+use crate::history::Event;
 use crate::linearizability::Telling;
 use crate::verdict::Anomaly;
 
@@ -82,34 +80,4 @@ pub(super) fn locate(anomaly: &mut Anomaly, places: &[Place]) {
     let places: Vec<&Place> = ids.map(|id| &places[id]).collect();
     anomaly.lines = places.iter().map(|place| place.begin.line).collect();
     anomaly.events = places.iter().map(|place| place.begin.index).collect();
-}
-
-/// The places of all operations of a history, in order of invocation.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    operations: Vec<(Time, Place)>,
-    open: BTreeMap<Process, usize>,
-}
-
-impl Places {
-    pub(super) fn note(&mut self, event: &Event, at: At) {
-        if event.kind == EventKind::Invoke {
-            self.open.insert(event.process, self.operations.len());
-            let place = Place {
-                begin: at,
-                end: None,
-            };
-            self.operations.push((event.time, place));
-        } else if let Some(place) = self.open.remove(&event.process) {
-            self.operations[place].1.end = Some(at);
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Vec<Place> {
-        self.operations.sort_by_key(|(invoked, _)| *invoked);
-        self.operations
-            .into_iter()
-            .map(|(_, place)| place)
-            .collect()
-    }
 }

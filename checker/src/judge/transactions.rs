@@ -1,28 +1,37 @@
 //! Transactions as they come, and the verdict on them.
 
-use super::source::{Places, Source, locate};
+use std::collections::BTreeMap;
+
+use super::lines::Lines;
+use super::source::Source;
 use super::subject::wrong;
 use super::{Judged, Sees, Unjudgeable};
 use crate::budget::Budget;
 use crate::format::FormatError;
-use crate::history::{Event, EventKind, HistoryBuilder, Outcome, Reason};
-use crate::transaction::{self, Kind, Step};
+use crate::history::{Event, EventKind, Process, Processes, Time};
+use crate::transaction::{self, Fate, Kind, Log, Step};
+use crate::verdict::Anomaly;
 
 /// What was read so far.
 pub(super) struct Transactions {
     kind: Kind,
-    builder: HistoryBuilder<Vec<Step>, Vec<Step>>,
+    log: Log,
+    processes: Processes,
+    /// By process, what is asked and not answered yet: since when, and what.
+    open: BTreeMap<Process, (Time, Vec<Step>)>,
     source: Source,
-    places: Places,
+    lines: Lines,
 }
 
 impl Transactions {
     pub(super) fn new(kind: Kind) -> Self {
         Transactions {
             kind,
-            builder: HistoryBuilder::new(),
+            log: Log::new(kind),
+            processes: Processes::default(),
+            open: BTreeMap::new(),
             source: Source::default(),
-            places: Places::default(),
+            lines: Lines::default(),
         }
     }
 
@@ -33,36 +42,64 @@ impl Transactions {
         });
         steps.map_err(|what| wrong(line, event, &what))
     }
+
+    /// Names the transactions of anomalies, of which only the places are known, by the lines and
+    /// indices of their invocations.
+    fn locate(&self, anomalies: &mut [Anomaly]) {
+        let rank = |place: &u64| self.log.rank(usize::try_from(*place).expect("a place"));
+        let ranks = anomalies.iter().flat_map(|anomaly| &anomaly.events);
+        let found = self.lines.find(ranks.map(rank));
+        for anomaly in anomalies {
+            let places = anomaly.events.iter().map(|place| found[&rank(place)]);
+            (anomaly.lines, anomaly.events) = places.unzip();
+        }
+    }
 }
 
 impl Sees for Transactions {
     fn see(&mut self, line: usize, event: &Event) -> Result<(), Unjudgeable> {
         let (process, time) = (event.process, event.time);
-        let state = match event.kind {
-            EventKind::Invoke => {
-                let steps = self.steps(line, event)?;
-                self.builder.invoke(process, time, steps)
-            }
-            kind => {
-                let outcome = match kind {
-                    EventKind::Ok => Outcome::Ok(self.steps(line, event)?),
-                    EventKind::Fail => Outcome::Fail(Reason::default()),
-                    _ => Outcome::Info(Reason::default()),
-                };
-                self.builder.complete(process, time, outcome)
-            }
+        let malformed = |source| Unjudgeable::Malformed { line, source };
+        if event.kind == EventKind::Invoke {
+            let steps = self.steps(line, event)?;
+            let rank = self.log.ask(process, time);
+            self.processes
+                .invoke(process, time, rank)
+                .map_err(malformed)?;
+            self.open.insert(process, (time, steps));
+            let at = self.source.read(line, event);
+            self.lines.note(at);
+            return Ok(());
+        }
+        let is_info = event.kind == EventKind::Info;
+        let answer = match event.kind {
+            EventKind::Ok => Some(self.steps(line, event)?),
+            _ => None,
         };
-        state.map_err(|source| Unjudgeable::Malformed { line, source })?;
-        let at = self.source.read(line, event);
-        self.places.note(event, at);
+        let rank = self
+            .processes
+            .complete(process, time, is_info)
+            .map_err(malformed)?;
+        let asked = self.open.remove(&process).unwrap_or_default().1;
+        let (fate, steps) = match answer {
+            Some(steps) => (Fate::Ok, steps),
+            None if is_info => (Fate::Info, asked),
+            None => (Fate::Fail, asked),
+        };
+        self.log.end(rank, time, fate, &steps);
+        self.source.read(line, event);
         Ok(())
     }
 
-    fn finish(self: Box<Self>, budget: &Budget) -> Judged {
-        let mut finding = transaction::check(self.kind, &self.builder.finish(), budget).finding();
-        let places = self.places.finish();
-        let anomalies = finding.anomalies.iter_mut();
-        anomalies.for_each(|anomaly| locate(anomaly, &places));
+    fn finish(mut self: Box<Self>, budget: &Budget) -> Judged {
+        for (process, (since, steps)) in std::mem::take(&mut self.open) {
+            let rank = self.processes.complete(process, since, true);
+            let rank = rank.expect("it is open, and time stands still");
+            self.log.end(rank, since, Fate::Info, &steps);
+        }
+        self.log.finish();
+        let mut finding = transaction::check_log(&self.log, budget).finding();
+        self.locate(&mut finding.anomalies);
         Judged {
             events: self.source.events(),
             finding,

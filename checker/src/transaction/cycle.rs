@@ -42,7 +42,8 @@ const DEPENDENCIES: Reasons = Reasons::WW.and(Reasons::WR).and(Reasons::RW);
 /// What is left out for G0, and for G1c.
 const WITHOUT: [Reasons; 2] = [Reasons::WR.and(Reasons::RW), Reasons::RW];
 
-/// Transactions, and why each came before the next; the last before the first.
+/// Transactions, by their nodes or places, and why each came before the next; the last before the
+/// first.
 type Cycle = Vec<(u32, Reasons)>;
 
 /// Tells cycles; gives the number of components with one that is not told, `None` where the effort
@@ -165,10 +166,6 @@ impl<'a, 'h> Search<'a, 'h> {
         }
     }
 
-    fn is_transaction(&self, node: u32) -> bool {
-        (node as usize) < self.objects.history.len()
-    }
-
     /// Tells one cycle of that component by those edges, unless it has one that is told.
     fn tell(&mut self, part: &[u32], allowed: Reasons, violations: &mut Violations) {
         if part.iter().any(|node| self.is_told[*node as usize]) {
@@ -184,9 +181,13 @@ impl<'a, 'h> Search<'a, 'h> {
             self.part[*node as usize] = self.parts;
         }
         let cycle = self.shortest(part, allowed);
-        for (place, _) in &cycle {
-            self.is_told[*place as usize] = true;
+        for (node, _) in &cycle {
+            self.is_told[*node as usize] = true;
         }
+        let steps = cycle.into_iter();
+        let cycle: Cycle = steps
+            .map(|(node, why)| (self.graph.place(node), why))
+            .collect();
         let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
         // Told as such, and with the same two transactions.
         if violations.is_lost_update(&places) {
@@ -209,7 +210,9 @@ impl<'a, 'h> Search<'a, 'h> {
         // In a component that was not named by its edges there may be no `rw`.
         if starts.is_empty() {
             let nodes = part.iter().copied();
-            starts = nodes.filter(|node| self.is_transaction(*node)).collect();
+            starts = nodes
+                .filter(|node| self.graph.is_transaction(*node))
+                .collect();
         }
         let visits_max = self.effort.states() + VISITS_MAX;
         let mut is_over = false;
@@ -249,17 +252,18 @@ impl<'a, 'h> Search<'a, 'h> {
                 why.meets(Reasons::RW) && self.part[*to as usize] == self.parts
             });
             // Behind a gate they are in order.
-            let oldest = within.filter_map(|(to, _)| match self.is_transaction(to) {
+            let oldest = within.filter_map(|(to, _)| match self.graph.is_transaction(to) {
                 true => Some(to),
                 false => self.graph.after(to).next().map(|(first, _)| first),
             });
             oldest.min()
         };
-        let nodes = part.iter().filter(|node| self.is_transaction(**node));
+        let nodes = part.iter().filter(|node| self.graph.is_transaction(**node));
         let mut readers: Vec<_> = nodes
             .filter_map(|node| {
                 let missed = oldest_missed(*node)?;
-                Some((i64::from(missed) - i64::from(*node), *node))
+                let [missed, place] = [missed, *node].map(|node| i64::from(self.graph.place(node)));
+                Some((missed - place, *node))
             })
             .collect();
         readers.sort_unstable();
@@ -293,7 +297,7 @@ impl<'a, 'h> Search<'a, 'h> {
                 if to == start {
                     return Ok(Some(self.cycle(node, why)));
                 }
-                let is_transaction = self.is_transaction(to);
+                let is_transaction = self.graph.is_transaction(to);
                 let length = length + u32::from(is_transaction);
                 let is_out = self.part[to as usize] != self.parts;
                 if is_out || length >= bound || self.reached[to as usize].search == self.searches {
@@ -329,7 +333,7 @@ impl<'a, 'h> Search<'a, 'h> {
         }
         cycle.reverse();
         // What leads to a gate is the reason for what the gate leads to.
-        cycle.retain(|(node, _)| self.is_transaction(*node));
+        cycle.retain(|(node, _)| self.graph.is_transaction(*node));
         cycle
     }
 }

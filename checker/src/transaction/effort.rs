@@ -72,6 +72,11 @@ impl Effort {
         !self.is_spent()
     }
 
+    /// So many of them are in use no more.
+    pub(super) fn release(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() - bytes as u64);
+    }
+
     /// Looks at the clock.
     pub(super) fn look(&self) -> bool {
         let wall = self.budget.wall_max;

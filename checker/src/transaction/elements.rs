@@ -46,13 +46,29 @@ impl Elements {
         self.0.iter().filter(|byte| **byte & MORE == 0).count()
     }
 
-    /// How many bytes they take.
-    pub(super) fn size(&self) -> usize {
-        self.0.len()
+    /// The bytes drawn above: a number's end where it ends, so that equal bytes are equal elements.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
-    /// True where these begin with all of `others`: a number's bytes end where it ends, so that
-    /// equal bytes are equal elements.
+    /// Those of such bytes.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Elements(bytes.into())
+    }
+
+    /// By how many bytes, how many elements there are up to there.
+    pub(super) fn counts(&self) -> Vec<u32> {
+        let mut count = 0;
+        let mut counts = vec![count];
+        counts.extend(self.0.iter().map(|byte| {
+            count += u32::from(byte & MORE == 0);
+            count
+        }));
+        counts
+    }
+
+    /// True where these begin with all of `others`.
+    #[cfg(test)]
     pub(super) fn starts_with(&self, others: &Elements) -> bool {
         self.0.starts_with(&others.0)
     }
@@ -61,6 +77,26 @@ impl Elements {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// How many bytes both begin with, in whole numbers.
+pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
+    let shorter = one.len().min(other.len());
+    let (one, other) = (&one[..shorter], &other[..shorter]);
+    if one == other {
+        return shorter; // as almost always: whole numbers both of them
+    }
+    let mut pairs = one.iter().zip(other);
+    let same = pairs.position(|(a, b)| a != b).unwrap_or(shorter);
+    let whole = one[..same].iter().rposition(|byte| byte & MORE == 0);
+    whole.map_or(0, |last| last + 1)
+}
+
+/// By how much the first of these differs from what comes before: 0 where there is none.
+pub(super) fn first(bytes: &[u8]) -> i64 {
+    let end = bytes.iter().position(|byte| byte & MORE == 0);
+    let number = Elements(bytes[..end.map_or(0, |end| end + 1)].into());
+    number.iter().next().unwrap_or_default()
 }
 
 impl FromIterator<i64> for Elements {

@@ -10,14 +10,8 @@
 //! too. A [`View`] shows petgraph's algorithms some of the edges only. Of those only the iterative
 //! ones may be used: a chain of a million transactions must not overflow the stack.
 //!
-//! Nodes are the transactions by their places in the history, and after them *gates*, which stand
-//! for edges from everyone before to everyone after:
-//!
-//! ```text
-//!   R1 ──rw──┐        ┌──▶ W1
-//!   R2 ──rw──┤▶ gate ─┤              five edges in place of six, a thousand in place of 250,000
-//!   R3 ──rw──┘        └──▶ W2
-//! ```
+//! Only those who may be in a cycle are in it ([`peel`](super::peel)), numbered anew, in the same
+//! order: first the transactions and then the gates.
 
 use std::slice;
 
@@ -30,7 +24,9 @@ use petgraph::visit::{
 };
 use rayon::slice::ParallelSliceMut;
 
+use super::edges::each;
 use super::effort::Effort;
+use super::object::Objects;
 use super::reason::Reasons;
 
 type Rows = Csr<(), Reasons, Directed, u32>;
@@ -38,86 +34,10 @@ type Rows = Csr<(), Reasons, Directed, u32>;
 /// In no component.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Edges as they are found.
-pub(super) struct Edges {
-    all: Vec<(u32, u32, Reasons)>,
-    nodes: u32,
-}
-
 /// What an edge takes while it waits to be sorted, and what it takes in the graph.
-pub(super) const EDGE_BYTES: usize = size_of::<(u32, u32, Reasons)>() + 2 * (4 + 1);
-
-impl Edges {
-    pub(super) fn new(transactions: usize) -> Self {
-        Edges {
-            all: Vec::new(),
-            nodes: u32::try_from(transactions).expect("transactions are numbered by u32"),
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// A new gate.
-    pub(super) fn gate(&mut self) -> u32 {
-        self.nodes += 1;
-        self.nodes - 1
-    }
-
-    pub(super) fn connect(&mut self, from: u32, to: u32, why: Reasons) {
-        if from != to {
-            self.all.push((from, to, why));
-        }
-    }
-
-    /// Each of `before` came before each of `after`; nobody came before themselves.
-    ///
-    /// Both are sorted, and no node is in one of them twice.
-    pub(super) fn connect_all(&mut self, before: &[(u32, Reasons)], after: &[u32]) {
-        if before.len() <= 1 || after.len() <= 1 {
-            for (from, why) in before {
-                after.iter().for_each(|to| self.connect(*from, *to, *why));
-            }
-            return;
-        }
-        // Who is on both sides must not lead to themselves through the gate.
-        let is_both = |from: u32| after.binary_search(&from).is_ok();
-        let both: Vec<_> = before.iter().filter(|(from, _)| is_both(*from)).collect();
-        let gate = self.gate();
-        for (from, why) in before.iter().filter(|(from, _)| !is_both(*from)) {
-            self.connect(*from, gate, *why);
-        }
-        for to in after {
-            self.connect(gate, *to, Reasons::ANY);
-        }
-        // Any two of those came before each other: one cycle for each of them says all of it.
-        if let Some((first, why)) = both.first() {
-            after.iter().for_each(|to| self.connect(*first, *to, *why));
-        }
-        for (other, why) in both.iter().skip(1) {
-            self.connect(*other, both[0].0, *why);
-        }
-    }
-
-    pub(super) fn graph(self) -> Graph {
-        let Edges { mut all, nodes } = self;
-        all.par_sort_unstable_by_key(|(from, to, _)| (*from, *to));
-        all.dedup_by(|next, kept| {
-            let is_same = (next.0, next.1) == (kept.0, kept.1);
-            if is_same {
-                kept.2 = kept.2.and(next.2);
-            }
-            is_same
-        });
-        let forward = rows(&all, nodes);
-        all.iter_mut()
-            .for_each(|(from, to, _)| (*from, *to) = (*to, *from));
-        all.par_sort_unstable_by_key(|(to, from, _)| (*to, *from));
-        let backward = rows(&all, nodes);
-        Graph { forward, backward }
-    }
-}
+const EDGE_BYTES: usize = size_of::<(u32, u32, Reasons)>() + 2 * (4 + 1);
+/// What a node takes in the graph, and while its edges are looked for.
+const NODE_BYTES: usize = 2 * size_of::<usize>() + 2 * size_of::<u32>();
 
 fn rows(edges: &[(u32, u32, Reasons)], nodes: u32) -> Rows {
     let mut rows = Rows::from_sorted_edges(edges).expect("they were sorted just now");
@@ -129,17 +49,69 @@ fn rows(edges: &[(u32, u32, Reasons)], nodes: u32) -> Rows {
 
 /// Who came before whom.
 pub(super) struct Graph {
+    /// By node, the place of the transaction; of a gate something above all of them.
+    places: Vec<u32>,
+    /// So many of the nodes are transactions.
+    transactions: u32,
     forward: Rows,
     backward: Rows,
 }
 
 impl Graph {
-    pub(super) fn node_count(&self) -> usize {
-        self.forward.node_count()
+    /// That of the nodes that are left, if there is room for it.
+    pub(super) fn of(objects: &Objects<'_>, left: &[bool], effort: &Effort) -> Option<Self> {
+        let is_left = |node: &u32| left[*node as usize];
+        let nodes = u32::try_from(left.len()).expect("nodes are numbered by u32");
+        let places: Vec<u32> = (0..nodes).filter(is_left).collect();
+        let mut numbers = vec![NONE; left.len()];
+        for (number, place) in (0..).zip(&places) {
+            numbers[*place as usize] = number;
+        }
+        let mut all = Vec::new();
+        each(objects, effort, &mut |from, to, why| {
+            let [from, to] = [from, to].map(|node| numbers[node as usize]);
+            if from != NONE && to != NONE {
+                effort.hold(EDGE_BYTES);
+                all.push((from, to, why));
+            }
+        });
+        if !effort.hold(NODE_BYTES * places.len()) || !effort.look() {
+            return None;
+        }
+        all.par_sort_unstable_by_key(|(from, to, _)| (*from, *to));
+        all.dedup_by(|next, kept| {
+            let is_same = (next.0, next.1) == (kept.0, kept.1);
+            if is_same {
+                kept.2 = kept.2.and(next.2);
+            }
+            is_same
+        });
+        let count = u32::try_from(places.len()).expect("some of the nodes");
+        let forward = rows(&all, count);
+        all.iter_mut()
+            .for_each(|(from, to, _)| (*from, *to) = (*to, *from));
+        all.par_sort_unstable_by_key(|(to, from, _)| (*to, *from));
+        let gates = objects.log.places().end;
+        let transactions = places.partition_point(|place| *place < gates);
+        Some(Graph {
+            transactions: u32::try_from(transactions).expect("some of the nodes"),
+            places,
+            forward,
+            backward: rows(&all, count),
+        })
     }
 
-    pub(super) fn edge_count(&self) -> usize {
-        self.forward.edge_count()
+    pub(super) fn is_transaction(&self, node: u32) -> bool {
+        node < self.transactions
+    }
+
+    /// Where that transaction is in the history.
+    pub(super) fn place(&self, node: u32) -> u32 {
+        self.places[node as usize]
+    }
+
+    pub(super) fn node_count(&self) -> usize {
+        self.forward.node_count()
     }
 
     /// Who came after that one, and why.

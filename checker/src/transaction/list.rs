@@ -19,11 +19,13 @@
 mod because;
 mod wrong;
 
-use super::Kind;
+use super::edges::Edges;
 use super::effort::Effort;
-use super::graph::{Edges, NONE};
-use super::object::{Fate, Object, Transactions, fate};
+use super::graph::NONE;
+use super::log::{Fate, Log};
+use super::object::{Object, Read};
 use super::reason::Reasons;
+use super::versions::Version;
 use super::violations::Violations;
 use super::words::Words;
 pub(super) use because::because;
@@ -32,15 +34,15 @@ use wrong::{List, doubled};
 /// Finds the order of a list, and what is wrong with its reads by themselves; marks who happened.
 pub(super) fn agree(
     object: &mut Object<'_>,
-    history: &Transactions,
+    log: &Log,
     happened: &mut [bool],
     effort: &Effort,
     violations: &mut Violations,
 ) {
-    let longest = longest(object);
-    let Some(longest) = longest.map(|at| object.reads[at].seen) else {
+    let Some(version) = longest(object) else {
         return;
     };
+    let longest = object.versions.elements(version);
     let order = longest.iter();
     object.order = order
         .map(|value| object.writer(value).unwrap_or(NONE))
@@ -49,49 +51,44 @@ pub(super) fn agree(
     for write in object.order.iter().filter(|write| **write != NONE) {
         happened[object.place(*write) as usize] = true;
     }
-    object.is_doubled = doubled(longest).is_some();
-    let mut odd = Vec::new();
+    object.is_doubled = doubled(&longest).is_some();
+    let (mut odd, counts) = (Vec::new(), longest.counts());
     for (at, read) in object.reads.iter_mut().enumerate() {
         effort.tick();
-        if longest.starts_with(read.seen) {
-            let length = u32::try_from(read.seen.len()).expect("nobody reads 2^32 elements");
-            read.length = length - read.own;
+        if object.versions.is_beginning(read.version(), version) {
+            read.length = counts[read.version().size()] - read.own;
         } else {
             odd.push(at);
         }
     }
     let list = List {
         object,
-        words: Words {
-            kind: Kind::ListAppend,
-            history,
-        },
-        longest,
+        words: Words(log),
+        longest: &longest,
     };
     list.tell(&odd, happened, violations);
 }
 
 /// The first of the longest reads.
-fn longest(object: &Object<'_>) -> Option<usize> {
-    let reads = object.reads.iter().enumerate();
-    let longest = reads.max_by_key(|(at, read)| (read.seen.size(), std::cmp::Reverse(*at)));
-    longest.map(|(at, _)| at)
+fn longest(object: &Object<'_>) -> Option<Version> {
+    let versions = object.reads.iter().map(Read::version);
+    versions.rev().max_by_key(|version| version.size())
 }
 
 /// The edges of one list.
 pub(super) fn edges(
     object: &Object<'_>,
-    history: &Transactions,
+    log: &Log,
     happened: &[bool],
     effort: &Effort,
-    edges: &mut Edges,
+    edges: &mut Edges<'_>,
 ) {
     if object.is_doubled {
         return;
     }
     let usable = |write: u32| {
         let place = (write != NONE).then(|| object.place(write));
-        place.filter(|place| fate(history, *place) != Fate::Fail)
+        place.filter(|place| log.fate(*place) != Fate::Fail)
     };
     let order: Vec<Option<u32>> = object.order.iter().map(|write| usable(*write)).collect();
     let known: Vec<u32> = order.iter().flatten().copied().collect();
@@ -119,7 +116,7 @@ pub(super) fn edges(
             None => at_end.push((read.reader, Reasons::RW)),
         }
     }
-    let unseen = unseen(object, history, happened);
+    let unseen = unseen(object, log, happened);
     if !unseen.is_empty() {
         // Who wrote the last that was seen may have read it too: the stronger reason first.
         at_end.sort_by_key(|(place, why)| (*place, *why == Reasons::RW));
@@ -129,11 +126,11 @@ pub(super) fn edges(
 }
 
 /// The transactions that certainly appended what no read shows, each once, in order.
-fn unseen(object: &Object<'_>, history: &Transactions, happened: &[bool]) -> Vec<u32> {
+fn unseen(object: &Object<'_>, log: &Log, happened: &[bool]) -> Vec<u32> {
     let unseen = object.writes.iter().zip(object.positions());
     let unseen = unseen.filter(|(_, at)| *at == NONE);
     let mut places: Vec<u32> = unseen.map(|(write, _)| write.place).collect();
     places.dedup();
-    places.retain(|place| happened[*place as usize] && fate(history, *place) != Fate::Fail);
+    places.retain(|place| happened[*place as usize] && log.fate(*place) != Fate::Fail);
     places
 }

@@ -11,17 +11,13 @@
 //! in every serial order, for nobody else does anything meanwhile. Only the first read tells of
 //! others, and of a list that the transaction had appended to before only the part before that.
 
-use rustc_hash::FxHashMap;
-
 use super::effort::Effort;
 use super::graph::NONE;
+use super::log::{Deed, Did, Fate, Log, Seen};
+use super::versions::{Version, Versions};
 use super::violations::Violations;
 use super::words::Words;
-use super::{Elements, Kind, Name, Step};
-use crate::history::{History, Operation, OperationId, Outcome};
-
-pub(super) type Transaction = Operation<Vec<Step>, Vec<Step>>;
-pub(super) type Transactions = History<Vec<Step>, Vec<Step>>;
+use super::{Elements, Kind, Name};
 
 /// A value, and the transaction that wrote it, by its place in the history.
 pub(super) struct Write {
@@ -30,22 +26,25 @@ pub(super) struct Write {
 }
 
 /// What a transaction saw of others in one object.
-pub(super) struct Read<'h> {
+pub(super) struct Read {
     pub(super) reader: u32,
     /// So many of a list's last elements the reader had appended itself.
     pub(super) own: u32,
-    /// How much of a list's order it saw, without its own; [`NONE`] where it fits no order.
+    /// How much of a list's order it saw, without its own; [`NONE`] where it fits no order. Of a
+    /// register one value or none.
     pub(super) length: u32,
-    pub(super) seen: &'h Elements,
+    /// Which version of a list, or which value of a register, in as few bytes as that takes.
+    seen: [u8; 8],
 }
 
 /// One list or register.
 pub(super) struct Object<'h> {
     pub(super) name: &'h Name,
+    pub(super) versions: &'h Versions,
     /// In the order of transactions, and of their steps.
     pub(super) writes: Vec<Write>,
     /// In the order of transactions.
-    pub(super) reads: Vec<Read<'h>>,
+    pub(super) reads: Vec<Read>,
     /// The writes by their values; of equal ones those that may have happened come last.
     pub(super) by_value: Vec<u32>,
     /// Of a list: the writes in the order of its longest read, [`NONE`] for what nobody wrote.
@@ -54,142 +53,119 @@ pub(super) struct Object<'h> {
     pub(super) is_ambiguous: bool,
     /// A read shows one element twice: its order says nothing.
     pub(super) is_doubled: bool,
-    own: Own<'h>,
+    own: Own,
 }
 
 /// What one transaction knows of an object by what it did itself.
 #[derive(Default)]
-struct Own<'h> {
+struct Own {
     place: Option<u32>,
-    read: Option<&'h Elements>,
+    read: Option<Seen>,
     /// What it wrote since.
     written: Vec<i64>,
 }
 
 /// All of them, and what is known of the transactions by then.
 pub(super) struct Objects<'h> {
-    pub(super) kind: Kind,
-    pub(super) history: &'h Transactions,
+    pub(super) log: &'h Log,
+    /// In the order in which they come up.
     pub(super) all: Vec<Object<'h>>,
-    numbers: FxHashMap<&'h Name, usize>,
+    /// Their places there, by the numbers that the log gives them; [`NONE`] before they come up.
+    places: Vec<u32>,
     /// True for each transaction that certainly happened: it was acknowledged, or somebody saw it.
     pub(super) happened: Vec<bool>,
     /// A transaction with a step that such objects do not have.
     pub(super) foreign: Option<u32>,
 }
 
-/// How a transaction ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Ok,
-    Fail,
-    Info,
-}
-
-pub(super) fn fate(history: &Transactions, place: u32) -> Fate {
-    match history.get(OperationId(place as usize)).outcome() {
-        Outcome::Ok(_) => Fate::Ok,
-        Outcome::Fail(_) => Fate::Fail,
-        Outcome::Info(_) => Fate::Info,
+impl Read {
+    /// Of a list.
+    pub(super) fn version(&self) -> Version {
+        Version::unpacked(self.seen)
     }
-}
 
-/// What a transaction did, as far as anybody knows; what it asked where nobody does.
-pub(super) fn steps(transaction: &Transaction) -> &[Step] {
-    transaction
-        .outcome()
-        .ok()
-        .unwrap_or_else(|| transaction.op())
+    /// How many elements of a list's order, its own included.
+    pub(super) fn count(&self) -> usize {
+        (self.length + self.own) as usize
+    }
+
+    /// Of a register.
+    pub(super) fn value(&self) -> Option<i64> {
+        (self.length > 0).then(|| i64::from_le_bytes(self.seen))
+    }
 }
 
 impl<'h> Objects<'h> {
     /// As far as the effort goes; see [`Effort::is_spent`].
-    pub(super) fn gather(
-        kind: Kind,
-        history: &'h Transactions,
-        effort: &Effort,
-        violations: &mut Violations,
-    ) -> Self {
+    pub(super) fn gather(log: &'h Log, effort: &Effort, violations: &mut Violations) -> Self {
         let mut objects = Objects {
-            kind,
-            history,
+            log,
             all: Vec::new(),
-            numbers: FxHashMap::default(),
+            places: vec![NONE; log.object_count()],
             happened: Vec::new(),
             foreign: None,
         };
-        effort.hold(history.len());
+        effort.hold(log.len());
         effort.look();
-        for (place, transaction) in (0..).zip(history.operations()) {
+        for place in log.places() {
             if !effort.tick() {
                 return objects;
             }
-            let is_ok = transaction.outcome().ok().is_some();
-            objects.happened.push(is_ok);
-            for step in steps(transaction) {
-                objects.step(place, step, is_ok, effort, violations);
+            objects.happened.push(log.fate(place) == Fate::Ok);
+            for did in log.did(place) {
+                objects.step(place, did, effort, violations);
             }
         }
         for object in &mut objects.all {
             effort.hold(size_of::<u32>() * object.writes.len());
             effort.tick();
             object.own = Own::default();
-            object.index(history);
+            object.index(log);
         }
         objects
     }
 
-    fn step(
-        &mut self,
-        place: u32,
-        step: &'h Step,
-        is_ok: bool,
-        effort: &Effort,
-        violations: &mut Violations,
-    ) {
-        let kind = self.kind;
-        if kind.refuses(step).is_some() {
-            self.foreign = self.foreign.or(Some(place));
-            return;
-        }
-        match (kind, step) {
-            (_, Step::Append(name, value) | Step::Write(name, value)) => {
-                effort.hold(size_of::<Write>());
-                let object = self.object(name, effort);
-                object.writes.push(Write {
-                    value: *value,
-                    place,
-                });
-                object.own_of(place).written.push(*value);
+    fn step(&mut self, place: u32, did: Did, effort: &Effort, violations: &mut Violations) {
+        let (log, Did(number, deed)) = (self.log, did);
+        match (log.kind(), deed) {
+            (Kind::ListAppend, Deed::Write(_) | Deed::Saw(Seen::Value(_)))
+            | (Kind::RwRegister, Deed::Append(_) | Deed::Saw(Seen::List(_))) => {
+                self.foreign = self.foreign.or(Some(place));
             }
-            (_, Step::Read(name, Some(seen))) if is_ok => {
+            (_, Deed::Append(value) | Deed::Write(value)) => {
+                effort.hold(size_of::<Write>());
+                let object = self.object(number, effort);
+                object.writes.push(Write { value, place });
+                object.own_of(place).written.push(value);
+            }
+            (_, Deed::Saw(seen)) if log.fate(place) == Fate::Ok => {
                 effort.hold(size_of::<Read>());
-                let history = self.history;
-                let object = self.object(name, effort);
-                let fits = match kind {
-                    Kind::ListAppend => object.list_read(place, seen),
-                    Kind::RwRegister => object.register_read(place, seen),
+                let object = self.object(number, effort);
+                let fits = match seen {
+                    Seen::List(version) => object.list_read(place, version),
+                    Seen::Value(value) => object.register_read(place, value),
                 };
                 if let Err(did) = fits {
-                    let words = Words { kind, history };
                     violations.push("internal", || {
-                        let (who, seen) = (words.introduce(&[place]), words.seen(seen));
+                        let (who, name) = (Words(log).introduce(&[place]), log.name(number));
+                        let seen = Words(log).seen(number, seen);
                         let told = format!("{who}.\nT1 {did} {name}, and then read it as {seen}");
                         (vec![place], told)
                     });
                 }
             }
-            (_, Step::Read(..)) => {}
+            (_, Deed::Saw(_) | Deed::Ask) => {}
         }
     }
 
-    fn object(&mut self, name: &'h Name, effort: &Effort) -> &mut Object<'h> {
-        let next = self.all.len();
-        let number = *self.numbers.entry(name).or_insert(next);
-        if number == next {
-            effort.hold(size_of::<Object>() + 2 * size_of::<(&Name, usize)>());
+    fn object(&mut self, number: u32, effort: &Effort) -> &mut Object<'h> {
+        let place = &mut self.places[number as usize];
+        if *place == NONE {
+            *place = u32::try_from(self.all.len()).expect("objects are numbered by u32");
+            effort.hold(size_of::<Object>() + size_of::<u32>());
             self.all.push(Object {
-                name,
+                name: self.log.name(number),
+                versions: self.log.versions(number),
                 writes: Vec::new(),
                 reads: Vec::new(),
                 by_value: Vec::new(),
@@ -199,17 +175,17 @@ impl<'h> Objects<'h> {
                 own: Own::default(),
             });
         }
-        &mut self.all[number]
+        &mut self.all[*place as usize]
     }
 
-    /// The object of that name, if any transaction has it.
-    pub(super) fn named(&self, name: &Name) -> Option<&Object<'h>> {
-        self.numbers.get(name).map(|number| &self.all[*number])
+    /// The object to which that was done, if it was looked at.
+    pub(super) fn get(&self, did: Did) -> Option<&Object<'h>> {
+        self.all.get(self.places[did.0 as usize] as usize)
     }
 }
 
-impl<'h> Object<'h> {
-    fn own_of(&mut self, place: u32) -> &mut Own<'h> {
+impl Object<'_> {
+    fn own_of(&mut self, place: u32) -> &mut Own {
         if self.own.place != Some(place) {
             self.own.place = Some(place);
             self.own.read = None;
@@ -219,69 +195,90 @@ impl<'h> Object<'h> {
     }
 
     /// What it had done, in words, if it does not go with what it saw.
-    fn list_read(&mut self, place: u32, seen: &'h Elements) -> Result<(), String> {
+    fn list_read(&mut self, place: u32, seen: Version) -> Result<(), String> {
         let own = self.own_of(place);
-        let written = own.written.len();
-        let (before, is_first) = (own.read.unwrap_or(seen), own.read.is_none());
-        let kept = match is_first {
-            true => seen.len().saturating_sub(written),
-            false => before.len(),
+        let before = match own.read.replace(Seen::List(seen)) {
+            Some(Seen::List(before)) => Some(before),
+            _ => None,
         };
-        let expected = before.iter().take(kept).chain(own.written.iter().copied());
-        let fits = match expected.eq(seen.iter()) {
-            true => Ok(()),
-            false => {
-                let appended = Words::list(&Elements::from(&own.written[..]));
-                let before = Words::list(before);
-                Err(match (is_first, written) {
-                    (true, _) => format!("appended {appended} to"),
-                    (false, 0) => format!("had read {before} in"),
-                    (false, _) => format!("had read {before} in and appended {appended} to"),
-                })
-            }
+        let written = std::mem::take(&mut own.written);
+        let fits = match (before, written.len()) {
+            (None, 0) => Ok(()),
+            (Some(before), 0) if before == seen => Ok(()),
+            _ => self.continues(before, &written, seen),
         };
-        own.read = Some(seen);
-        own.written.clear();
-        if is_first && fits.is_ok() {
-            self.read(place, written, seen);
+        if before.is_none() && fits.is_ok() {
+            self.read(place, written.len(), NONE, seen.packed());
         }
         fits
     }
 
-    fn register_read(&mut self, place: u32, seen: &'h Elements) -> Result<(), String> {
+    /// Whoever had read that before, if anything, and then appended these must see both.
+    fn continues(
+        &self,
+        before: Option<Version>,
+        written: &[i64],
+        seen: Version,
+    ) -> Result<(), String> {
+        let seen = self.versions.elements(seen);
+        let before = before.map(|before| self.versions.elements(before));
+        let kept = match &before {
+            None => seen.len().saturating_sub(written.len()),
+            Some(before) => before.len(),
+        };
+        let base = before.as_ref().unwrap_or(&seen).iter().take(kept);
+        if base.chain(written.iter().copied()).eq(seen.iter()) {
+            return Ok(());
+        }
+        let appended = Words::list(&Elements::from(written));
+        Err(match before.as_ref().map(Words::list) {
+            None => format!("appended {appended} to"),
+            Some(before) if written.is_empty() => format!("had read {before} in"),
+            Some(before) => format!("had read {before} in and appended {appended} to"),
+        })
+    }
+
+    fn register_read(&mut self, place: u32, seen: Option<i64>) -> Result<(), String> {
         let own = self.own_of(place);
-        let (one, written) = (seen.iter().next(), own.written.last().copied());
-        let before = own.read.replace(seen).map(|before| before.iter().next());
+        let written = own.written.last().copied();
         own.written.clear();
-        match (written, before) {
-            (Some(written), _) if Some(written) == one => Ok(()),
+        match (written, own.read.replace(Seen::Value(seen))) {
+            (Some(written), _) if Some(written) == seen => Ok(()),
             (Some(written), _) => Err(format!("wrote {written} to")),
-            (None, Some(before)) if before == one => Ok(()),
-            (None, Some(before)) => Err(format!("had read {} in", Words::value(before))),
-            (None, None) => {
-                self.read(place, 0, seen);
+            (None, Some(Seen::Value(before))) if before == seen => Ok(()),
+            (None, Some(Seen::Value(before))) => {
+                Err(format!("had read {} in", Words::value(before)))
+            }
+            (None, _) => {
+                let value = seen.unwrap_or_default().to_le_bytes();
+                self.read(place, 0, u32::from(seen.is_some()), value);
                 Ok(())
             }
         }
     }
 
-    fn read(&mut self, reader: u32, own: usize, seen: &'h Elements) {
+    fn read(&mut self, reader: u32, own: usize, length: u32, seen: [u8; 8]) {
         let own = u32::try_from(own).expect("nobody appends 2^32 elements at once");
         self.reads.push(Read {
             reader,
             own,
-            length: NONE,
+            length,
             seen,
         });
     }
 
+    /// What that read saw of a list.
+    pub(super) fn seen(&self, read: &Read) -> Elements {
+        self.versions.elements(read.version())
+    }
+
     /// Sorts the writes by their values, and looks for values that were written twice.
-    fn index(&mut self, history: &Transactions) {
+    fn index(&mut self, log: &Log) {
         let count = u32::try_from(self.writes.len()).expect("there are fewer than 2^32 writes");
         let writes = &self.writes;
         let mut by_value: Vec<u32> = (0..count).collect();
         by_value.sort_by_key(|at| writes[*at as usize].value);
-        let fails = |at: u32| fate(history, writes[at as usize].place) == Fate::Fail;
+        let fails = |at: u32| log.fate(writes[at as usize].place) == Fate::Fail;
         let value = |at: u32| writes[at as usize].value;
         if by_value
             .windows(2)
@@ -339,7 +336,7 @@ impl<'h> Object<'h> {
     }
 
     /// What that transaction saw of others here.
-    pub(super) fn read_of(&self, place: u32) -> Option<&Read<'h>> {
+    pub(super) fn read_of(&self, place: u32) -> Option<&Read> {
         let at = self.reads.binary_search_by_key(&place, |read| read.reader);
         at.ok().map(|at| &self.reads[at])
     }

@@ -11,38 +11,32 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Step;
-use super::graph::Edges;
+use super::edges::Edges;
+use super::log::{Fate, Log};
 use super::reason::Reasons;
-use crate::history::{History, Outcome, Process};
-
-type Transactions = History<Vec<Step>, Vec<Step>>;
+use crate::history::Process;
 
 /// Each process did one thing after the other.
-pub(super) fn processes(edges: &mut Edges, history: &Transactions) {
+pub(super) fn processes(edges: &mut Edges<'_>, log: &Log) {
     let mut last: FxHashMap<Process, u32> = FxHashMap::default();
-    for (place, transaction) in (0_u32..).zip(history.operations()) {
-        if matches!(transaction.outcome(), Outcome::Fail(_)) {
-            continue;
-        }
-        if let Some(before) = last.insert(transaction.process(), place) {
+    for place in log.places().filter(|place| log.fate(*place) != Fate::Fail) {
+        if let Some(before) = last.insert(log.process(place), place) {
             edges.connect(before, place, Reasons::PROCESS);
         }
     }
 }
 
 /// What was over came before what had not begun.
-pub(super) fn time(edges: &mut Edges, history: &Transactions) {
-    let mut completions: Vec<_> = (0_u32..)
-        .zip(history.operations())
-        .filter_map(|(place, transaction)| Some((transaction.returned()?, place)))
-        .collect();
-    completions.sort_unstable();
+pub(super) fn time(edges: &mut Edges<'_>, log: &Log) {
+    let over = |place: &u32| log.returned(*place).is_some();
+    let mut completions: Vec<u32> = log.places().filter(over).collect();
+    completions.sort_unstable_by_key(|place| (log.returned(*place), *place));
     let mut completions = completions.into_iter().peekable();
     let mut last = None;
-    for (place, transaction) in (0_u32..).zip(history.operations()) {
+    for place in log.places() {
+        let is_over = |done: &u32| log.returned(*done) < Some(log.invoked(place));
         let mut gate = None;
-        while let Some((_, done)) = completions.next_if(|(at, _)| *at < transaction.invoked()) {
+        while let Some(done) = completions.next_if(is_over) {
             let gate = *gate.get_or_insert_with(|| edges.gate());
             edges.connect(done, gate, Reasons::TIME);
         }
@@ -53,7 +47,7 @@ pub(super) fn time(edges: &mut Edges, history: &Transactions) {
             last = Some(gate);
         }
         if let Some(last) = last
-            && !matches!(transaction.outcome(), Outcome::Fail(_))
+            && log.fate(place) != Fate::Fail
         {
             edges.connect(last, place, Reasons::TIME);
         }

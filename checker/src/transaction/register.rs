@@ -23,10 +23,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Kind;
+use super::edges::Edges;
 use super::effort::Effort;
-use super::graph::Edges;
-use super::object::{Fate, Object, Transactions, fate};
+use super::log::{Fate, Log};
+use super::object::Object;
 use super::reason::Reasons;
 use super::violations::Violations;
 use super::words::Words;
@@ -35,28 +35,25 @@ use super::words::Words;
 /// nobody wrote and that may have been there at first.
 pub(super) fn agree(
     object: &Object<'_>,
-    history: &Transactions,
+    log: &Log,
     happened: &mut [bool],
     effort: &Effort,
     violations: &mut Violations,
 ) -> bool {
-    let words = Words {
-        kind: Kind::RwRegister,
-        history,
-    };
+    let words = Words(log);
     let name = object.name;
     // By the value that nobody wrote, its first reader; nil is one.
     let mut unwritten: BTreeMap<Option<i64>, u32> = BTreeMap::new();
     for read in &object.reads {
         effort.tick();
-        let (reader, seen) = (read.reader, read.seen.iter().next());
+        let (reader, seen) = (read.reader, read.value());
         let Some((value, write)) = seen.and_then(|value| Some((value, object.writer(value)?)))
         else {
             unwritten.entry(seen).or_insert(reader);
             continue;
         };
         let writer = object.place(write);
-        if fate(history, writer) == Fate::Fail {
+        if log.fate(writer) == Fate::Fail {
             violations.push("G1a", || {
                 let places = vec![writer, reader];
                 let who = words.introduce(&places);
@@ -116,11 +113,11 @@ fn garbage(
 
 /// Who read each value, or nil, and then wrote; in the order of transactions. A value that nobody
 /// wrote is left out, and so is one whose writer failed or is the reader.
-fn updates(object: &Object<'_>, history: &Transactions) -> BTreeMap<Option<i64>, Vec<u32>> {
+fn updates(object: &Object<'_>, log: &Log) -> BTreeMap<Option<i64>, Vec<u32>> {
     let mut updates: BTreeMap<Option<i64>, Vec<u32>> = BTreeMap::new();
     for read in &object.reads {
-        let seen = read.seen.iter().next();
-        if source(object, history, seen) != Source::Nobody && object.is_written_by(read.reader) {
+        let seen = read.value();
+        if source(object, log, seen) != Source::Nobody && object.is_written_by(read.reader) {
             updates.entry(seen).or_default().push(read.reader);
         }
     }
@@ -137,20 +134,20 @@ enum Source {
     Nobody,
 }
 
-fn source(object: &Object<'_>, history: &Transactions, seen: Option<i64>) -> Source {
+fn source(object: &Object<'_>, log: &Log, seen: Option<i64>) -> Source {
     let Some(value) = seen else {
         return Source::Start;
     };
     let writer = object.writer(value).map(|write| object.place(write));
     match writer {
-        Some(writer) if fate(history, writer) != Fate::Fail => Source::Writer(writer),
+        Some(writer) if log.fate(writer) != Fate::Fail => Source::Writer(writer),
         _ => Source::Nobody,
     }
 }
 
 fn lost_updates(object: &Object<'_>, words: Words<'_>, violations: &mut Violations) {
     let name = object.name;
-    for (seen, updaters) in updates(object, words.history) {
+    for (seen, updaters) in updates(object, words.0) {
         for pair in updaters.windows(2) {
             violations.push("lost-update", || {
                 let (who, seen) = (words.introduce(pair), Words::value(seen));
@@ -167,17 +164,17 @@ fn lost_updates(object: &Object<'_>, words: Words<'_>, violations: &mut Violatio
 /// The edges of one register.
 pub(super) fn edges(
     object: &Object<'_>,
-    history: &Transactions,
+    log: &Log,
     happened: &[bool],
     effort: &Effort,
-    edges: &mut Edges,
+    edges: &mut Edges<'_>,
 ) {
-    let updates = updates(object, history);
+    let updates = updates(object, log);
     let mut at_start = Vec::new();
     for read in &object.reads {
         effort.tick();
-        let (reader, seen) = (read.reader, read.seen.iter().next());
-        match source(object, history, seen) {
+        let (reader, seen) = (read.reader, read.value());
+        match source(object, log, seen) {
             Source::Nobody => continue,
             Source::Start => at_start.push((reader, Reasons::RW)),
             Source::Writer(writer) => {
@@ -199,7 +196,7 @@ pub(super) fn edges(
     }
     let mut writers: Vec<u32> = object.writes.iter().map(|write| write.place).collect();
     writers.dedup();
-    writers.retain(|place| happened[*place as usize] && fate(history, *place) != Fate::Fail);
+    writers.retain(|place| happened[*place as usize] && log.fate(*place) != Fate::Fail);
     edges.connect_all(&at_start, &writers);
 }
 
@@ -212,7 +209,7 @@ pub(super) fn because(
 ) -> Option<String> {
     let (t, u, name) = (names.0, names.1, object.name);
     let value = |write: u32| object.writes[write as usize].value;
-    let seen = |place: u32| Some(object.read_of(place)?.seen.iter().next());
+    let seen = |place: u32| Some(object.read_of(place)?.value());
     let written = object.writes_of(to).next();
     if why == Reasons::WW || why == Reasons::WR {
         let read = seen(to)??;

@@ -1,8 +1,7 @@
 //! Transactions, and what they saw, in words.
 
-use super::object::{Transactions, steps};
+use super::log::{Fate, Log, Seen};
 use super::{Elements, Kind, Step};
-use crate::history::OperationId;
 
 /// So many elements of a list are written out; of a longer one its end.
 const ELEMENTS_MAX: usize = 8;
@@ -11,12 +10,9 @@ pub(super) const TRANSACTIONS_MAX: usize = 12;
 /// So many steps of a transaction are written out.
 const STEPS_MAX: usize = 12;
 
-/// How a history's transactions are told.
+/// How transactions are told.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'h> {
-    pub(super) kind: Kind,
-    pub(super) history: &'h Transactions,
-}
+pub(super) struct Words<'h>(pub(super) &'h Log);
 
 /// What a kind of violation is, for somebody who does not know its name.
 pub(super) fn title(kind: &str) -> String {
@@ -47,14 +43,6 @@ pub(super) fn title(kind: &str) -> String {
     format!("{title}{order}")
 }
 
-/// Whose transaction that is: `p3's (append x 1)` without what it did.
-pub(super) fn who(history: &Transactions, place: u32) -> String {
-    history
-        .get(OperationId(place as usize))
-        .process()
-        .to_string()
-}
-
 impl Words<'_> {
     /// `[1, 2]`; of a long list how much there is, and its end.
     pub(super) fn list(elements: &Elements) -> String {
@@ -76,11 +64,16 @@ impl Words<'_> {
         value.map_or_else(|| "nil".to_owned(), |value| value.to_string())
     }
 
-    /// What a read saw.
-    pub(super) fn seen(self, elements: &Elements) -> String {
-        match self.kind {
-            Kind::ListAppend => Words::list(elements),
-            Kind::RwRegister => Words::value(elements.iter().next()),
+    /// Whose transaction that is.
+    pub(super) fn who(self, place: u32) -> String {
+        self.0.process(place).to_string()
+    }
+
+    /// What a read saw of the object of that number.
+    pub(super) fn seen(self, object: u32, seen: Seen) -> String {
+        match seen {
+            Seen::List(version) => Words::list(&self.0.versions(object).elements(version)),
+            Seen::Value(value) => Words::value(value),
         }
     }
 
@@ -88,7 +81,13 @@ impl Words<'_> {
         match step {
             Step::Append(name, value) => format!("append {name} {value}"),
             Step::Write(name, value) => format!("write {name} {value}"),
-            Step::Read(name, Some(seen)) => format!("read {name} → {}", self.seen(seen)),
+            Step::Read(name, Some(seen)) => {
+                let seen = match self.0.kind() {
+                    Kind::ListAppend => Words::list(seen),
+                    Kind::RwRegister => Words::value(seen.iter().next()),
+                };
+                format!("read {name} → {seen}")
+            }
             Step::Read(name, None) => format!("read {name}"),
         }
     }
@@ -98,8 +97,7 @@ impl Words<'_> {
     pub(super) fn introduce(self, places: &[u32]) -> String {
         let first = (1..).zip(places).take(TRANSACTIONS_MAX);
         let each = first.map(|(number, place)| {
-            let transaction = self.history.get(OperationId(*place as usize));
-            let all = steps(transaction);
+            let all = self.0.steps(*place);
             let mut words: Vec<String> = all
                 .iter()
                 .take(STEPS_MAX)
@@ -108,13 +106,13 @@ impl Words<'_> {
             if all.len() > STEPS_MAX {
                 words.push(format!("{} more steps", all.len() - STEPS_MAX));
             }
-            let ended = match transaction.outcome() {
-                crate::history::Outcome::Ok(_) => "",
-                crate::history::Outcome::Fail(_) => ", which certainly failed",
-                crate::history::Outcome::Info(_) => ", whose result is unknown",
+            let ended = match self.0.fate(*place) {
+                Fate::Ok => "",
+                Fate::Fail => ", which certainly failed",
+                Fate::Info => ", whose result is unknown",
             };
-            let process = transaction.process();
-            format!("T{number} is {process}'s ({}){ended}", words.join(", "))
+            let who = self.who(*place);
+            format!("T{number} is {who}'s ({}){ended}", words.join(", "))
         });
         let mut each: Vec<String> = each.collect();
         if places.len() > TRANSACTIONS_MAX {

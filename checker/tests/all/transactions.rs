@@ -106,7 +106,7 @@ fn without_time_or_bytes_it_says_what_is_known_by_then() {
             "transactions were held against themselves",
         ),
         (
-            bytes(3_000_000),
+            bytes(2_500_000),
             "of all 684 lists were compared, cycles are left open",
         ),
     ] {

@@ -6,7 +6,7 @@ use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
 use crate::console::say;
 use crate::plan::{self, Plan, PlanError};
-use crate::run::{self, RigError, Setting};
+use crate::run::{self, Evidence, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
 use crate::target::Targets;
 use crate::verdict::Exit;
@@ -49,6 +49,8 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Failure::Plan(_) | Failure::Store(_) | Failure::Unavailable(_) => Exit::Usage,
+            // Whoever interrupts a run does not get to know how it would have ended.
+            Failure::Rig(RigError::InterruptedEarly) => Exit::Undecided,
             _ => Exit::Harness,
         }
     }
@@ -86,16 +88,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
-        if is_drawn && plan.nemesis.is_a_choice() {
-            say(format_args!(
-                "ordeal: this is drawn from all that {} has; a run of it on a machine that lacks \
-                 some is drawn again without, and says so under left_out (`ordeal doctor` tells \
-                 what that is)",
-                plan.nemesis
-            ));
-        }
-        // A reader that has seen enough is no failure.
-        drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
+        dry_run(&plan, is_drawn, &*workload, args.operations);
         return Ok(Exit::Valid);
     }
     // Inside, nobody can be seen who is outside.
@@ -134,7 +127,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
         .build()?;
     let (evidence, verdict) = runtime.block_on(async {
         listen(&setting.interrupt)?;
-        let evidence = run::run(plan, &setting).await?;
+        let evidence = ran(plan, &setting, args.keep_data).await?;
         say(format_args!("checking {} events …", evidence.events.len()));
         let (name, workload) = (setting.folder.name(), &*setting.workload);
         let verdict = run::judge(&name, &evidence, workload, &Effort::default())?;
@@ -158,6 +151,15 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
         told => told.map_err(Failure::Tell)?,
     }
     Ok(verdict.exit())
+}
+
+/// Runs the plan. One that was interrupted before it began leaves nothing to look into.
+async fn ran(plan: Plan, setting: &Setting, keep_data: bool) -> Result<Evidence, Failure> {
+    let evidence = run::run(plan, setting).await;
+    if matches!(evidence, Err(RigError::InterruptedEarly)) && !keep_data {
+        setting.folder.drop_node_data()?;
+    }
+    Ok(evidence?)
 }
 
 /// Tries all that the plan needs, before anything is started, and says in the plan which network
@@ -233,7 +235,7 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
             }
             if interrupt.is_cancelled() {
                 say("ordeal: interrupted twice: ending at once, without a verdict");
-                std::process::exit(i32::from(Exit::Harness.code()));
+                std::process::exit(i32::from(Exit::Undecided.code()));
             }
             interrupt.cancel();
             say("ordeal: interrupted: healing, stopping, judging what there is (again: end)");
@@ -242,7 +244,15 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
+/// Prints the plan and tries nothing; a choice of many may be drawn again when it is run.
+fn dry_run(plan: &Plan, is_drawn: bool, workload: &dyn Workload, operations: u32) {
+    if is_drawn && plan.nemesis.is_a_choice() {
+        say(format_args!(
+            "ordeal: drawn from all that {} has: on a machine that lacks some of it a run draws \
+             again without, and says so under left_out (`ordeal doctor` tells what that is)",
+            plan.nemesis
+        ));
+    }
     let mut text = plan.to_toml();
     for worker in 0..plan.concurrency {
         let mut generator = workload.generator(plan.seed, worker);
@@ -251,5 +261,6 @@ fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
             writeln!(text, "# worker {worker}: {intent}").expect("writing to a string");
         }
     }
-    text
+    // A reader that has seen enough is no failure.
+    drop(io::stdout().write_all(text.as_bytes()));
 }

@@ -2,7 +2,7 @@
 
 use super::figure::{count, length, thousands};
 use super::{FaultStatus, FaultView, RunView};
-use crate::verdict::{Exit, NO_FAULTS, Verdict};
+use crate::verdict::{Exit, NO_FAULTS, RECOVERY, Verdict};
 use ordeal_checker::verdict::{Anomaly, Validity};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,10 @@ pub(super) fn headline(verdict: &Verdict) -> (&'static str, &'static str) {
             Validity::Invalid => ("Violated", "Clients saw what a correct system never shows."),
             _ => ("Violated", "Writes that were acknowledged are gone."),
         },
+        Exit::Undecided if not_asked(verdict).is_some() => (
+            "Undecided",
+            "Nothing was found, but a fault could not be healed: what comes after it is not known.",
+        ),
         Exit::NoProgress => (
             "No progress",
             "The cluster did not serve again in time after the last fault.",
@@ -122,8 +126,18 @@ pub(super) fn recovery(verdict: &Verdict) -> String {
             "Every node served a write and a read again within {} of the last heal.",
             length(ms.saturating_mul(1_000_000))
         ),
-        None => "Not every node was seen to serve again after the last heal.".into(),
+        None => match not_asked(verdict) {
+            Some(why) => format!("Whether the nodes serve again was {why}."),
+            None => "Not every node was seen to serve again after the last heal.".into(),
+        },
     }
+}
+
+/// Why nobody was asked to serve again, if so: a fault was still in force.
+fn not_asked(verdict: &Verdict) -> Option<&str> {
+    let mut findings = verdict.progress.findings.iter();
+    let recovery = findings.find(|finding| finding.check == RECOVERY)?;
+    (recovery.validity == Validity::Unknown).then_some(&recovery.summary)
 }
 
 /// Who led: how often leadership changed hands, and the last term.

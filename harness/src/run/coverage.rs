@@ -1,6 +1,7 @@
 //! Did the run mean anything? Planned faults must be proven, and clients must have worked.
 
 use super::Evidence;
+use super::left::not_healed;
 use super::scene;
 use crate::verdict::NO_FAULTS;
 use ordeal_checker::history::{Event, EventKind, Time};
@@ -19,15 +20,20 @@ const OK_DURING_FAULTS_MIN: u64 = 10;
 
 /// The findings on the coverage axis.
 pub(super) fn findings(evidence: &Evidence) -> Vec<Finding> {
-    let mut findings = vec![
-        faults(&evidence.faults, evidence.interrupted.is_some()),
-        operations(evidence),
-    ];
+    let mut findings = vec![faults(evidence), operations(evidence)];
     findings.extend(scene::steps(evidence));
     findings
 }
 
-fn faults(records: &[FaultRecord], interrupted: bool) -> Finding {
+fn faults(evidence: &Evidence) -> Finding {
+    let (records, interrupted) = (&evidence.faults, evidence.interrupted.is_some());
+    let left = evidence.recovery.not_asked.as_deref();
+    faults_of(records, interrupted, left)
+}
+
+/// A run in which something is `left` in force is not the one that was planned, whatever else was
+/// proven: from then on it went on beside every other fault.
+fn faults_of(records: &[FaultRecord], interrupted: bool, left: Option<&str>) -> Finding {
     let mut classes: BTreeMap<FaultClass, (usize, usize)> = BTreeMap::new();
     let mut anomalies = Vec::new();
     for record in records {
@@ -47,14 +53,11 @@ fn faults(records: &[FaultRecord], interrupted: bool) -> Finding {
         .filter(|(_, (_, proven))| *proven == 0)
         .map(|(class, _)| class.to_string())
         .collect();
-    let not_healed = records.iter().filter(|record| !record.healed).count();
-    let (validity, summary) = if records.is_empty() {
+    let not_healed = || not_healed(records).map(|named| format!("{named} could not be healed"));
+    let (validity, summary) = if let Some(why) = left.map(str::to_owned).or_else(not_healed) {
+        (Validity::Invalid, why)
+    } else if records.is_empty() {
         (Validity::Valid, NO_FAULTS.to_owned())
-    } else if not_healed > 0 {
-        (
-            Validity::Invalid,
-            format!("{not_healed} faults could not be healed"),
-        )
     } else if missing.is_empty() {
         (
             Validity::Valid,
@@ -95,11 +98,12 @@ fn unproven(record: &FaultRecord) -> Anomaly {
         healed,
         ..
     } = record;
-    let kind = match effect {
-        Effect::Installed(_) => "fault_not_healed",
-        Effect::Skipped(_) => "fault_skipped",
-        Effect::NoEffect(_) => "fault_without_effect",
-        Effect::Indeterminate(_) => "fault_indeterminate",
+    let kind = match (effect, healed) {
+        // Whatever it came to until then.
+        (Effect::Installed(_), _) | (_, false) => "fault_not_healed",
+        (Effect::Skipped(_), true) => "fault_skipped",
+        (Effect::NoEffect(_), true) => "fault_without_effect",
+        (Effect::Indeterminate(_), true) => "fault_indeterminate",
     };
     let left = if *healed {
         ""
@@ -251,13 +255,14 @@ mod tests {
         let no_effect = || Effect::NoEffect("no packet met the cut".into());
         let cut = record("isolate n1", 5, (1, 9), no_effect());
         let kill = record("kill n1", 1, (1, 9), proven());
-        let finding = faults(&[cut.clone(), kill.clone()], false);
+        let finding = faults_of(&[cut.clone(), kill.clone()], false, None);
         assert_eq!(finding.validity, Validity::Invalid);
         assert_eq!(finding.summary, "no partition was proven");
         assert_eq!(finding.anomalies[0].kind, "fault_without_effect");
-        assert_eq!(faults(&[cut], true).validity, Validity::Unknown);
+        assert_eq!(faults_of(&[cut], true, None).validity, Validity::Unknown);
         let other_cut = record("isolate n1", 5, (1, 9), proven());
-        assert_eq!(faults(&[kill, other_cut], false).validity, Validity::Valid);
+        let both = [kill, other_cut];
+        assert_eq!(faults_of(&both, false, None).validity, Validity::Valid);
     }
 
     #[test]
@@ -266,7 +271,12 @@ mod tests {
             healed: false,
             ..record("kill n1", 1, (1, 9), proven())
         };
-        assert_eq!(faults(&[stuck], false).validity, Validity::Invalid);
+        let finding = faults_of(&[stuck], false, None);
+        assert_eq!(finding.validity, Validity::Invalid);
+        assert_eq!(finding.summary, "fault 1 (kill n1) could not be healed");
+        assert_eq!(finding.anomalies[0].kind, "fault_not_healed");
+        let left = faults_of(&[], false, Some("something is still in force"));
+        assert_eq!(left.validity, Validity::Invalid);
     }
 
     #[test]

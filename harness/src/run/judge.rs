@@ -29,6 +29,9 @@ pub(crate) fn judge(
         let finding = check.judge(&evidence.events, effort)?.finding;
         findings.entry(check.axis()).or_default().push(finding);
     }
+    if let Some(finding) = final_reads(evidence) {
+        findings.entry(Axis::Durability).or_default().push(finding);
+    }
     let mut axis = |axis: Axis| {
         let found = findings.remove(&axis).unwrap_or_default();
         AxisVerdict::of(
@@ -63,6 +66,35 @@ pub(crate) fn judge(
             checking_ms: millis(begun.elapsed().as_nanos()),
             ..timing(evidence)
         },
+    })
+}
+
+/// What the final reads are worth where a fault was still in force while they were asked for: an
+/// answer is one all the same, and who got none knows nothing.
+fn final_reads(evidence: &Evidence) -> Option<Finding> {
+    let why = evidence.recovery.not_asked.as_ref()?;
+    let is_final = |event: &&Event| event.phase.as_deref() == Some("final");
+    let asked = evidence.events.iter().filter(is_final);
+    let (answered, unanswered) = asked
+        .filter(|event| event.kind != EventKind::Invoke)
+        .partition::<Vec<_>, _>(|event| event.kind == EventKind::Ok);
+    let (answered, unanswered) = (answered.len(), unanswered.len());
+    let (validity, words) = match answered {
+        0 => (Validity::Unknown, "no final read was answered".to_owned()),
+        _ => (
+            Validity::Valid,
+            format!("{answered} final reads were answered, {unanswered} not"),
+        ),
+    };
+    Some(Finding {
+        check: "final_reads".into(),
+        validity,
+        summary: format!("{words}, with a fault in force: {why}"),
+        anomalies: Vec::new(),
+        statistics: BTreeMap::from([
+            ("answered".to_owned(), answered.into()),
+            ("unanswered".to_owned(), unanswered.into()),
+        ]),
     })
 }
 
@@ -108,9 +140,15 @@ const EXCUSED_WITHIN: Duration = Duration::from_secs(10);
 fn unexcused(evidence: &Evidence) -> Vec<(Time, Death)> {
     let grace = u64::try_from(EXCUSED_WITHIN.as_nanos()).unwrap_or(u64::MAX);
     let excuses = |record: &FaultRecord, at: Time, death: &Death| {
-        let during = record
-            .window_ns
-            .is_some_and(|(from, to)| (from..=to.saturating_add(grace)).contains(&at.0));
+        let during = record.window_ns.is_some_and(|(from, to)| {
+            // What could not be healed goes on.
+            let until = if record.healed {
+                to.saturating_add(grace)
+            } else {
+                u64::MAX
+            };
+            (from..=until).contains(&at.0)
+        });
         during && record.explains(death)
     };
     let deaths = evidence.deaths.iter().filter(|(at, death)| {

@@ -12,6 +12,7 @@
 use super::worker::{Phase, Session};
 use crate::clock::Clock;
 use crate::target::ClientError;
+use crate::verdict::RECOVERY;
 use ordeal_checker::history::{Event, EventKind, Process, Time};
 use ordeal_checker::verdict::{Anomaly, Finding, Validity};
 use ordeal_nemesis::injector::FaultRecord;
@@ -35,6 +36,8 @@ pub(crate) struct Recovery {
     pub(crate) bound: Duration,
     /// The longest that TCP's own back-off outlasted a cut, where it was measured.
     pub(crate) backoff_ms: Option<u64>,
+    /// Why nobody was asked, if so: what is still in force.
+    pub(crate) not_asked: Option<String>,
 }
 
 /// How one node came back; all times from the last heal.
@@ -74,8 +77,11 @@ pub(crate) fn backoff_ms(record: &FaultRecord) -> Option<u64> {
 }
 
 impl Recovery {
-    /// Until the last node served; `None` if one never did, or does not any more.
+    /// Until the last node served; `None` if one never did, does not any more, or nobody was asked.
     pub(crate) fn all_after(&self) -> Option<Duration> {
+        if self.not_asked.is_some() {
+            return None;
+        }
         let served = |node: &Return| match node.promptness {
             Promptness::InTime | Promptness::Unasked | Promptness::Late => node.served_after,
             Promptness::Gone | Promptness::Never => None,
@@ -104,8 +110,9 @@ impl Recovery {
             .filter(|(_, node)| node.promptness == Promptness::Unasked)
             .map(|(place, _)| format!("n{place}"))
             .collect();
-        let (validity, mut summary) = match self.all_after() {
-            Some(after) if anomalies.is_empty() => {
+        let (validity, mut summary) = match (&self.not_asked, self.all_after()) {
+            (Some(why), _) => (Validity::Unknown, format!("not asked, because {why}")),
+            (None, Some(after)) if anomalies.is_empty() => {
                 let ms = after.as_millis();
                 let summary = format!("all {nodes} nodes served within {ms} ms of healing");
                 (Validity::Valid, summary)
@@ -134,7 +141,7 @@ impl Recovery {
             )
         };
         Finding {
-            check: "recovery".into(),
+            check: RECOVERY.into(),
             validity,
             summary,
             anomalies,
@@ -252,6 +259,7 @@ pub(crate) fn recovery(
         nodes: nodes.collect(),
         bound,
         backoff_ms: None,
+        not_asked: None,
     }
 }
 
@@ -358,6 +366,7 @@ mod tests {
                 nodes: vec![prompt, last],
                 bound,
                 backoff_ms: Some(700),
+                not_asked: None,
             };
             recovery.finding()
         };
@@ -401,6 +410,22 @@ mod tests {
             "{}",
             finding.summary
         );
+    }
+
+    #[test]
+    fn where_a_fault_is_still_in_force_nobody_was_asked_and_nothing_is_known() {
+        let unasked = Recovery {
+            bound: Duration::from_secs(15),
+            not_asked: Some("fault 1 (isolate n2) could not be healed".into()),
+            ..Recovery::default()
+        };
+        let finding = unasked.finding();
+        assert_eq!(finding.validity, Validity::Unknown);
+        assert_eq!(
+            finding.summary,
+            "not asked, because fault 1 (isolate n2) could not be healed"
+        );
+        assert_eq!(unasked.all_after(), None);
     }
 
     #[test]

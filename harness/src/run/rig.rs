@@ -2,6 +2,7 @@
 
 use super::Setting;
 use super::administration::Administration;
+use super::left::InForce;
 use super::live::Live;
 use super::recorder::RecordError;
 use crate::plan::Plan;
@@ -13,7 +14,7 @@ use ordeal_nemesis::disk::{DiskBackend, DiskError, Disks, FuseDisks, SeccompDisk
 use ordeal_nemesis::lever::Admin;
 use ordeal_nemesis::network::{Network, NetworkError};
 use ordeal_nemesis::process::{
-    Death, Fittings, Lifecycle, NodeCommand, Prepare, ProcessError, Processes,
+    Death, Fittings, Lifecycle, NodeCommand, Prepare, ProcessError, Processes, State,
 };
 use ordeal_nemesis::{FaultClass, Node};
 use ordeal_workloads::seed;
@@ -88,9 +89,6 @@ pub(crate) enum RigError {
         /// What was asked for.
         asked: String,
     },
-    /// A cut, an illness of a disk or a wrong clock is still there after everything was healed.
-    #[error("{0} faults are still installed after everything was healed")]
-    NotHealed(usize),
     /// The thread that injects faults has panicked.
     #[error("the nemesis failed in mid-run: what it had injected is not known")]
     NemesisGone,
@@ -234,12 +232,28 @@ impl Rig {
             .clone()
     }
 
-    /// How many faults are installed now.
-    pub(super) fn faults(&self) -> usize {
-        let of_disks = self.disks.as_ref().map(|disks| disks.ailments().len());
-        let of_clocks = self.clocks.as_ref().map(|clocks| clocks.wrong().len());
-        let of_network = self.network.cuts().len() + self.network.shapings().len();
-        of_network + of_disks.unwrap_or(0) + of_clocks.unwrap_or(0)
+    /// What the levers say is in force now.
+    pub(super) fn in_force(&self, nodes: u16) -> InForce {
+        let are = |is: fn(&State) -> bool| {
+            let nodes = Node::first(nodes);
+            nodes
+                .filter(|node| is(&self.processes.state(*node)))
+                .collect()
+        };
+        InForce {
+            cuts: self.network.cuts().len(),
+            shapings: self.network.shapings().len(),
+            ailments: self
+                .disks
+                .as_ref()
+                .map_or(0, |disks| disks.ailments().len()),
+            wrong: self
+                .clocks
+                .as_ref()
+                .map_or(Vec::new(), |clocks| clocks.wrong()),
+            paused: are(|state| matches!(state, State::Paused { .. })),
+            down: are(|state| matches!(state, State::Absent | State::Ended { .. })),
+        }
     }
 
     /// Takes the disks away and leaves what was on them in the nodes' data directories.

@@ -1,11 +1,13 @@
 //! However a run ends, it leaves nothing behind.
 
 use crate::trace::{Machine, processes_of};
-use crate::{Results, one_cluster_at_a_time};
+use crate::{Results, one_cluster_at_a_time, stderr};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -108,4 +110,51 @@ fn ctrl_c_ends_a_run_in_order() {
     assert!(verdict.contains("interrupted by a signal"), "{verdict}");
     assert!(results.latest("report.html").exists());
     before.is_clean(results.path(), &processes, Duration::from_secs(1));
+}
+
+/// A program that is no node: nothing ever serves.
+fn sleeper(results: &Results) -> PathBuf {
+    let program = results.path().join("sleeper");
+    fs::write(&program, "#!/bin/sh\necho asleep\nexec sleep 120\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn ctrl_c_before_the_cluster_serves_is_no_failure_of_the_harness() {
+    let _guard = one_cluster_at_a_time();
+    for kept in [false, true] {
+        let (results, before) = (Results::new(), Machine::look());
+        let program = sleeper(&results);
+        let mut command = results.command(&["--nodes", "3"]);
+        command.arg("--node-binary").arg(program);
+        if kept {
+            command.arg("--keep-data");
+        }
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = child.spawn().unwrap();
+        let begun = Instant::now();
+        let log = || fs::read_to_string(results.latest("nodes/n3/log.txt")).unwrap_or_default();
+        while !log().contains("asleep") {
+            assert!(
+                begun.elapsed() < Duration::from_secs(15),
+                "no node was started"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let processes = processes_of(results.path());
+        signal(child.id(), Signal::SIGINT);
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("interrupted before the cluster served"),
+            "{said}"
+        );
+        assert!(!said.contains("the harness failed"), "{said}");
+        assert!(!results.latest("verdict.json").exists());
+        before.is_clean(results.path(), &processes, Duration::from_secs(1));
+        let data = results.latest("nodes/n1/data");
+        assert_eq!(data.exists(), kept, "{said}");
+    }
 }

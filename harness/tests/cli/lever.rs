@@ -1,8 +1,10 @@
 //! Levers that are not there, and levers that break in the middle of a run.
 
-use crate::{Results, one_cluster_at_a_time, stderr, stdout};
+use crate::trace::{Identity, Machine, processes_of};
+use crate::{Results, lacks, one_cluster_at_a_time, stderr, stdout};
 use nix::unistd::geteuid;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ fn verdict(results: &Results) -> Value {
 #[test]
 fn a_plan_that_needs_what_is_missing_is_refused_with_its_row_before_anything_starts() {
     if !geteuid().is_root() {
-        return;
+        return lacks("root", "only root can take the devices away for a run");
     }
     let results = Results::new();
     for (flags, row) in [
@@ -57,7 +59,7 @@ fn a_plan_that_needs_what_is_missing_is_refused_with_its_row_before_anything_sta
 #[test]
 fn a_choice_of_many_is_drawn_without_what_is_missing_and_says_so() {
     if !geteuid().is_root() {
-        return;
+        return lacks("root", "only root can take the devices away for a run");
     }
     let _guard = one_cluster_at_a_time();
     let results = Results::new();
@@ -71,16 +73,18 @@ fn a_choice_of_many_is_drawn_without_what_is_missing_and_says_so() {
     assert!(plan.contains("disk_used = \"seccomp: "), "{plan}");
 }
 
-/// The programs of `iptables` and `iproute2` by names of our own, which can be taken away.
-fn tools() -> Option<TempDir> {
+/// The programs of `iptables` and `iproute2` by names of our own, which can be taken away; without
+/// those that there are not.
+fn tools() -> TempDir {
     let folder = TempDir::with_prefix("ordeal-tools-").unwrap();
     for name in ["iptables-restore", "iptables-save", "tc"] {
         let places = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"].map(Path::new);
         let mut found = places.iter().map(|place| place.join(name));
-        let program = found.find(|path| path.is_file())?;
-        symlink(program, folder.path().join(name)).unwrap();
+        if let Some(program) = found.find(|path| path.is_file()) {
+            symlink(program, folder.path().join(name)).unwrap();
+        }
     }
-    Some(folder)
+    folder
 }
 
 /// The lines of `faults.jsonl` so far.
@@ -88,9 +92,14 @@ fn events(results: &Results) -> String {
     fs::read_to_string(results.latest("faults.jsonl")).unwrap_or_default()
 }
 
-/// Runs these faults over iptables, whose programs go when the first line has `word` in it.
-fn losing_iptables_at(results: &Results, faults: &str, word: &str) -> Option<Output> {
-    let tools = tools()?;
+/// Runs these faults over iptables, whose programs go when the first line has `word` in it; returns
+/// the processes that it had then, too. Nothing where the run was refused for lack of iptables.
+fn losing_iptables_at(
+    results: &Results,
+    faults: &str,
+    word: &str,
+) -> Option<(Output, BTreeSet<Identity>)> {
+    let tools = tools();
     let plan: PathBuf = results.path().join("plan.toml");
     let head = "seed = 1\nnodes = 3\ntime = \"7s\"\nnetwork = \"iptables\"\n";
     fs::write(&plan, format!("{head}{faults}")).unwrap();
@@ -102,14 +111,24 @@ fn losing_iptables_at(results: &Results, faults: &str, word: &str) -> Option<Out
     let mut command = results.command(&[plan.to_str().unwrap()]);
     command.env("PATH", path);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = run.spawn().unwrap();
+    let mut run = run.spawn().unwrap();
     let begun = Instant::now();
     while !events(results).contains(word) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no {word}");
+        if run.try_wait().unwrap().is_some() {
+            let output = run.wait_with_output().unwrap();
+            let said = said(&output);
+            // What the plan needs was tried, and is refused with its row.
+            let is_refused = said.contains("this plan cannot be run here");
+            assert!(is_refused && output.status.code() == Some(64), "{said}");
+            lacks("iptables", said.trim());
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
     tools.close().unwrap();
-    Some(run.wait_with_output().unwrap())
+    let processes = processes_of(results.path());
+    Some((run.wait_with_output().unwrap(), processes))
 }
 
 #[test]
@@ -119,8 +138,7 @@ fn a_lever_that_fails_in_mid_run_is_indeterminate_and_the_run_heals_and_ends() {
     let faults = "
         [[fault]]\nid = 1\nat_ms = 500\nfor_ms = 1000\nfault = \"kill n3\"
         [[fault]]\nid = 2\nat_ms = 3500\nfor_ms = 1500\nfault = \"isolate n2\"";
-    let Some(output) = losing_iptables_at(&results, faults, "\"installed\"") else {
-        println!("there is no iptables here");
+    let Some((output, _)) = losing_iptables_at(&results, faults, "\"installed\"") else {
         return;
     };
     let said = said(&output);
@@ -144,21 +162,51 @@ fn a_lever_that_fails_in_mid_run_is_indeterminate_and_the_run_heals_and_ends() {
 }
 
 #[test]
-fn a_lever_that_cannot_heal_is_a_failure_of_the_harness() {
+fn a_fault_that_cannot_be_healed_leaves_recovery_unknown_and_the_rest_is_judged() {
     let _guard = one_cluster_at_a_time();
     let results = Results::new();
-    let faults = "\n[[fault]]\nid = 1\nat_ms = 500\nfor_ms = 2000\nfault = \"isolate n2\"";
-    let Some(output) = losing_iptables_at(&results, faults, "\"installed\"") else {
-        println!("there is no iptables here");
+    let faults = "
+        recovery_bound = \"2s\"
+        [[fault]]\nid = 1\nat_ms = 500\nfor_ms = 2000\nfault = \"isolate n2\"
+        [[fault]]\nid = 2\nat_ms = 3500\nfor_ms = 1000\nfault = \"kill n2\"";
+    let before = Machine::look();
+    let Some((output, processes)) = losing_iptables_at(&results, faults, "\"installed\"") else {
         return;
     };
     let said = said(&output);
-    assert_eq!(output.status.code(), Some(70), "{said}");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let verdict = verdict(&results);
+    // Two of three nodes go on, and were asked at the end.
+    for axis in ["consistency", "durability"] {
+        assert_eq!(verdict[axis]["validity"], "valid", "{said}");
+    }
+    let why = "fault 1 (isolate n2) could not be healed (still in force: 1 cut)";
+    assert_eq!(verdict["progress"]["validity"], "unknown", "{said}");
+    let not_asked = format!("not asked, because {why}");
+    assert_eq!(verdict["progress"]["summary"], not_asked, "{said}");
+    assert_eq!(verdict["coverage"]["validity"], "invalid", "{said}");
+    assert_eq!(verdict["coverage"]["summary"], why, "{said}");
+    let not_healed = "fault 1 (isolate n2): indeterminate: healing failed";
+    assert!(said.contains(not_healed), "{said}");
+    let page = fs::read_to_string(results.latest("report.html")).unwrap();
     assert!(
-        said.contains("1 faults are still installed after everything was healed"),
-        "{said}"
+        page.contains("never healed") && page.contains(why),
+        "{page}"
     );
-    assert!(events(&results).contains("healing failed"), "{said}");
+    let durability = verdict["durability"]["summary"].as_str().unwrap();
+    assert!(durability.contains("with a fault in force"), "{durability}");
+    let events = events(&results);
+    assert!(events.contains("healing failed"), "{events}");
+    assert!(
+        events.contains("it may still be in force at the end of the run"),
+        "{events}"
+    );
+    let history = fs::read_to_string(results.latest("history.jsonl")).unwrap();
+    assert!(
+        !history.contains("\"phase\":\"recovery\""),
+        "nobody was asked"
+    );
+    before.is_clean(results.path(), &processes, Duration::from_secs(1));
 }
 
 #[test]
@@ -168,6 +216,9 @@ fn two_invocations_with_one_seed_plan_the_same_bytes() {
         let flags = ["--dry-run", "--nemesis", nemesis, "--seed", seed];
         let output = results.run(&flags);
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let is_a_choice = ["mixed", "swarm", "flip-flop"].contains(&nemesis);
+        let hint = "on a machine that lacks some of it a run draws again without";
+        assert_eq!(said(&output).contains(hint), is_a_choice, "{nemesis}");
         output.stdout
     };
     for nemesis in [

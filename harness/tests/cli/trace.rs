@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A process, and the instant of its start: a number alone may be given to another one.
-type Identity = (u32, String);
+pub(crate) type Identity = (u32, String);
 
 /// Everything that a run could leave behind, taken before it or in the middle of it.
 #[derive(Clone, Debug)]

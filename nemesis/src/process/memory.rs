@@ -58,7 +58,7 @@ impl Slot {
     pub(super) fn allow_memory(&self) -> Result<(), ProcessError> {
         let mut life = self.lock();
         let alive = self.alive("allow memory to", &mut life)?;
-        let Some(before) = alive.data_limit.take() else {
+        let Some(before) = alive.data_limit else {
             return Err(self.wrong_state("allow memory to", "is not limited".to_owned()));
         };
         let pid = alive.pid;
@@ -66,6 +66,7 @@ impl Slot {
         prlimit(Some(pid), Resource::Data, before).map_err(|errno| self.call("prlimit", errno))?;
         let now = limits(pid).map_err(|source| self.call("read /proc", source))?;
         if now.current == current {
+            alive.data_limit = None;
             return Ok(());
         }
         let still = io::Error::other("the limit is still there after it was lifted");

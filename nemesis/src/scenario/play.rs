@@ -253,7 +253,10 @@ impl<'a> Play<'a> {
                 let (within, lasts) = (within.map(millis), lasts.map(millis));
                 match self.find_nodes(that, current, sight) {
                     Err(progress) => progress,
-                    Ok(()) => current.expect(that, within.unwrap_or(0), lasts.unwrap_or(0), sight),
+                    Ok(()) => {
+                        let (within, lasts) = (within.unwrap_or(0), lasts.unwrap_or(0));
+                        current.expect(that, within, lasts, sight).blaming(sight)
+                    }
                 }
             }
         }
@@ -511,6 +514,24 @@ mod tests {
             ];
             assert_eq!(conversation(&script, sights).last().unwrap(), end);
         }
+    }
+
+    #[test]
+    fn what_fails_while_a_fault_is_left_that_could_not_be_healed_is_not_the_targets_fault() {
+        let steps = script(&["expect = 'no leader'", "wait = '1s'"]);
+        let healed = with(sight(0), 1, over(true, true));
+        let left = with(sight(0), 1, over(false, false));
+        assert_eq!(
+            conversation(&steps, vec![healed]),
+            ["0 1 Failed expect no leader: n1 leads"]
+        );
+        assert_eq!(
+            conversation(&steps, vec![left]),
+            [
+                "0 1 Missed expect no leader: n1 leads; but fault 1 could not be healed",
+                "0 Missed(1)",
+            ]
+        );
     }
 
     #[test]

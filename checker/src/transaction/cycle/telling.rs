@@ -1,11 +1,10 @@
 //! What a cycle is called, and how it is told.
 
-use super::super::object::{Objects, steps};
+use super::super::object::Objects;
 use super::super::reason::Reasons;
 use super::super::words::{TRANSACTIONS_MAX, Words};
-use super::super::{Kind, Step, list, register};
+use super::super::{Kind, list, register};
 use super::Cycle;
-use crate::history::OperationId;
 
 /// Said of an edge that no object explains, which there should not be.
 const UNEXPLAINED: &str = "by what both did, though it is not clear to what";
@@ -30,10 +29,7 @@ pub(super) fn name(cycle: &Cycle) -> String {
 /// Who is in it, and why each came before the next.
 pub(super) fn words(objects: &Objects<'_>, cycle: &Cycle) -> String {
     let places: Vec<u32> = cycle.iter().map(|(place, _)| *place).collect();
-    let words = Words {
-        kind: objects.kind,
-        history: objects.history,
-    };
+    let words = Words(objects.log);
     let mut parts = vec![words.introduce(&places)];
     for (at, (from, why)) in cycle.iter().enumerate() {
         // Of a long one its beginning, and what closes it.
@@ -69,21 +65,20 @@ fn because(
     (t, u): (&str, &str),
     why: Reasons,
 ) -> String {
-    let operation = |place: u32| objects.history.get(OperationId(place as usize));
-    let (from, to) = (operation(places.0), operation(places.1));
+    let (from, to) = places;
     if why == Reasons::PROCESS {
-        return format!("{} did {t} and then {u}", from.process());
+        return format!("{} did {t} and then {u}", words.who(from));
     }
+    let log = objects.log;
     if why == Reasons::TIME {
-        let completed = from
-            .returned()
-            .map_or(String::new(), |at| format!(" ({at})"));
-        let invoked = to.invoked();
+        let completed = log.returned(from);
+        let completed = completed.map_or(String::new(), |at| format!(" ({at})"));
+        let invoked = log.invoked(to);
         return format!("{t} had completed{completed} before {u} was invoked ({invoked})");
     }
-    let touched = steps(to).iter().map(Step::name);
-    let mut objects = touched.filter_map(|name| objects.named(name));
-    let told = objects.find_map(|object| match words.kind {
+    let touched = log.did(to).into_iter();
+    let mut touched = touched.filter_map(|did| objects.get(did));
+    let told = touched.find_map(|object| match log.kind() {
         Kind::ListAppend => list::because(object, words, places, (t, u), why),
         Kind::RwRegister => register::because(object, places, (t, u), why),
     });

@@ -1,9 +1,10 @@
 //! Why one transaction must come before another by what they did to one list, in words.
 
 use super::super::graph::NONE;
-use super::super::object::{Fate, Object, fate};
+use super::super::log::Fate;
+use super::super::object::Object;
 use super::super::reason::Reasons;
-use super::super::words::{Words, who};
+use super::super::words::Words;
 
 /// Why the transaction `from` came before `to` by what they did to this list, in words.
 pub(in super::super) fn because(
@@ -17,7 +18,7 @@ pub(in super::super) fn because(
     let value = |write: u32| object.writes[write as usize].value;
     let position = |write: u32| object.order.iter().position(|other| *other == write);
     let usable =
-        |write: &&u32| **write != NONE && fate(words.history, object.place(**write)) != Fate::Fail;
+        |write: &&u32| **write != NONE && words.0.fate(object.place(**write)) != Fate::Fail;
     let next = |length: usize| object.order[length..].iter().find(usable).copied();
     let is_unseen = |write: &u32| position(*write).is_none();
     let mut theirs = object.writes_of(to);
@@ -35,10 +36,10 @@ pub(in super::super) fn because(
             (object.place(second) == to).then(|| {
                 let (two, at) = (value(second), position(second).unwrap_or(after));
                 let mut reads = object.reads.iter();
-                let saw = reads.find(|read| read.length != NONE && read.seen.len() > at);
+                let saw = reads.find(|read| read.length != NONE && read.count() > at);
                 let saw = saw.map_or(String::new(), |read| {
-                    let who = who(words.history, read.reader);
-                    format!(": {who} read it as {}", Words::list(read.seen))
+                    let who = words.who(read.reader);
+                    format!(": {who} read it as {}", Words::list(&object.seen(read)))
                 });
                 format!("{t} appended {one} to {name}, and {u} then {two}{saw}")
             })
@@ -49,12 +50,12 @@ pub(in super::super) fn because(
         let last = *object.order.get((read.length as usize).checked_sub(1)?)?;
         let is_theirs = last != NONE && object.place(last) == from;
         return is_theirs.then(|| {
-            let (one, seen) = (value(last), Words::list(read.seen));
+            let (one, seen) = (value(last), Words::list(&object.seen(read)));
             format!("{t} appended {one} to {name}, and {u} read it as {seen}")
         });
     }
     let read = object.read_of(from).filter(|read| read.length != NONE)?;
-    let seen = Words::list(read.seen);
+    let seen = Words::list(&object.seen(read));
     match next(read.length as usize) {
         Some(next) if object.place(next) == to => {
             let one = value(next);

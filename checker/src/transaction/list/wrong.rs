@@ -6,7 +6,8 @@
 //!   T4         1                 T1 appended 1 and 2 together (G1b)
 //! ```
 
-use super::super::object::{Fate, Object, Read, fate};
+use super::super::log::Fate;
+use super::super::object::{Object, Read};
 use super::super::violations::Violations;
 use super::super::words::Words;
 use super::super::{Elements, graph::NONE};
@@ -15,7 +16,7 @@ use super::super::{Elements, graph::NONE};
 pub(super) struct List<'a, 'h> {
     pub(super) object: &'a Object<'h>,
     pub(super) words: Words<'a>,
-    pub(super) longest: &'h Elements,
+    pub(super) longest: &'a Elements,
 }
 
 impl<'h> List<'_, 'h> {
@@ -37,7 +38,10 @@ impl<'h> List<'_, 'h> {
             violations.push("incompatible-order", || {
                 let reader = self.reader(self.longest.len().saturating_sub(1));
                 let places = vec![reader, read.reader];
-                let (longest, seen) = (Words::list(self.longest), Words::list(read.seen));
+                let (longest, seen) = (
+                    Words::list(self.longest),
+                    Words::list(&self.object.seen(read)),
+                );
                 let who = self.words.introduce(&places);
                 let told = format!(
                     "{who}.\nT1 read {name} as {longest} and T2 as {seen}: neither is the \
@@ -45,20 +49,21 @@ impl<'h> List<'_, 'h> {
                 );
                 (places, told)
             });
-            for value in read.seen.iter() {
+            let seen = object.seen(read);
+            for value in seen.iter() {
                 self.origin(value, || read, violations);
                 if let Some(write) = object.writer(value) {
                     happened[object.place(write) as usize] = true;
                 }
             }
-            self.twice(read.seen, read.reader, violations);
+            self.twice(&seen, read.reader, violations);
         }
     }
 
     /// The first reader who saw the element at that place of the order.
-    fn read_at(&self, at: usize) -> &Read<'h> {
+    fn read_at(&self, at: usize) -> &Read {
         let mut reads = self.object.reads.iter();
-        let saw = |read: &&Read<'h>| read.length != NONE && (read.length + read.own) as usize > at;
+        let saw = |read: &&Read| read.length != NONE && read.count() > at;
         let first = reads.find(saw);
         first.expect("the order is that of a read")
     }
@@ -72,7 +77,7 @@ impl<'h> List<'_, 'h> {
         let object = self.object;
         let order = object.order.iter().zip(self.longest.iter());
         for (at, (write, value)) in order.enumerate() {
-            let failed = |write: u32| fate(self.words.history, object.place(write)) == Fate::Fail;
+            let failed = |write: u32| self.words.0.fate(object.place(write)) == Fate::Fail;
             if *write == NONE || failed(*write) {
                 self.origin(value, || self.read_at(at), violations);
             }
@@ -83,30 +88,32 @@ impl<'h> List<'_, 'h> {
     }
 
     /// G1a, or what nobody wrote at all.
-    fn origin<'r>(
-        &self,
-        value: i64,
-        read: impl FnOnce() -> &'r Read<'h>,
-        violations: &mut Violations,
-    ) where
+    fn origin<'r>(&self, value: i64, read: impl FnOnce() -> &'r Read, violations: &mut Violations)
+    where
         'h: 'r,
     {
         let name = self.object.name;
         let Some(write) = self.object.writer(value) else {
             violations.push("garbage-read", || {
                 let read = read();
-                let (who, seen) = (self.words.introduce(&[read.reader]), Words::list(read.seen));
+                let (who, seen) = (
+                    self.words.introduce(&[read.reader]),
+                    Words::list(&self.object.seen(read)),
+                );
                 let told = format!("{who}.\nT1 read {name} as {seen}, and nobody appended {value}");
                 (vec![read.reader], told)
             });
             return;
         };
         let writer = self.object.place(write);
-        if fate(self.words.history, writer) == Fate::Fail {
+        if self.words.0.fate(writer) == Fate::Fail {
             violations.push("G1a", || {
                 let read = read();
                 let places = vec![writer, read.reader];
-                let (who, seen) = (self.words.introduce(&places), Words::list(read.seen));
+                let (who, seen) = (
+                    self.words.introduce(&places),
+                    Words::list(&self.object.seen(read)),
+                );
                 let told = format!(
                     "{who}.\nT2 read {name} as {seen}, with the {value} of T1, which failed"
                 );
@@ -157,7 +164,7 @@ impl<'h> List<'_, 'h> {
         for (write, at) in object.writes.iter().zip(object.positions()) {
             let read = object.read_of(write.place);
             // What is in no order is at [`NONE`], behind whatever was read.
-            let is_ahead = |read: &&Read<'_>| read.length != NONE && at < read.length;
+            let is_ahead = |read: &&Read| read.length != NONE && at < read.length;
             if read.filter(is_ahead).is_some() {
                 violations.push("internal", || {
                     let (who, value) = (self.words.introduce(&[write.place]), write.value);
@@ -179,7 +186,7 @@ impl<'h> List<'_, 'h> {
                 continue;
             }
             let writer = object.place(last);
-            if writer == read.reader || fate(self.words.history, writer) == Fate::Fail {
+            if writer == read.reader || self.words.0.fate(writer) == Fate::Fail {
                 continue;
             }
             violations.push("G1b", || {
@@ -207,7 +214,8 @@ impl<'h> List<'_, 'h> {
                 let places = vec![pair[0].1, pair[1].1];
                 let who = self.words.introduce(&places);
                 let read = object.read_of(places[0]).expect("it is among the reads");
-                let seen = read.seen.iter().take(pair[0].0 as usize).collect();
+                let seen = object.seen(read);
+                let seen = seen.iter().take(pair[0].0 as usize).collect();
                 let seen = Words::list(&seen);
                 let told = format!(
                     "{who}.\nBoth appended to {name} when it was {seen}: neither saw what the \

@@ -37,6 +37,21 @@ pub(super) enum Progress {
     Failed(String),
 }
 
+impl Progress {
+    /// What fails while a fault goes on that could not be healed says nothing of the target.
+    pub(super) fn blaming(self, sight: &Sight) -> Self {
+        let mut faults = sight.faults.iter();
+        let left =
+            faults.find(|(_, state)| matches!(state, FaultState::Over { healed: false, .. }));
+        match (self, left) {
+            (Progress::Failed(seen), Some((id, _))) => {
+                Progress::Missed(format!("{seen}; but fault {id} could not be healed"))
+            }
+            (progress, _) => progress,
+        }
+    }
+}
+
 impl Current {
     pub(super) fn wait(&mut self, until: &Condition, within_ms: u64, sight: &Sight) -> Progress {
         let (holds, seen) = until.holds(sight, &self.then, &self.nodes);
