@@ -380,7 +380,7 @@ fn a_node_behind_a_wrapper_is_paused_slowed_and_killed_with_it(sandbox: &Sandbox
         (first, 3, 3)
     );
     rig.processes.resume(N1).unwrap();
-    assert_eq!(letters_of_all(), ["S", "R", "R"]);
+    assert!(!letters_of_all().concat().contains('T'), "they go on");
     rig.processes.slow(N1, 20).unwrap();
     support::eventually("they stand still now and then", || {
         letters_of_all() == ["T", "T", "T"]
@@ -392,7 +392,7 @@ fn a_node_behind_a_wrapper_is_paused_slowed_and_killed_with_it(sandbox: &Sandbox
     });
     let slowed = rig.processes.hasten(N1).unwrap();
     assert!(slowed.cpu_us > 0, "what the workers had counts: {slowed:?}");
-    assert_eq!(letters_of_all(), ["S", "R", "R"]);
+    assert!(!letters_of_all().concat().contains('T'), "they go on");
     let _ = rig.processes.pause(N1).unwrap();
     let _ = rig.processes.kill(N1).unwrap();
     for pid in workers {

@@ -97,7 +97,7 @@ mod tests {
         let killed = death("signal: 9 (SIGKILL)", "serving");
         for ill in [
             "disk n1: read-error",
-            "disk n1: full after 1gb",
+            "disk n1: full after 64kb",
             "damage n1: wipe",
         ] {
             assert!(record(ill, &met).explains(&eio), "{ill}");
