@@ -13,7 +13,7 @@ use super::source::{Source, locate};
 use super::subject::{Wrong, wrong};
 use super::{Judged, Sees, Unjudgeable};
 use crate::budget::Budget;
-use crate::history::{Event, EventKind, Process, Processes};
+use crate::history::{Event, EventKind, Operation, Process, Processes};
 use crate::linearizability::{Telling, Told, check_each, explanation, finding};
 use crate::model::{Keyed, Model};
 
@@ -49,7 +49,18 @@ pub(super) struct Object<M: Model> {
     /// What each process waits for.
     open: BTreeMap<Process, Open<M>>,
     processes: Processes,
+    clients: Clients,
     source: Source,
+}
+
+/// What the number of a process says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// Nothing but its name.
+    Any,
+    /// Whose lock it is, in all its lives: a number that is too large to be a process's own has to
+    /// be that of a later life.
+    Counted,
 }
 
 impl<M: Model> Object<M> {
@@ -68,8 +79,31 @@ impl<M: Model> Object<M> {
             keys: BTreeMap::new(),
             open: BTreeMap::new(),
             processes: Processes::default(),
+            clients: Clients::Any,
             source: Source::default(),
         }
+    }
+}
+
+impl<M: Model> Object<M> {
+    /// The same, where processes are counted so.
+    pub(super) fn of(self, clients: Clients) -> Self {
+        Object { clients, ..self }
+    }
+
+    /// Nothing, or why this process is none that has a life before.
+    fn stranger(&self, process: Process) -> Option<String> {
+        let before = process.0.checked_sub(Process::LIFE).map(Process);
+        let is_life = before.is_none_or(|before| self.processes.is_retired(before));
+        let is_stranger = self.clients == Clients::Counted && !is_life;
+        is_stranger.then(|| {
+            format!(
+                "its process has the number {}, and the clients of a lock are told apart by \
+                 numbers below {}",
+                process.0,
+                Process::LIFE
+            )
+        })
     }
 }
 
@@ -84,6 +118,9 @@ where
         let process = event.process;
         if event.kind == EventKind::Invoke {
             let op = (self.op)(event).map_err(|what| wrong(line, event, &what))?;
+            if let Some(what) = self.stranger(process) {
+                return Err(wrong(line, event, &what).into());
+            }
             let state = self.processes.invoke(process, event.time, 0);
             state.map_err(malformed)?;
             let asked = Asked {
@@ -153,7 +190,14 @@ where
                     let place = &places()[telling.operation.0];
                     source.place(place, telling)
                 };
-                let mut told = verdict.told(is_only, &place);
+                let moment = |time| {
+                    source.moment(time, || {
+                        let returned = |op: &Operation<_, _>| op.returned() == Some(time);
+                        let rank = packed.operations().iter().position(returned);
+                        rank.and_then(|rank| places()[rank].end)
+                    })
+                };
+                let mut told = verdict.told(is_only, &place, &moment);
                 if let Some(anomaly) = told.anomaly_mut() {
                     locate(anomaly, places());
                 }

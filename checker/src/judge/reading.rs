@@ -62,15 +62,17 @@ pub(super) fn register_op(event: &Event) -> Result<Keyed<String, RegisterOp>, Wr
     let value = &event.value;
     let pair = |value: &Value| match value.as_array().map(Vec::as_slice) {
         Some([expect, new]) => {
-            let (expect, new) = (integer_or_nil(expect)?, integer(new)?);
-            Ok(RegisterOp::Cas { expect, new })
+            let (expect, new) = (integer_or_nil(expect)?, integer_or_nil(new)?);
+            Ok(RegisterOp::cas(expect, new))
         }
         _ => Err(format!("expected [expected new], found {value}")),
     };
     let (op, is_keyed) = match event.f.as_str() {
         "read" => (RegisterOp::Read, value.is_array()),
-        "write" if value.is_array() => (RegisterOp::Write(integer(&value[1])?), true),
-        "write" => (RegisterOp::Write(integer(value)?), false),
+        "write" => match value.as_array().map(Vec::as_slice) {
+            Some([_, value]) => (RegisterOp::write(integer_or_nil(value)?), true),
+            _ => (RegisterOp::write(integer_or_nil(value)?), false),
+        },
         "cas" if value.get(1).is_some_and(Value::is_array) => (pair(&value[1])?, true),
         "cas" => (pair(value)?, false),
         other => return Err(format!("a register has no {other}")),
@@ -87,13 +89,17 @@ pub(super) fn register_ret(
             let value = under_key(&op.key, event)?;
             RegisterRet::Value(integer_or_nil(value)?)
         }
-        RegisterOp::Write(_) => RegisterRet::Written,
-        RegisterOp::Cas { .. } => match event.value.get(1).unwrap_or(&event.value) {
-            Value::Bool(swapped) => RegisterRet::Swapped(*swapped),
-            Value::String(word) => return Err(format!("expected true or false, found {word:?}")),
-            // What it expected and what it wrote: it did.
-            _ => RegisterRet::Swapped(true),
-        },
+        RegisterOp::Write(_) | RegisterOp::WriteNil => RegisterRet::Written,
+        RegisterOp::Cas { .. } | RegisterOp::CasNil { .. } => {
+            match event.value.get(1).unwrap_or(&event.value) {
+                Value::Bool(swapped) => RegisterRet::Swapped(*swapped),
+                Value::String(word) => {
+                    return Err(format!("expected true or false, found {word:?}"));
+                }
+                // What it expected and what it wrote: it did.
+                _ => RegisterRet::Swapped(true),
+            }
+        }
     })
 }
 
@@ -106,6 +112,8 @@ pub(super) fn append_op(event: &Event) -> Result<Keyed<String, AppendOp>, Wrong>
     };
     let op = match event.f.as_str() {
         "get" => AppendOp::Get,
+        // As which it is read.
+        "put" if value.is_null() => AppendOp::Put(String::new()),
         "put" => AppendOp::Put(text()?),
         "append" => AppendOp::Append(text()?),
         other => return Err(format!("a string has no {other}")),
@@ -214,7 +222,7 @@ pub(super) fn counter_ret(
     })
 }
 
-/// The client is the same in all its lives.
+/// The client is the same in all its lives, which `Clients::Counted` tells from large numbers.
 pub(super) fn lock_op(event: &Event) -> Result<Keyed<String, LockOp>, Wrong> {
     keyed(event, |_| {
         Ok(match event.f.as_str() {

@@ -17,6 +17,7 @@ mod fuzz;
 mod models;
 mod monitor;
 mod oracle;
+mod reading;
 mod round_trip;
 mod transaction_drawings;
 mod transaction_orders;
