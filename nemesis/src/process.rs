@@ -85,8 +85,8 @@ pub trait Lifecycle: Send + Sync {
     /// When it does not run, or is not gone by the deadline.
     fn kill(&self, node: Node) -> Result<Killed, ProcessError>;
 
-    /// SIGSTOP, to the process and whoever came of it; returns once the kernel has reported the stop
-    /// and all threads of all of them are in state `T`.
+    /// SIGSTOP, to the process and whoever came of it; returns once the kernel has reported the
+    /// stop and all threads of all of them are in state `T`.
     ///
     /// # Errors
     ///

@@ -34,8 +34,8 @@ impl Death {
         self.panic.as_deref().or(last)
     }
 
-    /// Whether the process ended itself, by its status: it exited, or raised a signal as programs do
-    /// that give up. Others come from outside, or from a defect.
+    /// Whether the process ended itself, by its status: it exited, or raised a signal as programs
+    /// do that give up. Others come from outside, or from a defect.
     pub fn is_by_itself(&self) -> bool {
         const GIVES_UP: [i32; 4] = [libc::SIGABRT, libc::SIGBUS, libc::SIGILL, libc::SIGTRAP];
         match self.status.strip_prefix("signal: ") {
