@@ -84,7 +84,7 @@ recovery_bound = "2s"
 id = 1
 at_ms = 100
 for_ms = 300
-fault = "pause n1"
+fault = "packets n1: delay 1ms"
 "#;
 
 #[test]
