@@ -88,7 +88,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
-        let printed = print(&dry_run(&plan, &*workload, args.operations));
+        let printed = dry_run(&plan, is_drawn, &*workload, args.operations);
         return Ok(end(printed, Exit::Valid));
     }
     // Inside, nobody can be seen who is outside.
@@ -244,7 +244,20 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
+/// Prints the plan and tries nothing; a choice of many may be drawn again when it is run.
+fn dry_run(
+    plan: &Plan,
+    is_drawn: bool,
+    workload: &dyn Workload,
+    operations: u32,
+) -> io::Result<()> {
+    if is_drawn && plan.nemesis.is_a_choice() {
+        say(format_args!(
+            "ordeal: drawn from all that {} has: on a machine that lacks some of it a run draws \
+             again without, and says so under left_out (`ordeal doctor` tells what that is)",
+            plan.nemesis
+        ));
+    }
     let mut text = plan.to_toml();
     for worker in 0..plan.concurrency {
         let mut generator = workload.generator(plan.seed, worker);
@@ -253,5 +266,5 @@ fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
             writeln!(text, "# worker {worker}: {intent}").expect("writing to a string");
         }
     }
-    text
+    print(&text)
 }
