@@ -9,7 +9,7 @@
 //! of them are needed, and a reader who is shown all of them loses the thread. Of a group of equal
 //! questions it is enough to know when they were. They are set aside, if
 //!
-//! - the rest is a contradiction **without** them, so that it can be told as if they were not there,
+//! - the rest is a contradiction **without** them, so that it can be told as if there were none,
 //! - it is one **with** them, each at some moment between its call and its return, with whatever
 //!   result, so that nothing that they did can help, and
 //! - the order that is told gets as far without them as with them, and leaves the object as it was
