@@ -88,8 +88,7 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
-        // A reader that has seen enough is no failure.
-        drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
+        dry_run(&plan, is_drawn, &*workload, args.operations);
         return Ok(Exit::Valid);
     }
     // Inside, nobody can be seen who is outside.
@@ -245,7 +244,15 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
+/// Prints the plan and tries nothing; a choice of many may be drawn again when it is run.
+fn dry_run(plan: &Plan, is_drawn: bool, workload: &dyn Workload, operations: u32) {
+    if is_drawn && plan.nemesis.is_a_choice() {
+        say(format_args!(
+            "ordeal: drawn from all that {} has: on a machine that lacks some of it a run draws \
+             again without, and says so under left_out (`ordeal doctor` tells what that is)",
+            plan.nemesis
+        ));
+    }
     let mut text = plan.to_toml();
     for worker in 0..plan.concurrency {
         let mut generator = workload.generator(plan.seed, worker);
@@ -254,5 +261,6 @@ fn dry_run(plan: &Plan, workload: &dyn Workload, operations: u32) -> String {
             writeln!(text, "# worker {worker}: {intent}").expect("writing to a string");
         }
     }
-    text
+    // A reader that has seen enough is no failure.
+    drop(io::stdout().write_all(text.as_bytes()));
 }
