@@ -91,7 +91,8 @@ impl Attempt<'_> {
     }
 
     /// Gives an order that is to lead to a later term, led by `heir` where that is said. Who is
-    /// ordered to begin an election may lose it, and is ordered again as long as there is time.
+    /// ordered to begin an election may lose it: it is enough that it entered a later term at the
+    /// order, and it is ordered again until it has, as long as there is time.
     fn new_term(
         mut self,
         admin: &dyn Admin,
@@ -102,6 +103,11 @@ impl Attempt<'_> {
     ) -> FaultRecord {
         let mut taken = admin.order(asked, order);
         self.pulled();
+        let began = |taken: &Result<(), OrderError>, term: u64| {
+            let standing = taken.is_ok().then(|| admin.standing(asked).ok()).flatten();
+            *order == Order::Campaign && standing.is_some_and(|standing| standing.term > term)
+        };
+        let mut has_begun = began(&taken, before.1);
         let mut after = match &taken {
             Err(error) if error.is_refusal() => None,
             _ => self.await_term_after(admin, before.1, heir),
@@ -109,6 +115,7 @@ impl Attempt<'_> {
         while let Some((node, term)) = after
             && *order == Order::Campaign
             && node != asked
+            && !has_begun
             && !self.is_over()
         {
             match admin.order(asked, order) {
@@ -116,8 +123,10 @@ impl Attempt<'_> {
                 Err(error) if error.is_refusal() => drop(self.look_again_in(LOOK_INTERVAL)),
                 answer => taken = answer,
             }
+            has_begun = began(&taken, term);
             after = self.await_term_after(admin, term, heir).or(after);
         }
+        let heir = heir.filter(|_| !has_begun);
         let effect = ended(before, after, heir, taken);
         if let Effect::Installed(proof) = &effect {
             self.installed(proof);

@@ -304,7 +304,7 @@ fn who_leads_and_what_logs_keep_is_proven_by_what_nodes_say_afterwards() {
 }
 
 #[test]
-fn an_election_counts_only_where_whoever_was_told_to_begin_it_answered_and_won() {
+fn an_election_counts_only_where_whoever_was_told_to_begin_it_answered() {
     let effect = |mood: Mood| {
         let (told, trial) = (Told::new(mood), Trial::default());
         let records = run(&told, &trial, &["0+60 campaign n3"]);
@@ -313,16 +313,10 @@ fn an_election_counts_only_where_whoever_was_told_to_begin_it_answered_and_won()
     let (effect_of, orders) = (effect(Mood::Obeys), vec!["n3: campaign".to_owned()]);
     let proof = "installed: n2 led term 1, n3 led term 2".to_owned();
     assert_eq!(effect_of, (proof, orders.clone()));
-    // Whoever loses is told again.
-    let (lost_once, twice) = (effect(Mood::Loses(1)), [&orders[..], &orders[..]].concat());
-    let proof = "installed: n2 led term 1, n3 led term 3".to_owned();
-    assert_eq!(lost_once, (proof, twice));
-    let (always_lost, orders) = effect(Mood::Loses(u64::MAX));
-    assert!(
-        always_lost.starts_with("indeterminate: n1 leads term "),
-        "{always_lost}"
-    );
-    assert!(orders.len() > 1, "{orders:?}");
+    // Whoever loses has begun one all the same.
+    let lost = effect(Mood::Loses(1));
+    let proof = "installed: n2 led term 1, n1 led term 2".to_owned();
+    assert_eq!(lost, (proof, orders));
     let (unanswered, _) = effect(Mood::LeadsUnasked);
     assert_eq!(
         unanswered,
