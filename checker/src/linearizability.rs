@@ -292,7 +292,7 @@ fn check_key<M: Model>(
     meter: Meter,
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
-    let (answer, states) = portfolio::decide(&problem, meter);
+    let (answer, states) = portfolio::decide(&problem, meter.clone());
     let decision = match answer {
         Answer::Order(order) => Decision::Valid {
             order: problem.ids(&order),
@@ -305,6 +305,7 @@ fn check_key<M: Model>(
                 operations,
                 core.as_deref(),
                 &deepest,
+                &explain::Means::after(&meter, states),
             ))
         }
     };

@@ -16,27 +16,28 @@
 mod cast;
 mod core;
 mod drawing;
+mod means;
+mod part;
 mod recall;
 mod recheck;
 mod words;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use self::core::{Core, Fact, narrow};
+use self::part::parted;
 use self::recall::Recalled;
 use self::recheck::recalled;
 use super::class::Classes;
 use super::glance::Glance;
-use super::meter::Meter;
 use super::portfolio::reachable;
 use super::problem::Problem;
 use super::search::{Cuts, Outcome, Search};
 use super::{Contradiction, Prefix, Step, Stuck, Telling};
-use crate::budget::Budget;
 use crate::history::{Operation, OperationId, Recall, Time};
 use crate::model::Model;
 
+pub(super) use means::Means;
 pub(super) use words::{Words, by_time};
 
 /// Configurations for the order that is told.
@@ -49,16 +50,41 @@ pub(super) fn contradiction<M: Model>(
     operations: &[&Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
     deepest: &[u32],
+    means: &Means,
 ) -> Contradiction {
-    let Some(core) = narrow(model, operations, core) else {
-        let prefix = prefix(&Problem::new(model, operations), deepest);
-        return Contradiction::not_narrowed(prefix);
-    };
+    if let Some(part) = parted(model, operations, means) {
+        let operations: Vec<_> = part.operations.iter().collect();
+        let told = narrowed(&part.model, &operations, Some(&part.core), means);
+        if let Some(told) = told {
+            return told;
+        }
+    }
+    narrowed(model, operations, core, means).unwrap_or_else(|| {
+        let mut prefix = prefix(&Problem::new(model, operations), deepest);
+        if deepest.is_empty() {
+            // No order was looked for, so that nothing is stuck.
+            prefix.stuck.clear();
+        }
+        Contradiction::not_narrowed(prefix)
+    })
+}
+
+/// What can be said of what is left when nothing more can be forgotten; nothing where that takes
+/// too long to find.
+fn narrowed<M: Model>(
+    model: &M,
+    operations: &[&Operation<M::Op, M::Ret>],
+    core: Option<&[u32]>,
+    means: &Means,
+) -> Option<Contradiction> {
+    let core = narrow(model, operations, core, means)?;
     let facts = recalled::<M>(model, &core.facts);
     let facts: Vec<_> = facts.iter().collect();
     let borrowed = Recalled::new(model, &facts);
     let problem = Problem::new(&borrowed, &facts);
-    let order = needed_only(&problem, &core, longest(&problem));
+    let longest = longest(&problem, means);
+    let is_searched = longest.is_some();
+    let order = needed_only(&problem, &core, longest.unwrap_or_default(), means);
     let (steps, state) = steps(model, &core, &problem, &order);
     let mut contradiction = Contradiction {
         minimal: core.needed().map(|op| tell(model, op)).collect(),
@@ -75,6 +101,9 @@ pub(super) fn contradiction<M: Model>(
         }
     };
     let prefix = &mut contradiction.prefix;
+    if !is_searched {
+        prefix.stuck.clear();
+    }
     for stuck in &mut prefix.stuck {
         let fact = find(&core, stuck.telling.operation);
         stuck.instead = fact.and_then(|(op, _)| {
@@ -85,10 +114,15 @@ pub(super) fn contradiction<M: Model>(
     }
     prefix.state = model.describe_state(&state);
     prefix.writer.iter_mut().for_each(told);
-    contradiction
+    Some(contradiction)
 }
 
 impl Contradiction {
+    /// One operation is wrong by itself, whatever the others did.
+    pub(super) fn is_alone(&self) -> bool {
+        self.minimal.len() == 1 && self.steps.is_empty() && self.is_whole
+    }
+
     /// All that is known is that there is no order of all operations, and how far one gets.
     pub(super) fn not_narrowed(prefix: Prefix) -> Self {
         Contradiction {
@@ -113,12 +147,17 @@ fn needed_only<M: Model>(
     problem: &Problem<'_, Recalled<'_, M>>,
     core: &Core<'_, M>,
     mut order: Vec<u32>,
+    means: &Means,
 ) -> Vec<u32> {
     let needed: BTreeSet<OperationId> = core.needed().map(Operation::id).collect();
     for at in (0..order.len()).rev() {
         if needed.contains(&problem.operations[order[at] as usize].id()) {
             continue;
         }
+        if means.is_spent() {
+            break;
+        }
+        means.spend(0, 100 * order.len() as u64);
         let place = order.remove(at);
         if replay(problem, &order).is_none() {
             order.insert(at, place);
@@ -179,22 +218,26 @@ fn steps<M: Model>(
     (steps, state)
 }
 
-/// The longest order that can be had, of few operations: at a glance, or else depth-first.
-fn longest<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
+/// The longest order that can be had, of few operations: at a glance, or else depth-first. Nothing
+/// where that would take too long.
+fn longest<M: Model>(problem: &Problem<'_, M>, means: &Means) -> Option<Vec<u32>> {
+    let cost = means.open(problem)?;
     let mut classes = Classes::new(problem);
     if reachable(problem, &mut classes).is_some() {
         let (mut glance, events) = (Glance::default(), problem.events.iter().copied());
-        let mut meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
+        let mut meter = cost.meter(means, STATES_MAX);
         if let Some(order) = glance.furthest(problem, &mut classes, &events, &mut meter) {
-            return order;
+            return Some(order);
         }
     }
-    let meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
     let search = Search::new(problem, &mut classes, Cuts::default());
-    match search.run(&mut meter.slice(STATES_MAX)) {
+    let mut meter = cost.meter(means, STATES_MAX);
+    let outcome = search.run(&mut meter);
+    cost.pay(means, meter.states());
+    Some(match outcome {
         Outcome::Order(order) => order,
         Outcome::Exhausted { deepest } | Outcome::Spent { deepest } => deepest,
-    }
+    })
 }
 
 /// Who, what, when.

@@ -68,6 +68,18 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, mut meter: Meter) -> (A
     (answer, meter.states())
 }
 
+/// [`decide`] without any search.
+pub(super) fn decide_unsearched<M: Model>(
+    problem: &Problem<'_, M>,
+    mut meter: Meter,
+) -> (Answer, u64) {
+    let answer = monitored(problem, &mut meter).unwrap_or_else(|| match tightened(problem) {
+        Err(core) => Answer::refuted_by(core),
+        Ok(_) => Answer::spent(),
+    });
+    (answer, meter.states())
+}
+
 /// By the order of values in time, where the object has such a monitor.
 fn monitored<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Option<Answer> {
     for monitor in [zone::decide, queue::decide, set::decide] {
