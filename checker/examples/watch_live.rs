@@ -54,6 +54,7 @@ impl Register {
                 }
                 RegisterRet::Swapped(swapped)
             }
+            RegisterOp::WriteNil | RegisterOp::CasNil { .. } => unreachable!("nobody asks that"),
         }
     }
 }

@@ -11,6 +11,18 @@
 //! Porcupine's kv text is EDN too. Events of a nemesis are skipped. A process that goes on after an
 //! unknown outcome, which some tools allow, goes on under a new number.
 //!
+//! JSON lines are taken for ours until one that only Jepsen writes ([`Reading`]). Where there is
+//! one event a line and the file ends within the last, as of a run that was killed, that line is
+//! left out and told, and an operation that it may have completed is open. All else that is wrong
+//! is an error with its line. A console log does not tell whether `12` was to be `123`: there a
+//! last line without its end is always left out. Nil can be written to registers, and put, as the
+//! empty string, under a key.
+//!
+//! Keys are told apart by what they are: `1` and `"1"` are two, of which the second is told in
+//! quotes. A keyword is the word that it is: `:a` and `"a"` are one, as in the JSON that Jepsen
+//! writes of both. An answer that repeats its question has to repeat it as it was asked; only what
+//! was read may be new in it.
+//!
 //! ```
 //! use ordeal_checker::format::{Format, events};
 //! use ordeal_checker::history::EventKind;
@@ -35,6 +47,8 @@ mod console;
 mod edn;
 mod jepsen;
 mod json;
+mod line;
+mod reading;
 
 use std::fmt;
 use std::io::BufRead;
@@ -44,6 +58,7 @@ use serde_json::Value;
 use crate::history::Event;
 
 pub use edn::write_edn;
+pub use reading::Reading;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +92,8 @@ impl Format {
         }
     }
 
-    /// What a file with that beginning is, if it can be told.
+    /// What a file with that beginning is, if it can be told. Jepsen's JSON, one event a line, may
+    /// begin like ours: [`Reading`] sees where it goes on otherwise.
     pub fn guess(beginning: &str) -> Option<Format> {
         let text = beginning.trim_start();
         let inner =
@@ -131,6 +147,9 @@ pub struct FormatError {
     pub line: usize,
     /// What is wrong there.
     pub what: String,
+    /// The file has one event a line, and ends within this one, the last: its writer was stopped,
+    /// and what stands before it is whole.
+    pub is_torn: bool,
 }
 
 impl FormatError {
@@ -138,7 +157,17 @@ impl FormatError {
         FormatError {
             line,
             what: what.into(),
+            is_torn: false,
         }
+    }
+
+    /// The same, of a last line that is cut off if that is true.
+    fn torn_if(mut self, is_torn: bool) -> Self {
+        if is_torn {
+            self.is_torn = true;
+            self.what += ", as one does whose writer was killed";
+        }
+        self
     }
 }
 
@@ -148,7 +177,7 @@ pub type Line = Result<(usize, Event), FormatError>;
 /// The events of a file, one after the other.
 pub fn events<R: BufRead + 'static>(input: R, format: Format) -> Box<dyn Iterator<Item = Line>> {
     match format {
-        Format::Jsonl => Box::new(json::lines(input)),
+        Format::Jsonl => Box::new(json::Events::new(input)),
         Format::Edn => Box::new(jepsen::Events::new(edn::Forms::new(input))),
         Format::Json => Box::new(jepsen::Events::new(json::Objects::new(input))),
         Format::Console => Box::new(console::lines(input)),

@@ -2,8 +2,8 @@
 //!
 //! A file is read once, event by event, and of each operation a few packed bytes are kept, key by
 //! key; only the keys that are being judged are unpacked, and of a verdict only what is told of it
-//! stays. So a large file needs a fraction of its size as memory (the README has measured it), as
-//! long as it is not all about one key.
+//! stays. So a large file needs a fraction of its size as memory (`benches/README.md` has measured
+//! it), as long as it is not all about one key.
 //!
 //! ```
 //! use std::path::Path;
@@ -32,11 +32,11 @@ mod transactions;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
-use crate::format::{self, Format, FormatError, Line};
+use crate::format::{Format, FormatError, Line, Reading};
 use crate::history::{Event, MalformedHistory};
 use crate::verdict::Finding;
 
@@ -64,6 +64,8 @@ pub struct Report {
     pub model: Subject,
     /// How many events it has.
     pub events: usize,
+    /// The last line, where it is cut off and left out ([`Reading`]).
+    pub torn: Option<usize>,
     /// The verdict.
     pub finding: Finding,
     /// The verdict with its evidence drawn for a terminal, where there is something to explain.
@@ -215,34 +217,28 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
         path: path.to_owned(),
         source,
     };
-    let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    // A mark of the byte order says nothing.
-    if input.fill_buf().map_err(io)?.starts_with(b"\xEF\xBB\xBF") {
-        input.consume(3);
-    }
-    let format = match options.format {
-        Some(format) => Some(format),
-        None => guess(input.fill_buf().map_err(io)?),
-    };
-    let format = format.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
+    let input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+    let reading = Reading::open(input, options.format).map_err(io)?;
+    let mut lines = reading.ok_or_else(|| JudgeError::UnknownFormat(path.to_owned()))?;
     let unread = |source| JudgeError::Format {
         path: path.to_owned(),
         source,
     };
+    let nothing = |lines: Reading| match (lines.format(), lines.into_torn()) {
+        (_, Some(torn)) => unread(torn),
+        (format, None) => JudgeError::Empty(path.to_owned(), format),
+    };
     let mut ahead = Vec::new();
-    let mut lines = format::events(input, format);
     let model = match options.model {
         Some(model) => model,
-        None => guess_model(&mut lines, &mut ahead)
-            .map_err(unread)?
-            .ok_or_else(|| JudgeError::UnknownModel {
-                path: path.to_owned(),
-                operations: names(&ahead),
-                why: Subject::no_guess(ahead.iter().map(|(_, event)| event)),
-            })?,
+        None => match guess_model(&mut lines, &mut ahead).map_err(unread)? {
+            Some(model) => model,
+            None if ahead.is_empty() => return Err(nothing(lines)),
+            None => return Err(unknown_model(path, &ahead)),
+        },
     };
     let mut judge = Judge::of(model);
-    for line in ahead.into_iter().map(Ok).chain(lines) {
+    for line in ahead.into_iter().map(Ok).chain(lines.by_ref()) {
         let (line, event) = line.map_err(unread)?;
         let seen = judge.see(line, &event);
         seen.map_err(|error| match error {
@@ -256,28 +252,17 @@ pub fn check_file(path: &Path, options: &Options) -> Result<Report, JudgeError> 
     }
     let judged = judge.finish(&options.budget);
     if judged.events == 0 {
-        return Err(JudgeError::Empty(path.to_owned(), format));
+        return Err(nothing(lines));
     }
     Ok(Report {
         path: path.to_owned(),
-        format,
+        format: lines.format(),
         model,
         events: judged.events,
+        torn: lines.torn(),
         finding: judged.finding,
         explanation: judged.explanation,
     })
-}
-
-/// So many bytes are looked at to guess the format, and all of the first line.
-const BEGINNING: usize = 4096;
-
-fn guess(ahead: &[u8]) -> Option<Format> {
-    let blank = ahead.iter().take_while(|byte| byte.is_ascii_whitespace());
-    let blank = blank.count();
-    let mut line = ahead[blank..].iter();
-    let end = line.position(|byte| *byte == b'\n').map(|at| blank + at);
-    let enough = end.unwrap_or(ahead.len()).max(BEGINNING.min(ahead.len()));
-    Format::guess(&String::from_utf8_lossy(&ahead[..enough]))
 }
 
 /// So many events are looked at to guess the model, or more where those do not tell.
@@ -301,6 +286,14 @@ fn guess_model(
             return Ok(model);
         }
         until *= 2;
+    }
+}
+
+fn unknown_model(path: &Path, events: &[(usize, Event)]) -> JudgeError {
+    JudgeError::UnknownModel {
+        path: path.to_owned(),
+        operations: names(events),
+        why: Subject::no_guess(events.iter().map(|(_, event)| event)),
     }
 }
 

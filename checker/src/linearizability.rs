@@ -22,6 +22,7 @@
 //! 1. Where a model says that it is a register, a queue or a set ([`Model::as_register`],
 //!    [`Model::as_queue`], [`Model::as_set`]) and values are distinct, the order of values in time
 //!    decides in near-linear time.
+//!    Of a counter ([`Model::as_counter`]) only the sums that reads saw have to be made up.
 //! 2. A depth-first search looks for an order (Wing and Gong 1993), remembering dead ends (Lowe
 //!    2017): first one that looks at few possibilities and turns back soon, later one that leaves
 //!    none out.
@@ -71,8 +72,10 @@ mod open_queue;
 mod portfolio;
 mod problem;
 mod queue;
+mod reachable;
 mod search;
 mod set;
+mod sum;
 mod tighten;
 mod unrest;
 mod waiting;

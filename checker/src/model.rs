@@ -71,7 +71,7 @@ mod set;
 mod transaction;
 
 pub use append::{AppendOp, AppendRet, AppendString};
-pub use counter::{Counter, CounterOp, CounterRet};
+pub use counter::{Counter, CounterOp, CounterRet, CounterStep};
 pub use keyed::{Keyed, PerKey};
 pub use lock::{FencedLock, LockOp, LockRet, Mutex};
 pub use nondeterministic::{AnyOf, Nondeterministic};
@@ -159,6 +159,13 @@ pub trait Model: Sync {
     /// which no element is added twice or removed twice are decided in near-linear time. `None`
     /// for a question of unknown result.
     fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a Self::Ret>) -> Option<SetStep<'a>> {
+        let _ = (op, ret);
+        None
+    }
+
+    /// The operation as one on a counter that is zero at first, where it is one: then an order is
+    /// looked for read by read, by the sums. `None` for a read of unknown result.
+    fn as_counter(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<CounterStep> {
         let _ = (op, ret);
         None
     }

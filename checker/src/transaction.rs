@@ -136,8 +136,8 @@ use words::Words;
 pub use elements::Elements;
 pub(crate) use log::{Fate, Log};
 pub use serializability::{Serializability, Violation};
-pub(crate) use step::steps_of;
 pub use step::{Name, Step};
+pub(crate) use step::{differs, steps_of};
 
 /// What transactions work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Scenario(Box<ScenarioArgs>),
     /// Judge history files: an earlier run's, Jepsen's, porcupine's, Elle's
     Check(CheckArgs),
+    /// Write a history as Jepsen's EDN, for the tools that read it
+    Export(ExportArgs),
     /// What there is: targets, workloads, nemeses, defects, models, formats
     List,
     /// What this machine can inject: each class of faults is really tried, in a scratch network
@@ -173,7 +175,7 @@ pub(crate) struct CleanArgs {
 Exit codes: 0 all valid · 1 one is invalid · 2 one is undecided, none invalid · 64 bad usage, or a \
 file that is no history, and no other invalid")]
 pub(crate) struct CheckArgs {
-    /// Histories; of a folder its history.jsonl
+    /// Histories; of a folder its history.jsonl; - reads standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// What the history is of: see `ordeal list` [default: told from its operations]
@@ -195,6 +197,22 @@ pub(crate) struct CheckArgs {
     /// Draw the operations that contradict each other
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
+}
+
+/// Flags of `ordeal export`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+The export goes to stdout: one map a line, keys as [key value], as Jepsen writes them. `ordeal \
+check` reads it again; a run's own checks, as of durability, need its history.jsonl.
+Exit codes: 0 all of it is written · 64 bad usage, or a file that is no history · 70 it cannot be \
+written")]
+pub(crate) struct ExportArgs {
+    /// A history; of a folder its history.jsonl; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How the file is written: see `ordeal list` [default: told from its beginning]
+    #[arg(long, value_parser = named(&Format::ALL))]
+    pub(crate) format: Option<Format>,
 }
 
 /// Takes one of these names.

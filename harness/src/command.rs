@@ -3,6 +3,7 @@
 mod check;
 mod clean;
 mod doctor;
+mod export;
 mod list;
 mod run;
 mod tell;
@@ -10,5 +11,6 @@ mod tell;
 pub(crate) use check::check;
 pub(crate) use clean::clean;
 pub(crate) use doctor::doctor;
+pub(crate) use export::export;
 pub(crate) use list::list;
 pub(crate) use run::{run, scenario};

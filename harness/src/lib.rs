@@ -51,6 +51,7 @@ pub fn main_with(targets: &Targets) -> ExitCode {
         Command::Scenario(args) => command::scenario(&args, targets).code().into(),
         Command::Doctor => command::doctor().code().into(),
         Command::Check(args) => command::check(&args).code().into(),
+        Command::Export(args) => command::export(&args).code().into(),
         Command::Clean(args) => command::clean(&args.results).code().into(),
         Command::List => command::list(targets).code().into(),
         Command::Node(args) => target_node::run(args),

@@ -1,8 +1,11 @@
-//! The figures that the README quotes, measured on this machine: `cargo bench -p ordeal-nemesis`.
+//! The figures that the README quotes, measured on this machine: `cargo bench -p ordeal-nemesis
+//! --bench figures`, or some of them with `-- iptables round-trips` (the names in `main`).
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 #[path = "figures/clock.rs"]
 mod clock;
+#[path = "figures/iptables.rs"]
+mod iptables;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,10 +23,7 @@ use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use ordeal_nemesis::{
     Edge, Grudge, Keep, Node, Scope, Targets,
     disk::{Directories, Disks, FuseDisks},
-    network::{
-        FateSeed, Iptables, IptablesOptions, Network, NetworkError, Ports, Switch, SwitchOptions,
-        Variant, address,
-    },
+    network::{FateSeed, Network, Ports, Switch, SwitchOptions, address},
     process::{Lifecycle, NodeCommand, Processes},
     sandbox::{self, Sandbox},
 };
@@ -37,19 +37,32 @@ fn main() {
     let entered = began.elapsed();
     println!("\n| what | median | 99 % | worst | n |\n|---|---|---|---|---|");
     row("enter the sandbox", vec![entered]);
-    setup(&sandbox);
-    cuts(&sandbox);
-    iptables(&sandbox);
-    shapings(&sandbox);
-    processes(&sandbox);
+    let parts = [
+        ("networks", setup as fn(&Sandbox)),
+        ("cuts", cuts),
+        ("iptables", iptables::cuts),
+        ("shapings", shapings),
+        ("processes", processes),
+        ("clocks", clocks),
+        ("round-trips", round_trips),
+        ("load", loads),
+        ("disks", disks),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let mut wanted = wanted.iter().filter(|arg| !arg.starts_with('-')).peekable();
+    let is_all = wanted.peek().is_none();
+    let wanted: BTreeSet<&String> = wanted.collect();
+    for (name, measure) in parts {
+        if is_all || wanted.contains(&name.to_owned()) {
+            measure(&sandbox);
+        }
+    }
+}
+
+fn clocks(sandbox: &Sandbox) {
     if cfg!(target_arch = "x86_64") {
-        clock::clocks(&sandbox);
+        clock::clocks(sandbox);
     }
-    round_trips(&sandbox);
-    for ports in [Ports::Tun, Ports::Packet] {
-        load(&sandbox, ports);
-    }
-    disks(&sandbox);
 }
 
 fn row(what: &str, mut times: Vec<Duration>) {
@@ -97,49 +110,6 @@ fn cuts(sandbox: &Sandbox) {
         }
         row(&format!("cut one of {nodes} off"), cut);
         row("… and heal it", heal);
-    }
-}
-
-/// Cuts of the kernel's network: what a run of one of its programs in each namespace takes.
-fn iptables(sandbox: &Sandbox) {
-    for variant in [Variant::Nft, Variant::Legacy] {
-        let options = IptablesOptions {
-            variant,
-            ..IptablesOptions::default()
-        };
-        let network = match Iptables::create(sandbox, 5, &options) {
-            Ok(network) => network,
-            Err(error @ NetworkError::Missing { .. }) => {
-                println!("| {variant}: {error} | | | | |");
-                continue;
-            }
-            Err(error) => panic!("{variant}: {error}"),
-        };
-        let halves = Grudge::halves(&[1, 2].map(Node).into(), &[3, 4, 5].map(Node).into());
-        for (what, grudge) in [
-            (
-                "one edge",
-                [Edge::new(Node(1), Node(2))].into_iter().collect(),
-            ),
-            ("one of 5 off", Grudge::isolate(Node(1), 5)),
-            ("5 in halves", halves),
-        ] {
-            let (mut cut, mut heal) = (Vec::new(), Vec::new());
-            for _ in 0..50 {
-                let mut id = None;
-                cut.push(timed(|| id = network.cut(&grudge).ok()));
-                let id = id.expect("these nodes are there");
-                heal.push(timed(|| network.heal(id).unwrap()));
-            }
-            row(&format!("{variant}: cut {what}"), cut);
-            row("… and heal it, verified", heal);
-        }
-        drop(network);
-        let make = || Iptables::create(sandbox, 5, &options).unwrap();
-        row(
-            &format!("{variant}: a network of 5 nodes"),
-            (0..5).map(|_| timed(make)).collect(),
-        );
     }
 }
 
@@ -332,6 +302,12 @@ fn receiver_lost(switch: &Switch) -> u64 {
         .unwrap()
         .parse()
         .unwrap()
+}
+
+fn loads(sandbox: &Sandbox) {
+    for ports in [Ports::Tun, Ports::Packet] {
+        load(sandbox, ports);
+    }
 }
 
 /// 20,000 packets a second through the switch: the core it takes, and what is lost.

@@ -362,7 +362,8 @@ fn advice(source: &io::Error) -> &'static str {
     match source.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES | Errno::EPERM) => {
             "run as root, or `sudo chmod 666 /dev/fuse`; in a container, start it with \
-             `--device /dev/fuse`"
+             `--device /dev/fuse`; where both are so, it is on a mount with `nodev`, which \
+             `findmnt -T /dev/fuse` tells"
         }
         _ => {
             "load the module (`sudo modprobe fuse`), or start the container with \

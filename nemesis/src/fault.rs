@@ -389,6 +389,42 @@ mod tests {
                 "fault `memory n1: 4`: write it as `memory n1: 4mb` (0mb to 1048576mb) or \
                  `memory leader: 0mb`",
             ),
+            (
+                "clock n1: +0s",
+                "fault `clock n1: +0s`: write it as `clock n1: +288s` (with its sign, 1ms to \
+                 315360000s) or `clock leader: -11ms`",
+            ),
+            (
+                "clock n1: rate 101",
+                "fault `clock n1: rate 101`: write it as `clock all: rate 1.05` (0.01 to 100 and \
+                 not 1, at most six decimals) or `clock n1: rate 0.5`",
+            ),
+            (
+                "clock n1: strobe +1s every 0ms",
+                "fault `clock n1: strobe +1s every 0ms`: write it as `clock n1: strobe +200ms \
+                 every 10ms` (by 1ms to 315360000s, every 1ms to 60000ms) or `clock all: strobe \
+                 -5s every 40ms`",
+            ),
+            (
+                "disk n1: slow-fsync 5s",
+                "fault `disk n1: slow-fsync 5s`: write it as `disk n1: slow-fsync 20ms` (1ms to \
+                 2000ms) or `disk leader: slow-fsync 5ms`",
+            ),
+            (
+                "disk n1: full after 0kb",
+                "fault `disk n1: full after 0kb`: write it as `disk n1: full` or `disk n1: full \
+                 after 64kb` (1kb to 4294967295kb) or `disk all: full after 1kb`",
+            ),
+            (
+                "damage n1: bit-flip 0",
+                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` (1 to 65535 \
+                 bits) or `damage leader: bit-flip 1`",
+            ),
+            (
+                "packets clients: loss",
+                "fault `packets clients: loss`: write it as `packets clients -> n1: loss 20%` \
+                 (clients are an end of a direction) or `packets n1 n2 -> clients: delay 50ms`",
+            ),
         ] {
             assert_eq!(text.parse::<Fault>().unwrap_err().to_string(), message);
         }
@@ -410,8 +446,8 @@ mod tests {
                  `power-loss leader: some` or `power-loss all: torn`",
             ),
             (
-                "damage n1: bit-flip 0",
-                "fault `damage n1: bit-flip 0`: write it as `damage n1: bit-flip 3` or \
+                "damage n1: rust",
+                "fault `damage n1: rust`: write it as `damage n1: bit-flip 3` or \
                  `damage n1: truncate` or `damage n1: restore` or `damage n1: wipe`",
             ),
             (
@@ -454,8 +490,8 @@ mod tests {
             ("cut n1 -> n1", "fault `cut n1 -> n1`: n1 is named twice"),
             (
                 "packets n1: loss 200%",
-                "fault `packets n1: loss 200%`: write it as `loss 20%` or `loss 0.5%`, above 0, \
-                 at most `100%`",
+                "fault `packets n1: loss 200%`: write it as `loss 20%` (0.0001% to 100%) or \
+                 `loss 0.5%`",
             ),
             (
                 "packets n1 -> n2 n2: loss 2%",
@@ -471,8 +507,13 @@ mod tests {
         for (text, message) in [
             (
                 "clock n1: 288s",
-                "fault `clock n1: 288s`: write it as `clock n1: +288s` or `clock leader: -11ms` or \
-                 `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
+                "fault `clock n1: 288s`: write it as `clock n1: +288s` (with its sign, 1ms to \
+                 315360000s) or `clock leader: -11ms`",
+            ),
+            (
+                "clock n1: wrong",
+                "fault `clock n1: wrong`: write it as `clock n1: +288s` or `clock leader: -11ms` \
+                 or `clock all: rate 1.05` or `clock n1: strobe +200ms every 10ms`",
             ),
             (
                 "shrink all",

@@ -118,7 +118,8 @@ pub trait Network: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the cut is not installed (any more), or the backend failed.
+    /// When the cut is not installed (any more), or the backend failed. With
+    /// [`NetworkError::Disturbed`] it is healed.
     fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError>;
 
     /// The packets that an installed cut has dropped so far: the proof that it works. Where cuts
@@ -151,7 +152,8 @@ pub trait Network: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the shaping is not installed (any more), or the backend failed.
+    /// When the shaping is not installed (any more), or the backend failed. With
+    /// [`NetworkError::Disturbed`] it is removed.
     fn unshape(&self, shaping: ShapingId) -> Result<Shaped, NetworkError>;
 
     /// What an installed shaping has done so far: the proof that it works.
@@ -231,6 +233,20 @@ pub enum NetworkError {
         of: Endpoint,
         /// The cut's or the shaping's number.
         id: u64,
+    },
+    /// A fault is healed, and nothing of it is left; but somebody else had removed rules of it
+    /// before, or what led packets to them.
+    #[error(
+        "somebody else had removed rules at {at} before fault {id} was healed: how long all of it \
+         was in force is unknown; nothing of it is left ({met})"
+    )]
+    Disturbed {
+        /// The cut's or the shaping's number.
+        id: u64,
+        /// In whose namespaces.
+        at: String,
+        /// What the rules had counted that were still there.
+        met: String,
     },
     /// A fault could not be installed everywhere, and not be taken back everywhere either: it stays
     /// known ([`Network::cuts`], [`Network::shapings`]), so that its heal can be tried again.

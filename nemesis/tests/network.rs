@@ -6,6 +6,8 @@
 mod backoff;
 #[path = "network/half.rs"]
 mod half;
+#[path = "network/others.rs"]
+mod others;
 mod support;
 
 use std::{
@@ -25,6 +27,9 @@ use ordeal_nemesis::{
     Edge, Endpoint, Grudge, Node,
     network::{CutId, Network, NetworkError, Ports, Switch, SwitchOptions, Traffic, address},
     sandbox::Sandbox,
+};
+use others::{
+    what_others_remove_is_gone_and_told_with_legacy, what_others_remove_is_gone_and_told_with_nft,
 };
 use support::{
     line::PORT,
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         Inside a_dropped_switch_makes_room_for_another,
         Outside what_is_half_installed_is_known_until_it_is_healed,
         Program half_installed,
+        Inside what_others_remove_is_gone_and_told_with_nft,
+        Inside what_others_remove_is_gone_and_told_with_legacy,
     ])
 }
 

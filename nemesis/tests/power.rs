@@ -27,16 +27,16 @@ use tempfile::TempDir;
 
 fn main() -> ExitCode {
     support::main(&cases![
-        Inside a_power_loss_takes_exactly_what_was_not_synced,
-        Inside whoever_was_connected_to_a_machine_without_power_hears_nothing,
-        Inside a_power_loss_of_all_leaves_what_each_has_synced,
-        Inside a_node_that_ends_at_a_failed_fsync_is_started_when_the_disk_is_well,
-        Inside a_slow_fsync_holds_its_node_up_and_no_longer_than_told,
-        Inside an_ailment_that_nobody_meets_has_no_effect,
-        Inside a_damaged_disk_that_the_node_refuses_is_made_whole,
-        Inside a_wiped_disk_that_the_node_refuses_while_it_serves_is_made_whole,
-        Inside a_wiped_disk_that_the_node_takes_stays_empty,
-        Inside an_older_copy_is_from_when_faults_began,
+        OnDisks a_power_loss_takes_exactly_what_was_not_synced,
+        OnDisks whoever_was_connected_to_a_machine_without_power_hears_nothing,
+        OnDisks a_power_loss_of_all_leaves_what_each_has_synced,
+        OnDisks a_node_that_ends_at_a_failed_fsync_is_started_when_the_disk_is_well,
+        OnDisks a_slow_fsync_holds_its_node_up_and_no_longer_than_told,
+        OnDisks an_ailment_that_nobody_meets_has_no_effect,
+        OnDisks a_damaged_disk_that_the_node_refuses_is_made_whole,
+        OnDisks a_wiped_disk_that_the_node_refuses_while_it_serves_is_made_whole,
+        OnDisks a_wiped_disk_that_the_node_takes_stays_empty,
+        OnDisks an_older_copy_is_from_when_faults_began,
         Program keeps,
     ])
 }

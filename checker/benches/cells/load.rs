@@ -5,8 +5,14 @@
 //! writes and compare-and-sets. Of the latter two `crash_per_1000` never return; half of those take
 //! effect all the same, and the client goes on as a new process.
 
+#[path = "../../tests/all/support/random.rs"]
+#[allow(dead_code)]
+mod random;
+
 use ordeal_checker::history::{History, HistoryBuilder, Outcome, Process, Reason, Time};
 use ordeal_checker::model::{CasRegister, Keyed, Model, RegisterOp, RegisterRet};
+
+pub(crate) use random::Random;
 
 /// One cell's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -183,24 +189,11 @@ fn take_effect(state: &mut Option<i64>, op: RegisterOp) -> RegisterRet {
         RegisterOp::Read => RegisterRet::Value(before),
         RegisterOp::Write(_) => RegisterRet::Written,
         RegisterOp::Cas { expect, .. } => RegisterRet::Swapped(before == expect),
+        RegisterOp::WriteNil | RegisterOp::CasNil { .. } => unreachable!("nobody asks that"),
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub(crate) struct Random(pub(crate) u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
     fn place(&mut self, bound: usize) -> usize {
         usize::try_from(self.below(bound as u64)).expect("below a usize")
     }

@@ -9,31 +9,45 @@ use std::io::BufRead;
 
 use serde_json::{Value, json};
 
+use super::line::Lines;
 use super::{FormatError, Line, edn};
 use crate::history::{Event, EventKind, Process, Time};
 
 pub(super) fn lines<R: BufRead>(input: R) -> impl Iterator<Item = Line> {
     let mut retired = Retired::default();
     let mut index = 0;
-    let numbered = (1..).zip(input.lines());
-    numbered.filter_map(move |(number, line)| {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => return Some(Err(FormatError::new(number, error.to_string()))),
-        };
-        let event = event(&line, index, &mut retired).transpose()?;
-        index += 1;
-        Some(
-            event
-                .map(|event| (number, event))
-                .map_err(|what| FormatError::new(number, what)),
-        )
+    let mut lines = Lines::new(input);
+    std::iter::from_fn(move || {
+        loop {
+            let line = match lines.next() {
+                Ok(line) => line?,
+                Err(error) => return Some(Err(error)),
+            };
+            let number = line.number;
+            let Ok(text) = str::from_utf8(line.text) else {
+                return Some(Err(FormatError::new(number, "a line that is not UTF-8")));
+            };
+            // `12` may have been `123`: nothing but its end tells that a line is whole.
+            if !line.is_ended && text.contains(MARK) {
+                let error = FormatError::new(number, "the file ends before this line does");
+                return Some(Err(error.torn_if(true)));
+            }
+            let Some(event) = event(text, index, &mut retired).transpose() else {
+                continue;
+            };
+            index += 1;
+            let event = event.map(|event| (number, event));
+            return Some(event.map_err(|what| FormatError::new(number, what)));
+        }
     })
 }
 
+/// What stands before every operation.
+const MARK: &str = "jepsen.util - ";
+
 /// Nothing where the line is not an operation.
 fn event(line: &str, index: u64, retired: &mut Retired) -> Result<Option<Event>, String> {
-    let Some((_, rest)) = line.split_once("jepsen.util - ") else {
+    let Some((_, rest)) = line.split_once(MARK) else {
         return Ok(None);
     };
     let mut rest = rest.trim();

@@ -3,6 +3,7 @@
 //! Keywords and symbols become strings, vectors, lists and sets arrays, maps objects (their keys as
 //! text), a tagged literal what it tags. Nesting is bounded, so that no file overflows the stack.
 
+mod text;
 mod word;
 mod writer;
 
@@ -23,8 +24,12 @@ const TOKEN_MAX: usize = 16 << 20;
 pub(super) struct Forms<R> {
     input: R,
     line: usize,
-    /// Within the vector or list that holds everything.
-    is_wrapped: bool,
+    /// What closes the vector or list that holds everything, within it.
+    wrapped: Option<u8>,
+    /// The line on which the outermost form begins that is being read.
+    began: usize,
+    /// The line on which the last one ended.
+    ended: usize,
 }
 
 /// One form.
@@ -39,12 +44,22 @@ impl<R: BufRead> Forms<R> {
         Forms {
             input,
             line: 1,
-            is_wrapped: false,
+            wrapped: None,
+            began: 1,
+            ended: 0,
         }
     }
 
     fn error<T>(&self, what: impl Into<String>) -> Result<T, FormatError> {
         Err(FormatError::new(self.line, what))
+    }
+
+    /// The file ends where it cannot. One event a line, the last of which does not end: its writer
+    /// was stopped, and what stands before it is whole.
+    fn ends<T>(&self, within: &str) -> Result<T, FormatError> {
+        let is_line = self.wrapped.is_none() && self.began == self.line && self.ended < self.line;
+        let error = FormatError::new(self.line, format!("the file ends {within}"));
+        Err(error.torn_if(is_line))
     }
 
     /// What has been read ahead; empty at the end of the file.
@@ -125,10 +140,21 @@ impl<R: BufRead> Forms<R> {
             b'#' => self.dispatch(depth),
             b'^' => {
                 self.bump();
-                self.value(depth + 1)?;
-                self.value(depth + 1)
+                self.tagged(depth)?;
+                self.tagged(depth)
             }
             _ => self.atom().map(Some),
+        }
+    }
+
+    /// The form that has to come after a tag.
+    fn tagged(&mut self, depth: usize) -> Result<Option<Value>, FormatError> {
+        if let Some(value) = self.value(depth + 1)? {
+            return Ok(Some(value));
+        }
+        match self.peek()? {
+            Some(_) => self.error("a tag with nothing after it"),
+            None => self.ends("after a tag"),
         }
     }
 
@@ -147,8 +173,11 @@ impl<R: BufRead> Forms<R> {
         let bracket_text = char::from(bracket);
         match self.peek()? {
             Some(byte) if byte == bracket => self.bump(),
-            Some(_) => return self.error(format!("expected {bracket_text:?}")),
-            None => return self.error(format!("the file ends before a {bracket_text:?}")),
+            Some(other) => {
+                let other = char::from(other);
+                return self.error(format!("expected {bracket_text:?}, found {other:?}"));
+            }
+            None => return self.ends(&format!("before a {bracket_text:?}")),
         }
         Ok(())
     }
@@ -174,7 +203,7 @@ impl<R: BufRead> Forms<R> {
         }
         match self.peek()? {
             Some(_) => self.error("a map with a key and no value"),
-            None => self.error("the file ends within a map"),
+            None => self.ends("within a map"),
         }
     }
 
@@ -225,7 +254,7 @@ impl<R: BufRead> Forms<R> {
             Some(b'{') => self.list(b'}', depth).map(Value::Array).map(Some),
             Some(b'_') => {
                 self.bump();
-                self.value(depth + 1)?;
+                self.tagged(depth)?;
                 self.value(depth + 1)
             }
             Some(b'#') => {
@@ -234,82 +263,8 @@ impl<R: BufRead> Forms<R> {
             }
             _ => {
                 self.word(|_| ())?;
-                self.value(depth + 1)
+                self.tagged(depth)
             }
-        }
-    }
-
-    /// `\a`, `\(`, `\newline`: as the word after the backslash.
-    fn character(&mut self) -> Result<Value, FormatError> {
-        self.bump();
-        let Some(first) = self.peek()? else {
-            return self.error("the file ends within a character");
-        };
-        if !ENDS_WORD[usize::from(first)] {
-            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-            return Ok(Value::String(self.word(text)?));
-        }
-        self.bump();
-        Ok(Value::String(char::from(first).to_string()))
-    }
-
-    fn string(&mut self) -> Result<Value, FormatError> {
-        self.bump();
-        let mut bytes = Vec::new();
-        loop {
-            let Some(byte) = self.peek()? else {
-                return self.error("the file ends within a string");
-            };
-            self.bump();
-            let byte = match byte {
-                b'"' => break,
-                b'\\' => {
-                    let escaped = self.peek()?;
-                    self.bump();
-                    match escaped {
-                        Some(b'n') => b'\n',
-                        Some(b't') => b'\t',
-                        Some(b'r') => b'\r',
-                        Some(b'b') => 0x08,
-                        Some(b'f') => 0x0C,
-                        Some(b'u') => {
-                            let sign = self.code_point()?;
-                            bytes.extend_from_slice(sign.encode_utf8(&mut [0; 4]).as_bytes());
-                            continue;
-                        }
-                        Some(byte @ (b'"' | b'\\')) => byte,
-                        _ => return self.error("an escape that is not known"),
-                    }
-                }
-                byte => byte,
-            };
-            bytes.push(byte);
-            if bytes.len() > TOKEN_MAX {
-                return self.error("a string of more than 16 MiB");
-            }
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Value::String(text)),
-            Err(_) => self.error("a string that is not UTF-8"),
-        }
-    }
-
-    /// The four digits of `\u00e9`; no half of a pair of surrogates.
-    fn code_point(&mut self) -> Result<char, FormatError> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self
-                .peek()?
-                .and_then(|digit| char::from(digit).to_digit(16));
-            let Some(digit) = digit else {
-                return self.error("an escape that is not known");
-            };
-            code = code * 16 + digit;
-            self.bump();
-        }
-        match char::from_u32(code) {
-            Some(sign) => Ok(sign),
-            None => self.error("an escape that is no character"),
         }
     }
 
@@ -338,9 +293,12 @@ impl<R: BufRead> Forms<R> {
                 break;
             }
         }
-        match word.is_empty() {
-            true => self.error("expected a word"),
-            false => Ok(read(&word)),
+        match (word.is_empty(), self.peek()?) {
+            (true, None) => self.ends("before a word"),
+            (true, Some(_)) => self.error("expected a word"),
+            // A sign of several bytes of which some are missing.
+            (false, None) if str::from_utf8(&word).is_err() => self.ends("within a word"),
+            (false, _) => Ok(read(&word)),
         }
     }
 
@@ -355,17 +313,19 @@ impl<R: BufRead> Forms<R> {
     fn form(&mut self) -> Result<Option<u8>, FormatError> {
         loop {
             match self.significant()? {
-                Some(b'[' | b'(') if !self.is_wrapped => {
-                    self.is_wrapped = true;
+                Some(open @ (b'[' | b'(')) if self.wrapped.is_none() => {
+                    self.wrapped = Some(if open == b'[' { b']' } else { b')' });
                     self.bump();
                 }
-                Some(b']' | b')') if self.is_wrapped => {
-                    self.is_wrapped = false;
-                    self.bump();
+                Some(b')' | b']' | b'}') => match self.wrapped.take() {
+                    Some(close) => self.close(close)?,
+                    None => return self.error("a bracket that opens nowhere"),
+                },
+                None if self.wrapped.is_some() => return self.error("the file ends within a list"),
+                byte => {
+                    self.began = self.line;
+                    return Ok(byte);
                 }
-                Some(b')' | b']' | b'}') => return self.error("a bracket that opens nowhere"),
-                None if self.is_wrapped => return self.error("the file ends within a list"),
-                byte => return Ok(byte),
             }
         }
     }
@@ -385,6 +345,7 @@ impl<R: BufRead> Maps for Forms<R> {
                     None => continue,
                 },
             }
+            self.ended = self.line;
             return Ok(Some(self.line));
         }
     }

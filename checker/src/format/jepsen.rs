@@ -200,31 +200,26 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-/// Turns maps into events.
-pub(super) struct Events<I> {
-    maps: I,
-    fields: Fields,
+/// What is known of a file before its next event.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) fields: Fields,
     index: u64,
     retired: Retired,
     /// Whether events say when they were, once there is one.
     is_timed: Option<bool>,
-    failed: bool,
 }
 
-impl<I> Events<I> {
-    pub(super) fn new(maps: I) -> Self {
-        Events {
-            maps,
-            fields: Fields::default(),
-            index: 0,
-            retired: Retired::default(),
-            is_timed: None,
-            failed: false,
-        }
+impl Reader {
+    /// Takes note of an event that was read as one of ours, and tells who did it with Jepsen.
+    pub(super) fn follow(&mut self, event: &Event) -> Process {
+        self.index += 1;
+        self.is_timed = Some(true);
+        self.retired.alias(event.process.0, event.kind)
     }
 
     /// What the fields say: nothing for what no client did. They are empty after it.
-    fn event(&mut self) -> Result<Option<Event>, String> {
+    pub(super) fn event(&mut self) -> Result<Option<Event>, String> {
         let fields = &mut self.fields;
         let process = std::mem::take(&mut fields.process);
         let kind = std::mem::take(&mut fields.kind);
@@ -269,6 +264,23 @@ impl<I> Events<I> {
     }
 }
 
+/// Turns maps into events.
+pub(super) struct Events<I> {
+    maps: I,
+    reader: Reader,
+    failed: bool,
+}
+
+impl<I> Events<I> {
+    pub(super) fn new(maps: I) -> Self {
+        Events {
+            maps,
+            reader: Reader::default(),
+            failed: false,
+        }
+    }
+}
+
 /// `[code message]`, a message, or whatever else stands there but nil.
 fn error_of(error: Value) -> Option<EventError> {
     let (code, message) = match error {
@@ -288,14 +300,14 @@ impl<I: Maps> Iterator for Events<I> {
 
     fn next(&mut self) -> Option<Line> {
         while !self.failed {
-            let line = match self.maps.next(&mut self.fields) {
+            let line = match self.maps.next(&mut self.reader.fields) {
                 Ok(line) => line?,
                 Err(error) => {
                     self.failed = true;
                     return Some(Err(error));
                 }
             };
-            match self.event() {
+            match self.reader.event() {
                 Ok(Some(event)) => return Some(Ok((line, event))),
                 Ok(None) => {}
                 Err(what) => return Some(Err(FormatError::new(line, what))),

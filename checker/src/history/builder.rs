@@ -73,6 +73,11 @@ impl Processes {
         self.0.insert(process, next);
         Ok(place)
     }
+
+    /// True where its last outcome was unknown.
+    pub(crate) fn is_retired(&self, process: Process) -> bool {
+        matches!(self.0.get(&process), Some(ProcessState::Retired))
+    }
 }
 
 /// A sequence of events that no set of clients could have seen.

@@ -8,14 +8,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::packed::{Answered, Asked, Packed};
-use super::reading::key_of;
+use super::reading::{key_of, same, says_something};
 use super::source::{Source, locate};
 use super::subject::{Wrong, wrong};
 use super::{Judged, Sees, Unjudgeable};
 use crate::budget::Budget;
-use crate::history::{Event, EventKind, Process, Processes};
+use crate::history::{Event, EventKind, Operation, Process, Processes};
 use crate::linearizability::{Telling, Told, check_each, explanation, finding};
 use crate::model::{Keyed, Model};
+use crate::verdict::Validity;
 
 /// How an event is read as a question, and as the answer to one.
 pub(super) type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
@@ -49,7 +50,18 @@ pub(super) struct Object<M: Model> {
     /// What each process waits for.
     open: BTreeMap<Process, Open<M>>,
     processes: Processes,
+    clients: Clients,
     source: Source,
+}
+
+/// What the number of a process says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// Nothing but its name.
+    Any,
+    /// Whose lock it is, in all its lives: a number that is too large to be a process's own has to
+    /// be that of a later life.
+    Counted,
 }
 
 impl<M: Model> Object<M> {
@@ -68,8 +80,31 @@ impl<M: Model> Object<M> {
             keys: BTreeMap::new(),
             open: BTreeMap::new(),
             processes: Processes::default(),
+            clients: Clients::Any,
             source: Source::default(),
         }
+    }
+}
+
+impl<M: Model> Object<M> {
+    /// The same, where processes are counted so.
+    pub(super) fn of(self, clients: Clients) -> Self {
+        Object { clients, ..self }
+    }
+
+    /// Nothing, or why this process is none that has a life before.
+    fn stranger(&self, process: Process) -> Option<String> {
+        let before = process.0.checked_sub(Process::LIFE).map(Process);
+        let is_life = before.is_none_or(|before| self.processes.is_retired(before));
+        let is_stranger = self.clients == Clients::Counted && !is_life;
+        is_stranger.then(|| {
+            format!(
+                "its process has the number {}, and the clients of a lock are told apart by \
+                 numbers below {}",
+                process.0,
+                Process::LIFE
+            )
+        })
     }
 }
 
@@ -84,6 +119,9 @@ where
         let process = event.process;
         if event.kind == EventKind::Invoke {
             let op = (self.op)(event).map_err(|what| wrong(line, event, &what))?;
+            if let Some(what) = self.stranger(process) {
+                return Err(wrong(line, event, &what).into());
+            }
             let state = self.processes.invoke(process, event.time, 0);
             state.map_err(malformed)?;
             let asked = Asked {
@@ -108,6 +146,12 @@ where
         }
         let ret = match &asked {
             Some(asked) if event.kind == EventKind::Ok => {
+                // An answer need not repeat the question, and may have a result in its place.
+                if says_something(event)
+                    && let Ok(again) = (self.op)(event)
+                {
+                    same(&asked.op, &again, event).map_err(|what| wrong(line, event, &what))?;
+                }
                 let ret = (self.ret)(&asked.op, event);
                 Some(ret.map_err(|what| wrong(line, event, &what))?)
             }
@@ -153,17 +197,32 @@ where
                     let place = &places()[telling.operation.0];
                     source.place(place, telling)
                 };
-                let mut told = verdict.told(is_only, &place);
+                let moment = |time| {
+                    source.moment(time, || {
+                        let returned = |op: &Operation<_, _>| op.returned() == Some(time);
+                        let rank = packed.operations().iter().position(returned);
+                        rank.and_then(|rank| places()[rank].end)
+                    })
+                };
+                let mut told = verdict.told(is_only, &place, &moment);
                 if let Some(anomaly) = told.anomaly_mut() {
                     locate(anomaly, places());
                 }
                 told
             },
         );
+        let explanation = explanation(&told);
+        let mut finding = finding(told);
+        if finding.statistics["operations"] == 0 {
+            finding.validity = Validity::Unknown;
+            finding.summary = "nothing to judge: no operation is known to have happened, and none \
+                               that may have could change anything"
+                .to_owned();
+        }
         Judged {
             events: source.events(),
-            explanation: explanation(&told),
-            finding: finding(told),
+            explanation,
+            finding,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where in its file an operation stands, so that a reader finds it there.
 
-use crate::history::Event;
+use crate::history::{Event, Time};
 use crate::linearizability::Telling;
 use crate::verdict::Anomaly;
 
@@ -50,6 +50,15 @@ impl Source {
 
     pub(super) fn events(&self) -> usize {
         usize::try_from(self.events).expect("they were read one by one")
+    }
+
+    /// `12.340000 s`, when something returned; without a clock `line 9`, where it did.
+    pub(super) fn moment(&self, time: Time, end: impl FnOnce() -> Option<At>) -> String {
+        match end().filter(|_| !self.has_clock) {
+            Some(end) if self.has_lines => format!("line {}", end.line),
+            Some(end) => format!("event {}", end.event),
+            None => time.to_string(),
+        }
     }
 
     /// `lines 3 to 9, 10.474104 s to 10.584742 s`; events instead of lines where those are shared.

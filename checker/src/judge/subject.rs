@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Sees;
-use super::object::{KeyWords, Object, ReadOp, ReadRet, WHOLE};
+use super::object::{Clients, KeyWords, Object, ReadOp, ReadRet, WHOLE};
 use super::reading::{
     append_op, append_ret, counter_op, counter_ret, fenced_ret, lock_op, register_op, register_ret,
     registers_op, registers_ret, sequence_op, sequence_ret, set_op, set_ret, unkeyed,
@@ -170,8 +170,8 @@ impl Subject {
             Subject::Queue => boxed(keys, FifoQueue, sequence_op, sequence_ret),
             Subject::Stack => boxed(keys, Stack, sequence_op, sequence_ret),
             Subject::Counter => boxed(keys, Counter, counter_op, counter_ret),
-            Subject::Mutex => boxed(keys, Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
-            Subject::FencedLock => boxed(keys, FencedLock, lock_op, fenced_ret),
+            Subject::Mutex => locks(keys, Mutex, lock_op, |_, _| Ok(LockRet::Done(None))),
+            Subject::FencedLock => locks(keys, FencedLock, lock_op, fenced_ret),
             Subject::Registers => boxed(WHOLE, Registers, registers_op, registers_ret),
             Subject::ListAppend => Box::new(Transactions::new(ListAppend)),
             Subject::RwRegister => Box::new(Transactions::new(RwRegister)),
@@ -191,6 +191,21 @@ where
     M::Ret: Serialize + DeserializeOwned + Send,
 {
     Box::new(Object::new(words, model, op, ret))
+}
+
+/// The same of objects that know their clients.
+fn locks<M>(
+    words: KeyWords,
+    model: M,
+    op: ReadOp<M::Op>,
+    ret: ReadRet<M::Op, M::Ret>,
+) -> Box<dyn Sees>
+where
+    M: Model + Send + 'static,
+    M::Op: Serialize + DeserializeOwned + Send,
+    M::Ret: Serialize + DeserializeOwned + Send,
+{
+    Box::new(Object::new(words, model, op, ret).of(Clients::Counted))
 }
 
 impl fmt::Display for Subject {

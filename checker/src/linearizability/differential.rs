@@ -14,9 +14,11 @@ use super::cut::{self, Pieces};
 use super::frontier::{Fate, Frontier, Scope};
 use super::glance::{Glance, Sight};
 use super::meter::Meter;
-use super::portfolio::{self, Answer, impossible, reachable};
+use super::portfolio::{self, Answer};
 use super::problem::{Problem, counts};
+use super::reachable::{impossible, reachable};
 use super::search::{Cuts, Outcome, Search};
+use super::sum::{self, Sums};
 use super::tighten::tightened;
 use super::zone::Zones;
 use super::{queue, set, zone};
@@ -96,6 +98,14 @@ where
                 Zones::Contradiction(core) => self.core(name, &core),
                 Zones::Undecided => {}
             }
+        }
+    }
+
+    fn sums(&mut self) {
+        match sum::decide(self.problem, &mut meter()) {
+            Sums::Order(order) => self.order("sums", &order),
+            Sums::Refuted(_) => self.says("sums", Some(false)),
+            Sums::Undecided => {}
         }
     }
 
@@ -198,6 +208,7 @@ where
     }
 
     fn all(&mut self) {
+        self.sums();
         self.glances();
         self.searches();
         self.frontiers();
@@ -273,9 +284,10 @@ fn judge<M: Model>(
 }
 
 /// Who must have said something of a model: valid and invalid at least so often.
-const EXPECTED: [(&str, &str, [u64; 2]); 15] = [
+const EXPECTED: [(&str, &str, [u64; 2]); 16] = [
     ("registers_with_cas", "glance", [50, 20]),
     ("registers_with_cas", "second glance", [50, 20]),
+    ("counters", "sums", [50, 20]),
     ("locks", "glance", [50, 20]),
     ("registers_of_distinct_values", "zones", [50, 20]),
     ("queues_of_distinct_values", "queue", [50, 20]),

@@ -6,10 +6,14 @@ use serde_json::json;
 
 use super::explain::{Words, by_time};
 use super::{Decision, KeyVerdict, Linearizability, Telling};
+use crate::history::Time;
 use crate::verdict::{Anomaly, Finding, Validity};
 
 /// Where or when an operation was, in words: `lines 3 to 9`.
 pub(crate) type Place<'p> = dyn Fn(&Telling) -> String + 'p;
+
+/// Where or when something returned, in words: `line 9`.
+pub(crate) type Moment<'m> = dyn Fn(Time) -> String + 'm;
 
 /// What is told of one key, without the evidence that it was taken from.
 pub(crate) struct Told {
@@ -54,7 +58,10 @@ impl Linearizability {
 
     fn told(&self, place: &Place<'_>) -> Vec<Told> {
         // Of several keys a monitor hands out the one that is wrong.
-        let told = self.keys.iter().map(|key| key.told(false, place));
+        let told = self
+            .keys
+            .iter()
+            .map(|key| key.told(false, place, &|at| at.to_string()));
         told.collect()
     }
 }
@@ -160,7 +167,7 @@ impl KeyVerdict {
     }
 
     /// What is told of it; all evidence that nobody reads is left behind.
-    pub(crate) fn told(&self, is_only: bool, place: &Place<'_>) -> Told {
+    pub(crate) fn told(&self, is_only: bool, place: &Place<'_>, moment: &Moment<'_>) -> Told {
         let object = self.object(is_only);
         let holder = match object.strip_prefix("key ") {
             Some(_) => object.as_str(),
@@ -173,7 +180,7 @@ impl KeyVerdict {
             states: self.states,
             anomaly: self.anomaly(&object, words),
             explanation: self.explain(&object, words),
-            undecided: self.undecided(&object),
+            undecided: self.undecided(&object, moment),
         }
     }
 
@@ -184,13 +191,13 @@ impl KeyVerdict {
         Some(words.tell(object, self.operations, contradiction))
     }
 
-    fn undecided(&self, object: &str) -> Option<String> {
+    fn undecided(&self, object: &str, moment: &Moment<'_>) -> Option<String> {
         let Decision::Unknown(prefix) = &self.decision else {
             return None;
         };
         let open = counted(prefix.open, "operation");
         let until = match prefix.until {
-            Some(until) => format!("longest consistent prefix up to {until}"),
+            Some(until) => format!("longest consistent prefix up to {}", moment(until)),
             None => "nothing that returned is left over".to_owned(),
         };
         let is = if object == "the history" { " is" } else { "" };

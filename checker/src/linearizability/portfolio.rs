@@ -4,7 +4,8 @@
 //!   zones, queue or set
 //!     └─▶ what was seen is known
 //!           └─▶ impossible results
-//!                 └─▶ at a glance ─▶  ┌ piece by piece, if it is long      (both)    ┐
+//!                 └─▶ at a glance ─▶  ┌ sums, of a counter                 (both)    ┐
+//!                                     │ piece by piece, if it is long      (both)    │
 //!                                     │ depth-first, narrow and restless   (valid)   │
 //!                                     │ frontier in windows, relaxed       (invalid) │ ×8 each
 //!                                     │ frontier, relaxed                  (invalid) │  round
@@ -27,8 +28,10 @@ use super::glance::{Glance, Sight};
 use super::meter::{Limit, Meter};
 use super::problem::Problem;
 use super::queue;
+use super::reachable::{impossible, reachable};
 use super::search::{Cuts, Outcome, Search};
 use super::set;
+use super::sum::{self, Sums};
 use super::tighten::tightened;
 use super::zone::{self, Zones};
 use crate::model::Model;
@@ -53,8 +56,6 @@ const GROWTH: u64 = 8;
 const LONG: u32 = 5_000;
 /// How often the first restless search goes back at one place.
 const FIRST_JUMPS: u32 = 24;
-/// A model with more states than that is not searched from the middle.
-const STATES_MAX: usize = 64;
 /// Windows before the point where a search got stuck, in events.
 const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
@@ -151,7 +152,8 @@ impl<'p, 'a, M: Model> Portfolio<'_, 'p, 'a, M> {
                 jumps_max,
             };
             let decided = self
-                .pieces(true)
+                .sums()
+                .or_else(|| self.pieces(true))
                 .or_else(|| self.search(&mut classes, narrow))
                 .or_else(|| self.windows(&mut classes))
                 .or_else(|| self.frontier(&mut classes, true))
@@ -200,6 +202,27 @@ impl<'p, 'a, M: Model> Portfolio<'_, 'p, 'a, M> {
             }
             Sight::Refuted(_) => Some(self.refuted()),
             Sight::Unclear => None,
+        }
+    }
+
+    /// Counters.
+    fn sums(&mut self) -> Option<Answer> {
+        let mut attempt = self.attempt(2 * u64::from(self.problem.len()));
+        let told = sum::decide(self.problem, &mut attempt);
+        self.spend(&attempt);
+        match told {
+            Sums::Order(order) => {
+                assert!(
+                    self.problem.replays(&order),
+                    "sums are made up of adds that were called, and before each read"
+                );
+                Some(Answer::Order(order))
+            }
+            Sums::Refuted(deepest) => {
+                self.deepest = deepest;
+                Some(self.refuted())
+            }
+            Sums::Undecided => None,
         }
     }
 
@@ -365,44 +388,4 @@ fn live_counts<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
     }
     counts.push(live);
     counts
-}
-
-/// Every state that the operations could lead to in any order and number, if there are few.
-pub(super) fn reachable<'p, M: Model>(
-    problem: &'p Problem<'_, M>,
-    classes: &mut Classes<'p, '_, M>,
-) -> Option<Vec<u32>> {
-    let examples = classes.examples();
-    if examples.len() > STATES_MAX * STATES_MAX {
-        return None;
-    }
-    let mut states = vec![classes.intern(problem.model.init())];
-    let mut at = 0;
-    while at < states.len() {
-        for place in &examples {
-            if let Some(next) = classes.step(states[at], *place)
-                && !states.contains(&next)
-            {
-                states.push(next);
-            }
-            if states.len() > STATES_MAX {
-                return None;
-            }
-        }
-        at += 1;
-    }
-    Some(states)
-}
-
-/// An operation of known result that is possible in no state.
-pub(super) fn impossible<M: Model>(
-    classes: &mut Classes<'_, '_, M>,
-    states: &[u32],
-) -> Option<u32> {
-    let examples = classes.examples();
-    examples.into_iter().find(|place| {
-        states
-            .iter()
-            .all(|state| classes.step(*state, *place).is_none())
-    })
 }

@@ -17,6 +17,15 @@ pub enum CounterOp {
     Read,
 }
 
+/// What an operation does to a counter, its result included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CounterStep {
+    /// That was added.
+    Add(i64),
+    /// That sum was seen.
+    Read(i64),
+}
+
 /// What it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CounterRet {
@@ -49,6 +58,14 @@ impl Model for Counter {
 
     fn is_read(&self, op: &CounterOp, _: Option<&CounterRet>) -> bool {
         matches!(op, CounterOp::Read | CounterOp::Add(0))
+    }
+
+    fn as_counter(&self, op: &CounterOp, ret: Option<&CounterRet>) -> Option<CounterStep> {
+        match (op, ret) {
+            (CounterOp::Add(by), None | Some(CounterRet::Added)) => Some(CounterStep::Add(*by)),
+            (CounterOp::Read, Some(CounterRet::Value(seen))) => Some(CounterStep::Read(*seen)),
+            _ => None,
+        }
     }
 
     fn describe_instead(

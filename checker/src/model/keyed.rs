@@ -1,6 +1,6 @@
 //! Many independent objects of one kind, each under its key.
 
-use super::{Mark, Model, QueueStep, RegisterStep, SetStep};
+use super::{CounterStep, Mark, Model, QueueStep, RegisterStep, SetStep};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -80,6 +80,10 @@ where
 
     fn as_set<'a>(&self, op: &'a Self::Op, ret: Option<&'a M::Ret>) -> Option<SetStep<'a>> {
         self.object.as_set(&op.op, ret)
+    }
+
+    fn as_counter(&self, op: &Self::Op, ret: Option<&M::Ret>) -> Option<CounterStep> {
+        self.object.as_counter(&op.op, ret)
     }
 
     fn marks(&self, op: &Self::Op, ret: Option<&M::Ret>, say: &mut dyn FnMut(Mark)) {

@@ -22,6 +22,37 @@ pub enum RegisterOp {
         /// The value to put there.
         new: i64,
     },
+    /// Give it nil again.
+    WriteNil,
+    /// Give it nil again if it holds `expect`.
+    CasNil {
+        /// The value that must be there.
+        expect: Option<i64>,
+    },
+}
+
+impl RegisterOp {
+    /// Gives it that value, or nil.
+    pub fn write(new: Option<i64>) -> RegisterOp {
+        new.map_or(RegisterOp::WriteNil, RegisterOp::Write)
+    }
+
+    /// Gives it `new`, or nil, if it holds `expect`.
+    pub fn cas(expect: Option<i64>, new: Option<i64>) -> RegisterOp {
+        match new {
+            Some(new) => RegisterOp::Cas { expect, new },
+            None => RegisterOp::CasNil { expect },
+        }
+    }
+
+    /// What it expects, and what it gives then; nothing where it is no compare-and-set.
+    fn as_cas(self) -> Option<(Option<i64>, Option<i64>)> {
+        match self {
+            RegisterOp::Cas { expect, new } => Some((expect, Some(new))),
+            RegisterOp::CasNil { expect } => Some((expect, None)),
+            RegisterOp::Read | RegisterOp::Write(_) | RegisterOp::WriteNil => None,
+        }
+    }
 }
 
 /// What a register answers.
@@ -70,17 +101,22 @@ impl Model for CasRegister {
         op: &RegisterOp,
         ret: Option<&RegisterRet>,
     ) -> Option<Option<i64>> {
-        use RegisterOp::{Cas, Read, Write};
+        use RegisterOp::{Cas, CasNil, Read, Write, WriteNil};
         use RegisterRet::{Swapped, Value, Written};
         match (op, ret) {
             (Read, None) => Some(*state),
             (Read, Some(Value(seen))) => (seen == state).then_some(*state),
             (Write(new), None | Some(Written)) => Some(Some(*new)),
+            (WriteNil, None | Some(Written)) => Some(None),
             (Cas { expect, new }, None) => Some(if expect == state { Some(*new) } else { *state }),
             (Cas { expect, new }, Some(Swapped(true))) => (expect == state).then_some(Some(*new)),
-            (Cas { expect, .. }, Some(Swapped(false))) => (expect != state).then_some(*state),
+            (CasNil { expect }, None) => Some(if expect == state { None } else { *state }),
+            (CasNil { expect }, Some(Swapped(true))) => (expect == state).then_some(None),
+            (Cas { expect, .. } | CasNil { expect }, Some(Swapped(false))) => {
+                (expect != state).then_some(*state)
+            }
             // An answer that no register gives to that question.
-            (Read | Write(_) | Cas { .. }, Some(_)) => None,
+            (Read | Write(_) | WriteNil | Cas { .. } | CasNil { .. }, Some(_)) => None,
         }
     }
 
@@ -89,10 +125,11 @@ impl Model for CasRegister {
     fn is_read(&self, op: &RegisterOp, ret: Option<&RegisterRet>) -> bool {
         match op {
             RegisterOp::Read => true,
-            RegisterOp::Write(_) => false,
+            RegisterOp::Write(_) | RegisterOp::WriteNil => false,
             // Swapping a value for itself changes nothing, found or not.
-            RegisterOp::Cas { expect, new } => {
-                *expect == Some(*new) || ret == Some(&RegisterRet::Swapped(false))
+            RegisterOp::Cas { .. } | RegisterOp::CasNil { .. } => {
+                let is_same = op.as_cas().is_some_and(|(expect, new)| expect == new);
+                is_same || ret == Some(&RegisterRet::Swapped(false))
             }
         }
     }
@@ -122,6 +159,16 @@ impl Model for CasRegister {
         match (*op, ret) {
             (RegisterOp::Read, Some(RegisterRet::Value(Some(seen)))) => say(Mark::Seen(0, *seen)),
             (RegisterOp::Read, _) | (_, Some(RegisterRet::Swapped(false))) => {}
+            // Nil needs nobody to leave it.
+            (RegisterOp::WriteNil, _) => {}
+            (RegisterOp::CasNil { expect }, ret) => {
+                if let Some(expect) = expect {
+                    say(match ret.is_some() {
+                        true => Mark::Seen(0, expect),
+                        false => Mark::Needed(0, expect),
+                    });
+                }
+            }
             (RegisterOp::Write(new), _) => say(Mark::Left(0, new)),
             (RegisterOp::Cas { expect, new }, ret) => {
                 let is_known = ret.is_some();
@@ -143,7 +190,9 @@ impl Model for CasRegister {
         let asked = match op {
             RegisterOp::Read => "read".to_owned(),
             RegisterOp::Write(new) => format!("write {new}"),
+            RegisterOp::WriteNil => "write nil".to_owned(),
             RegisterOp::Cas { expect, new } => format!("cas {}→{new}", nil_or(*expect)),
+            RegisterOp::CasNil { expect } => format!("cas {}→nil", nil_or(*expect)),
         };
         match ret {
             None => format!("{asked} (result unknown)"),
@@ -166,9 +215,13 @@ impl Model for CasRegister {
     ) -> Option<String> {
         match op {
             RegisterOp::Read => Some(format!("return {}", nil_or(*state))),
-            RegisterOp::Cas { expect, .. } if expect == state => Some("swap".to_owned()),
-            RegisterOp::Cas { .. } => Some(format!("find {}", nil_or(*state))),
-            RegisterOp::Write(_) => None,
+            RegisterOp::Cas { expect, .. } | RegisterOp::CasNil { expect } if expect == state => {
+                Some("swap".to_owned())
+            }
+            RegisterOp::Cas { .. } | RegisterOp::CasNil { .. } => {
+                Some(format!("find {}", nil_or(*state)))
+            }
+            RegisterOp::Write(_) | RegisterOp::WriteNil => None,
         }
     }
 }
@@ -197,6 +250,24 @@ mod tests {
         let swapped = RegisterRet::Swapped(true);
         assert_eq!(step(None, from_nil, swapped), Some(Some(4)));
         assert_eq!(step(Some(1), from_nil, swapped), None);
+    }
+
+    #[test]
+    fn nil_can_be_written_and_swapped_in() {
+        let written = RegisterRet::Written;
+        assert_eq!(step(Some(1), RegisterOp::write(None), written), Some(None));
+        let to_nil = RegisterOp::cas(Some(1), None);
+        let [swapped, other] = [true, false].map(RegisterRet::Swapped);
+        assert_eq!(step(Some(1), to_nil, swapped), Some(None));
+        assert_eq!(step(None, to_nil, swapped), None);
+        assert_eq!(step(Some(2), to_nil, other), Some(Some(2)));
+        assert_eq!(step(Some(1), to_nil, other), None);
+        assert_eq!(CasRegister.step(&Some(1), &to_nil, None), Some(None));
+        assert_eq!(CasRegister.step(&Some(2), &to_nil, None), Some(Some(2)));
+        let nil_to_nil = RegisterOp::cas(None, None);
+        assert!(CasRegister.is_read(&nil_to_nil, None) && !CasRegister.is_read(&to_nil, None));
+        let words = CasRegister.describe(&to_nil, Some(&swapped));
+        assert_eq!(words, "cas 1→nil (swapped)");
     }
 
     #[test]

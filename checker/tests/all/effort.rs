@@ -77,12 +77,12 @@ fn take_effect(state: &mut Option<i64>, op: RegisterOp) -> RegisterRet {
             *state = Some(new);
             RegisterRet::Written
         }
-        RegisterOp::Cas { expect, new } => {
+        RegisterOp::Cas { expect, .. } => {
             let swaps = *state == expect;
             *state = CasRegister.step(state, &op, None).unwrap();
-            let _ = new;
             RegisterRet::Swapped(swaps)
         }
+        RegisterOp::WriteNil | RegisterOp::CasNil { .. } => panic!("not asked here"),
     }
 }
 

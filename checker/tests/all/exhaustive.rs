@@ -88,6 +88,7 @@ fn answer(
             }
             RegisterRet::Swapped(swaps != lies)
         }
+        RegisterOp::WriteNil | RegisterOp::CasNil { .. } => panic!("not asked here"),
     }
 }
 

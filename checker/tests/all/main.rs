@@ -9,6 +9,8 @@
 mod many;
 mod support;
 
+mod answers;
+mod bounded;
 mod corpus_files;
 mod drawings;
 mod effort;
@@ -17,6 +19,7 @@ mod fuzz;
 mod models;
 mod monitor;
 mod oracle;
+mod reading;
 mod round_trip;
 mod transaction_drawings;
 mod transaction_orders;

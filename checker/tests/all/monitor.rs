@@ -153,8 +153,10 @@ fn registers() -> Play<PerKey<u8, CasRegister>> {
         },
         answer: |state, op, _| match op.op {
             RegisterOp::Read => RegisterRet::Value(*state),
-            RegisterOp::Write(_) => RegisterRet::Written,
-            RegisterOp::Cas { expect, .. } => RegisterRet::Swapped(*state == expect),
+            RegisterOp::Write(_) | RegisterOp::WriteNil => RegisterRet::Written,
+            RegisterOp::Cas { expect, .. } | RegisterOp::CasNil { expect } => {
+                RegisterRet::Swapped(*state == expect)
+            }
         },
         keys: 2,
         key: |op| usize::from(op.key),

@@ -225,7 +225,8 @@ fn stateright_agrees_on_its_own_register() {
         let op = |op: &RegisterOp| match op {
             RegisterOp::Write(new) => Asked::Write(Some(*new)),
             RegisterOp::Read => Asked::Read,
-            RegisterOp::Cas { .. } => panic!("its register has none"),
+            RegisterOp::WriteNil => Asked::Write(None),
+            RegisterOp::Cas { .. } | RegisterOp::CasNil { .. } => panic!("its register has none"),
         };
         let ret = |ret: &RegisterRet| match ret {
             RegisterRet::Value(seen) => Answered::ReadOk(*seen),

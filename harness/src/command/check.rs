@@ -5,8 +5,7 @@
 
 use crate::args::{CheckArgs, Limit};
 use crate::verdict::Exit;
-use ordeal_checker::format::{self, Format, FormatError};
-use ordeal_checker::history::Event;
+use ordeal_checker::format::{Format, FormatError, Reading};
 use ordeal_checker::judge::{self, JudgeError};
 use ordeal_checker::verdict::{Finding, Validity};
 use ordeal_workloads::check::{Effort, Unjudgeable};
@@ -28,6 +27,9 @@ struct Judged {
     /// What of that nobody said.
     guessed: Vec<&'static str>,
     events: usize,
+    /// The last line, where it is cut off and left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torn_line: Option<usize>,
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<String>,
@@ -112,12 +114,22 @@ fn say(text: &str) {
 /// How many workers there were does not matter to what must hold.
 const WORKERS: u32 = 10;
 
+/// The file, or that of the folder of a run; `-` is what comes in.
+pub(super) fn history_in(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join("history.jsonl"),
+        false if path == Path::new("-") => PathBuf::from("/dev/stdin"),
+        false => path.to_owned(),
+    }
+}
+
+/// What became of a last line that is cut off.
+pub(super) fn torn(line: usize) -> String {
+    format!("line {line}, the last, is cut off, as by a kill of its writer: it is left out")
+}
+
 fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
-    let path = if path.is_dir() {
-        path.join("history.jsonl")
-    } else {
-        path.to_owned()
-    };
+    let path = history_in(path);
     let is_run = args.model.is_none() && (args.workload.is_some() || is_of_a_run(&path, args)?);
     if is_run {
         let name = match args.workload {
@@ -140,6 +152,7 @@ fn judge_one(path: &Path, args: &CheckArgs) -> Result<Judged, Failure> {
         judged_as: report.model.to_string(),
         guessed: guesses.iter().filter(|(is, _)| *is).map(|g| g.1).collect(),
         events: report.events,
+        torn_line: report.torn,
         findings: vec![report.finding],
         explanation: report.explanation,
     })
@@ -153,36 +166,34 @@ fn is_of_a_run(path: &Path, args: &CheckArgs) -> Result<bool, Failure> {
         return Ok(false);
     }
     // Whatever is wrong with the line is for the checker to say.
-    let first = format::events(open(path)?, Format::Jsonl).next();
+    let first = reading(path)?.next();
     Ok(first.is_some_and(|line| line.is_ok_and(|(_, event)| event.phase.is_some())))
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    let file = File::open(path).map_err(|source| Failure::Io {
+/// The events of a run's own history, one by one, with their lines.
+fn reading(path: &Path) -> Result<Reading, Failure> {
+    let io = |source| Failure::Io {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(BufReader::new(file))
+    };
+    let file = BufReader::new(File::open(path).map_err(io)?);
+    let reading = Reading::open(file, Some(Format::Jsonl)).map_err(io)?;
+    Ok(reading.expect("its format is known"))
 }
 
-/// The events of a run's own history, one by one, with their lines.
-fn events(path: &Path) -> Result<impl Iterator<Item = Result<(usize, Event), Failure>>, Failure> {
-    let path = path.to_owned();
-    let lines = format::events(open(&path)?, Format::Jsonl);
-    Ok(lines.map(move |line| {
-        line.map_err(|source| Failure::Format {
-            path: path.clone(),
-            source,
-        })
-    }))
+fn unread(path: &Path, source: FormatError) -> Failure {
+    Failure::Format {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The workload whose operations these are: no two have one of the same name.
 fn workload_of(path: &Path) -> Result<Option<WorkloadName>, Failure> {
-    let Some(first) = events(path)?.next() else {
+    let Some(first) = reading(path)?.next() else {
         return Ok(None);
     };
-    let (_, event) = first?;
+    let (_, event) = first.map_err(|source| unread(path, source))?;
     Ok(match event.f.as_str() {
         "read" | "write" | "cas" => Some(WorkloadName::Register),
         "add" | "read-set" => Some(WorkloadName::Set),
@@ -202,8 +213,9 @@ fn judge_run(path: &Path, name: WorkloadName, args: &CheckArgs) -> Result<Judged
     let checks = workload(name, WORKERS).checks();
     let mut judges: Vec<_> = checks.iter().map(|check| check.begin()).collect();
     let mut count = 0;
-    for event in events(path)? {
-        let (line, event) = event?;
+    let mut lines = reading(path)?;
+    for event in lines.by_ref() {
+        let (line, event) = event.map_err(|source| unread(path, source))?;
         for judge in &mut judges {
             judge
                 .see(line, &event)
@@ -214,6 +226,12 @@ fn judge_run(path: &Path, name: WorkloadName, args: &CheckArgs) -> Result<Judged
                 })?;
         }
         count += 1;
+    }
+    if count == 0 {
+        return Err(match lines.into_torn() {
+            Some(torn) => unread(path, torn),
+            None => JudgeError::Empty(path.to_owned(), Format::Jsonl).into(),
+        });
     }
     let judgements: Vec<_> = judges
         .into_iter()
@@ -236,6 +254,7 @@ fn judge_run(path: &Path, name: WorkloadName, args: &CheckArgs) -> Result<Judged
             .into_iter()
             .collect(),
         events: count,
+        torn_line: lines.torn(),
         explanation,
         findings,
     })
@@ -270,6 +289,9 @@ impl Outcome {
             judged.format,
             counted(judged.events, "event"),
         );
+        if let Some(line) = judged.torn_line {
+            let _ = writeln!(text, "  {}", torn(line));
+        }
         for finding in &judged.findings {
             let _ = writeln!(text, "  {:<8} {}", finding.validity, finding.summary);
             let is_drawn = explain
@@ -302,21 +324,24 @@ fn table(outcomes: &[Outcome]) -> String {
     let mut text = String::from("\n");
     let mut counts = [0_usize; 4];
     for outcome in outcomes {
-        let (place, word, path) = match outcome {
-            Outcome::Refused(refused) => (3, "refused".to_owned(), &refused.path),
+        let (place, word, path, torn) = match outcome {
+            Outcome::Refused(refused) => (3, "refused".to_owned(), &refused.path, None),
             Outcome::Judged(judged) => {
-                let place = judged.validity as usize;
-                (place, judged.validity.to_string(), &judged.path)
+                let (place, word) = (judged.validity as usize, judged.validity.to_string());
+                (place, word, &judged.path, judged.torn_line)
             }
         };
         counts[place] += 1;
-        let _ = writeln!(text, "{word:<8} {}", path.display());
+        let torn = torn.map_or(String::new(), |line| {
+            format!(" (without line {line}, cut off)")
+        });
+        let _ = writeln!(text, "{word:<8} {}{torn}", path.display());
     }
     let [valid, unknown, invalid, refused] = counts;
     let _ = writeln!(
         text,
-        "\n{} files: {valid} valid, {unknown} unknown, {invalid} invalid, {refused} refused",
-        outcomes.len()
+        "\n{}: {valid} valid, {unknown} unknown, {invalid} invalid, {refused} refused",
+        counted(outcomes.len(), "file")
     );
     text
 }

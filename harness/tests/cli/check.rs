@@ -178,7 +178,7 @@ fn a_spent_budget_ends_with_2() {
         2,
         &[
             "UNKNOWN",
-            "undecided, 0 operations open, longest consistent prefix up to",
+            "undecided, 0 operations open, longest consistent prefix up to line ",
         ],
     );
     ends(&[&hard], 0, &["VALID"]);
@@ -395,9 +395,117 @@ fn what_cannot_be_judged_is_refused_and_not_called_valid() {
     for (name, text, why) in cases {
         ends(&["--model", "register", &files.put(name, text)], 64, &[why]);
     }
-    let torn = run_of_registers(1);
-    let torn = files.put("torn.jsonl", &torn[..torn.len() - 9]);
-    ends(&[&torn], 64, &["writer was killed"]);
+}
+
+#[test]
+fn a_torn_last_line_is_left_out_and_said() {
+    let files = Files::new();
+    let lost = run_of_registers(1001);
+    let run = files.put("run/history.jsonl", &lost[..lost.len() - 9]);
+    let words = "line 6, the last, is cut off, as by a kill of its writer: it is left out";
+    ends(
+        &[&run],
+        2,
+        &["a run's register workload", "5 events", words],
+    );
+    let edn = files.put("torn.edn", &BAD[..BAD.len() - 4]);
+    ends(&[&edn], 0, &["VALID", "5 events", words]);
+    let output = check(&["--json", &edn, &run]);
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!([&all[0]["torn_line"], &all[1]["torn_line"]], [6, 6]);
+    let good = files.put("good.edn", GOOD);
+    let output = check(&["--json", &good]);
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all[0].get("torn_line"), None);
+    let rows = [
+        "valid    ",
+        "torn.edn (without line 6, cut off)\n",
+        "good.edn\n",
+    ];
+    ends(&[&edn, &good], 0, &rows);
+    // Its end is there: it was not torn, it is wrong.
+    let ended = files.put("ended.jsonl", format!("{}\n", &lost[..lost.len() - 9]));
+    ends(&[&ended], 64, &["line 6: no JSON"]);
+    let only = files.put("only/history.jsonl", &lost[..60]);
+    let words = "line 1: the file ends within this line";
+    ends(&["--workload", "register", &only], 64, &[words]);
+}
+
+fn export(args: &[&str]) -> Output {
+    let output = ordeal(&[&["export"], args].concat()).output().unwrap();
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    output
+}
+
+#[test]
+fn an_export_gets_the_verdict_of_what_it_was_made_from() {
+    let files = Files::new();
+    let run = run_of_a_set(&json!([1001]));
+    let registers = run_of_registers(1001);
+    let console = "INFO  jepsen.util - 1\t:invoke\t:write\t3\n\
+                   INFO  jepsen.util - 1\t:ok\t:write\t3\n";
+    let transactions = r#"[{"process":1,"type":"invoke","value":[["append",1,2]]},
+                           {"process":1,"type":"ok","value":[["append",1,2]]}]"#;
+    for (name, text, code) in [
+        ("good.edn", GOOD, 0),
+        ("bad.edn", BAD, 1),
+        ("set.jsonl", &run, 1),
+        ("registers/history.jsonl", &registers, 1),
+        ("etcd.log", console, 0),
+        ("txn.json", transactions, 0),
+    ] {
+        let from = files.put(name, text);
+        let folder = PathBuf::from(&from).parent().unwrap().display().to_string();
+        let from = if name.contains('/') { folder } else { from };
+        let output = export(&[&from]);
+        let end = (output.status.code(), stderr(&output));
+        assert_eq!(end, (Some(0), String::new()));
+        let edn = files.put(&format!("{name}.edn"), &output.stdout);
+        ends(&[&from], code, &[]);
+        ends(&[&edn], code, &["read as edn"]);
+        // What is exported again is the same.
+        assert_eq!(stdout(&export(&[&edn])), stdout(&output), "{name}");
+    }
+    let told = stdout(&export(&[&files.put("again.jsonl", &registers)]));
+    let first = "{:index 0, :process 1, :type :invoke, :f :write, :value [1 1001], :time 0, \
+                 :node \"n1\", :phase \"warm-up\"}\n";
+    assert!(told.starts_with(first), "{told}");
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_with_the_place() {
+    let files = Files::new();
+    let output = export(&[&files.put("torn.edn", &BAD[..BAD.len() - 4])]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output).lines().count(), 5);
+    let said = stderr(&output);
+    assert!(said.contains("line 6, the last, is cut off"), "{said}");
+    let half = "[{:process 1, :type :invoke, :f :read}\n{:process";
+    for (name, text, words) in [
+        ("half.edn", half, "line 2: the file ends"),
+        ("noise", "\0", "cannot tell the format"),
+        (
+            "nemesis.edn",
+            "[{:process :nemesis, :type :info}]",
+            "nothing to export",
+        ),
+    ] {
+        let output = export(&[&files.put(name, text)]);
+        assert_eq!(output.status.code(), Some(64), "{name}");
+        let said = stderr(&output);
+        assert!(said.contains(words), "{name}: {said}");
+    }
+    assert_eq!(export(&["/nowhere/at.all"]).status.code(), Some(64));
+    assert_eq!(export(&["--format", "edn"]).status.code(), Some(64));
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let good = files.put("good.edn", GOOD);
+    let output = ordeal(&["export", &good]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(70));
+    let said = stderr(&output);
+    assert!(said.contains("cannot write the export"), "{said}");
 }
 
 #[test]

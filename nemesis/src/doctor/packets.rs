@@ -27,7 +27,7 @@ fn probe(effect: PacketEffect) -> &'static str {
         PacketEffect::CorruptDeliver => "alter a datagram, see one bit differ",
         PacketEffect::Reset => "reset a connection",
         PacketEffect::Refuse => "refuse a connection",
-        PacketEffect::Rate => "send ten datagrams over a slow line, see how long they take",
+        PacketEffect::Rate => "send 25 datagrams over a slow line, see how long they take",
     }
 }
 
@@ -227,22 +227,39 @@ fn refuse(network: &dyn Network, line: &Line) -> Result<String, String> {
     Ok("refused".to_owned())
 }
 
+/// How many datagrams are sent over a slow line, each 8 ms long.
+const PACED: u32 = 25;
+/// What a bucket lets pass ahead of its rate is three of them at most: 200 ms less that, and what
+/// the first one needs not wait for.
+const PACED_LEAST: Duration = Duration::from_millis(168);
+/// Half the rate would take 400 ms.
+const PACED_MOST: Duration = Duration::from_millis(300);
+/// A busy machine makes it longer, never shorter: the shortest of so many is what the line does.
+const PACED_TRIES: u32 = 3;
+
 fn rate(network: &dyn Network, line: &Line) -> Result<String, String> {
-    // 1000 bytes with their headers of 28: 8 ms each, of which a line may be ahead by some.
+    // 1000 bytes with their headers of 28.
     let datagram = [0; 972];
-    let took = under(network, line, "rate 1mbit", || {
+    let pace = || {
         let began = Instant::now();
-        (0..10).try_for_each(|_| line.send(&datagram))?;
-        (0..10).try_for_each(|_| line.receive().map(drop))?;
+        (0..PACED).try_for_each(|_| line.send(&datagram))?;
+        (0..PACED).try_for_each(|_| line.receive().map(drop))?;
         Ok(began.elapsed())
-    })?;
-    if took < Duration::from_millis(40) {
+    };
+    let mut shortest = Duration::MAX;
+    for _ in 0..PACED_TRIES {
+        shortest = shortest.min(under(network, line, "rate 1mbit", pace)?);
+        if shortest <= PACED_MOST {
+            break;
+        }
+    }
+    if !(PACED_LEAST..=PACED_MOST).contains(&shortest) {
         return Err(format!(
-            "ten datagrams were to take 80 ms, and took {took:?}"
+            "{PACED} datagrams were to take 200 ms, and took {shortest:?}"
         ));
     }
     Ok(format!(
-        "80 ms of packets in {:.0} ms",
-        took.as_secs_f64() * 1000.0
+        "200 ms of packets in {:.0} ms",
+        shortest.as_secs_f64() * 1000.0
     ))
 }

@@ -4,15 +4,14 @@
 //! which command helps.
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::{self, OpenOptions},
+    io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
 };
 
-use nix::{
-    errno::Errno,
-    unistd::{AccessFlags, eaccess},
-};
+use nix::unistd::geteuid;
 
 /// One of them, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,29 +92,48 @@ fn of_kernel(
     })
 }
 
-/// The mode of a device, and whether this user may read and write it.
-fn look(path: &Path) -> io::Result<(u32, bool)> {
+/// What comes of opening a device.
+enum Access {
+    Given,
+    /// Its mode forbids it to this user.
+    ForOthers,
+    /// Whatever its mode.
+    Refused,
+}
+
+/// The mode of a device, and whether this user gets it to read and write, as is tried: a mount
+/// with `nodev` refuses what the mode allows.
+fn look(path: &Path) -> io::Result<(u32, Access)> {
     let metadata = fs::metadata(path)?;
     if !metadata.file_type().is_char_device() {
         return Err(io::Error::other("not a device"));
     }
-    let may = match eaccess(path, AccessFlags::R_OK | AccessFlags::W_OK) {
-        Ok(()) => true,
-        Err(Errno::EACCES | Errno::EPERM) => false,
-        Err(errno) => return Err(errno.into()),
+    let mode = metadata.permissions().mode() & 0o7777;
+    let access = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => Access::Given,
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        Err(_) if mode == 0o666 || geteuid().is_root() => Access::Refused,
+        Err(_) => Access::ForOthers,
     };
-    Ok((metadata.permissions().mode() & 0o7777, may))
+    Ok((mode, access))
 }
 
 fn of_device(
     path: &'static str,
     module: &str,
     without: &str,
-    found: io::Result<(u32, bool)>,
+    found: io::Result<(u32, Access)>,
 ) -> Setting {
     let (value, remedy) = match found {
-        Ok((mode, true)) => (format!("{mode:04o}"), None),
-        Ok((mode, false)) => (
+        Ok((mode, Access::Given)) => (format!("{mode:04o}"), None),
+        Ok((mode, Access::Refused)) => (
+            format!("{mode:04o}, and is refused all the same"),
+            Some(format!(
+                "{without}; it is on a mount with `nodev` (`findmnt -T {path}` tells which): mount \
+                 that without, or start the container with `--device {path}`"
+            )),
+        ),
+        Ok((mode, Access::ForOthers)) => (
             format!("{mode:04o}, not for this user"),
             Some(format!(
                 "{without}; run as root (sudo), or `sudo chmod 0666 {path}` (the mode that udev \
@@ -161,8 +179,8 @@ mod tests {
     fn a_device_is_told_with_its_mode() {
         let [_, (path, module, without)] = DEVICES;
         let tell = |found| of_device(path, module, without, found);
-        assert_eq!(tell(Ok((0o666, true))).remedy, None);
-        let closed = tell(Ok((0o600, false)));
+        assert_eq!(tell(Ok((0o666, Access::Given))).remedy, None);
+        let closed = tell(Ok((0o600, Access::ForOthers)));
         assert_eq!(closed.to_string(), "/dev/fuse is 0600, not for this user");
         assert!(
             closed
@@ -170,6 +188,12 @@ mod tests {
                 .unwrap()
                 .contains("`sudo chmod 0666 /dev/fuse`")
         );
+        let refused = tell(Ok((0o666, Access::Refused)));
+        assert_eq!(
+            refused.to_string(),
+            "/dev/fuse is 0666, and is refused all the same"
+        );
+        assert!(refused.remedy.unwrap().contains("`nodev`"));
         let missing = tell(Err(io::Error::from_raw_os_error(libc::ENOENT)));
         assert!(missing.remedy.unwrap().contains("`sudo modprobe fuse`"));
     }

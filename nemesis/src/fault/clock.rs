@@ -88,12 +88,28 @@ fn signed(f: &mut fmt::Formatter<'_>, ns: i64) -> fmt::Result {
 const CLOCK: &str = "clock n1: +288s` or `clock leader: -11ms` or `clock all: rate 1.05` or \
                      `clock n1: strobe +200ms every 10ms";
 
+const OFFSET: &str = "clock n1: +288s` (with its sign, 1ms to 315360000s) or `clock leader: -11ms";
+const RATES: &str = "clock all: rate 1.05` (0.01 to 100 and not 1, at most six decimals) or \
+                     `clock n1: rate 0.5";
+const STROBE: &str = "clock n1: strobe +200ms every 10ms` (by 1ms to 315360000s, every 1ms to \
+                      60000ms) or `clock all: strobe -5s every 40ms";
+
 /// Reads what follows the word `clock`.
 pub(super) fn parse(text: &str) -> Result<ClockFault, Problem> {
     let (who, how) = text.split_once(':').ok_or(Problem::Form(CLOCK))?;
-    let skew = skew(how.trim()).ok_or(Problem::Form(CLOCK))?;
+    let skew = skew(how.trim()).ok_or(Problem::Form(form_of(how.trim())))?;
     let targets = targets(who.trim(), CLOCK)?;
     Ok(ClockFault { targets, skew })
+}
+
+/// How to write what this was meant to be.
+fn form_of(how: &str) -> &'static str {
+    match how.split_whitespace().next() {
+        Some("rate") => RATES,
+        Some("strobe") => STROBE,
+        Some(word) if word.ends_with('s') => OFFSET,
+        _ => CLOCK,
+    }
 }
 
 fn skew(text: &str) -> Option<Skew> {

@@ -217,12 +217,20 @@ pub(super) fn power_loss(text: &str) -> Result<PowerLoss, Problem> {
 
 const DISK: &str = "disk n1: fsync-error` or `disk leader: slow-fsync 20ms` (read-error, \
                     write-error, fsync-error, full, slow-fsync, lying-fsync, lying-write, \
-                    read-flip; at most `2000ms`) or `disk all: full after 64kb";
+                    read-flip) or `disk all: full after 64kb";
+const SLOW: &str = "disk n1: slow-fsync 20ms` (1ms to 2000ms) or `disk leader: slow-fsync 5ms";
+const FULL: &str = "disk n1: full` or `disk n1: full after 64kb` (1kb to 4294967295kb) or \
+                    `disk all: full after 1kb";
 
 /// Reads what follows the word `disk`.
 pub(super) fn disk(text: &str) -> Result<DiskFault, Problem> {
     let (who, how) = text.split_once(':').ok_or(Problem::Form(DISK))?;
-    let ailment = ailment(how.trim()).ok_or(Problem::Form(DISK))?;
+    let form = match how.split_whitespace().next() {
+        Some("slow-fsync") => SLOW,
+        Some("full") => FULL,
+        _ => DISK,
+    };
+    let ailment = ailment(how.trim()).ok_or(Problem::Form(form))?;
     let targets = targets(who.trim(), DISK)?;
     Ok(DiskFault { targets, ailment })
 }
@@ -263,12 +271,14 @@ fn ailment(text: &str) -> Option<Ailment> {
 
 const DAMAGE: &str = "damage n1: bit-flip 3` or `damage n1: truncate` or `damage n1: restore` or \
                       `damage n1: wipe";
+const BIT_FLIP: &str = "damage n1: bit-flip 3` (1 to 65535 bits) or `damage leader: bit-flip 1";
 
 /// Reads what follows the word `damage`.
 pub(super) fn damage(text: &str) -> Result<DamageFault, Problem> {
     let (who, damage) = text.split_once(':').ok_or(Problem::Form(DAMAGE))?;
     let damage = match damage.trim().split_once(' ') {
         None => match damage.trim() {
+            "bit-flip" => return Err(Problem::Form(BIT_FLIP)),
             "truncate" => Damage::Truncate,
             "restore" => Damage::Restore,
             "wipe" => Damage::Wipe,
@@ -276,7 +286,7 @@ pub(super) fn damage(text: &str) -> Result<DamageFault, Problem> {
         },
         Some(("bit-flip", bits)) => match bits.trim().parse() {
             Ok(bits @ 1..) => Damage::BitFlip(bits),
-            _ => return Err(Problem::Form(DAMAGE)),
+            _ => return Err(Problem::Form(BIT_FLIP)),
         },
         Some(_) => return Err(Problem::Form(DAMAGE)),
     };

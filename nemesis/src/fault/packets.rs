@@ -79,6 +79,8 @@ impl fmt::Display for Scope {
 
 const FORM: &str = "packets n1 n2: delay 50ms` or `packets leader: loss 20%` or \
                     `packets clients -> n1: rate 1mbit";
+const CLIENTS: &str = "packets clients -> n1: loss 20%` (clients are an end of a direction) or \
+                       `packets n1 n2 -> clients: delay 50ms";
 
 /// Reads what follows the word `packets`.
 pub(super) fn parse(text: &str) -> Result<Packets, Problem> {
@@ -88,6 +90,9 @@ pub(super) fn parse(text: &str) -> Result<Packets, Problem> {
             from: ends(from, FORM)?,
             to: ends(to, FORM)?,
         },
+        None if scope.split_whitespace().any(|word| word == "clients") => {
+            return Err(Problem::Form(CLIENTS));
+        }
         None => Scope::Around(targets(scope.trim(), FORM)?),
     };
     let shaping = shaping.parse()?;

@@ -155,6 +155,9 @@ pub enum ShapingTextError {
     /// The value of a term cannot be read, or is out of its bounds.
     #[error("write it as `{0}`")]
     Form(&'static str),
+    /// A share of packets cannot be read, or is out of its bounds.
+    #[error("write it as `{0} 20%` (0.0001% to 100%) or `{0} 0.5%`")]
+    Share(PacketEffect),
     /// A term stands there twice.
     #[error("{0} is given twice")]
     Twice(PacketEffect),
@@ -201,7 +204,10 @@ impl FromStr for Shaping {
             match effect {
                 PacketEffect::Delay => shaping.delay = Some(value.parse()?),
                 PacketEffect::Rate => shaping.rate = Some(value.parse()?),
-                share => drop(shaping.shares.insert(share, value.parse()?)),
+                share => {
+                    let probable = Share::read(value).ok_or(ShapingTextError::Share(share))?;
+                    shaping.shares.insert(share, probable);
+                }
             }
         }
         Ok(shaping)
@@ -221,8 +227,12 @@ impl FromStr for Delay {
     type Err = ShapingTextError;
 
     fn from_str(text: &str) -> Result<Self, ShapingTextError> {
-        let error =
-            || ShapingTextError::Form("delay 50ms` or `delay 50ms ±10ms`, at most 60 s, as `10us");
+        let error = || {
+            ShapingTextError::Form(
+                "delay 50ms` (1us to 60s) or `delay 50ms ±10ms` (no longer than the delay) or \
+                 `delay 100us",
+            )
+        };
         let mut words = text.split_whitespace();
         let by_us = words.next().and_then(read_span).ok_or_else(error)?;
         let jitter_us = match words.next() {
@@ -280,24 +290,19 @@ impl fmt::Display for Share {
     }
 }
 
-impl FromStr for Share {
-    type Err = ShapingTextError;
-
-    fn from_str(text: &str) -> Result<Self, ShapingTextError> {
-        let read = || {
-            let number = text.strip_suffix('%')?;
-            let (percent, decimals) = number.split_once('.').unwrap_or((number, "0"));
-            let parts = (digits_only(percent)?, digits_only(decimals)?);
-            if decimals.len() > 4 {
-                return None;
-            }
-            let millionths: u32 = format!("{:0<4}", parts.1).parse().ok()?;
-            let share = parts.0.parse::<u32>().ok()?.checked_mul(10_000)? + millionths;
-            (1..=WHOLE).contains(&share).then_some(Self(share))
-        };
-        read().ok_or(ShapingTextError::Form(
-            "loss 20%` or `loss 0.5%`, above 0, at most `100%",
-        ))
+impl Share {
+    /// `20%`, `0.5%`: at most four decimals.
+    fn read(text: &str) -> Option<Self> {
+        let number = text.strip_suffix('%')?;
+        let (percent, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let parts = (digits_only(percent)?, digits_only(decimals)?);
+        if decimals.len() > 4 {
+            return None;
+        }
+        let millionths: u32 = format!("{:0<4}", parts.1).parse().ok()?;
+        let whole = parts.0.parse::<u32>().ok()?.checked_mul(10_000)?;
+        let share = whole.checked_add(millionths)?;
+        (1..=WHOLE).contains(&share).then_some(Self(share))
     }
 }
 
@@ -326,7 +331,9 @@ impl FromStr for Rate {
                 .checked_mul(factor)?;
             (rate > 0).then_some(Self(rate))
         };
-        read().ok_or(ShapingTextError::Form("rate 1mbit` or `rate 500kbit"))
+        read().ok_or(ShapingTextError::Form(
+            "rate 1mbit` (1bit or more) or `rate 500kbit",
+        ))
     }
 }
 
@@ -363,16 +370,19 @@ mod tests {
             ("delay", "write it as `delay 50ms`"),
             ("delay 0ms", "write it as `delay 50ms`"),
             ("delay 5", "write it as `delay 50ms`"),
-            ("delay 5ms ±6ms", "write it as `delay 50ms`"),
-            ("delay 61s", "at most 60 s"),
+            (
+                "delay 5ms ±6ms",
+                "`delay 50ms ±10ms` (no longer than the delay)",
+            ),
+            ("delay 61s", "(1us to 60s)"),
             ("delay 5ms ±1ms 3", "write it as `delay 50ms`"),
             ("delay 99999999s", "write it as `delay 50ms`"),
-            ("loss 0%", "above 0, at most `100%`"),
-            ("loss 101%", "above 0, at most `100%`"),
+            ("loss 0%", "`loss 20%` (0.0001% to 100%)"),
+            ("duplicate 101%", "`duplicate 20%` (0.0001% to 100%)"),
             ("loss 20", "write it as `loss 20%`"),
             ("loss +2%", "write it as `loss 20%`"),
             ("loss 0.00001%", "write it as `loss 20%`"),
-            ("rate 0mbit", "write it as `rate 1mbit`"),
+            ("rate 0mbit", "write it as `rate 1mbit` (1bit or more)"),
             ("rate 99999999999999999mbit", "write it as `rate 1mbit`"),
             ("loss 1%, loss 2%", "loss is given twice"),
         ] {

@@ -23,7 +23,10 @@ pub(super) fn heal(
     let healing = Instant::now();
     let mut dropped = match network.heal(cut) {
         Ok(dropped) => dropped,
-        Err(error) => return (Err(format!("healing failed: {error}")), false),
+        Err(error) => {
+            let (why, is_healed) = unhealed(&error);
+            return (Err(why), is_healed);
+        }
     };
     let is_healed = !network.cuts().contains(&cut);
     if dropped.total() > 0 && !network.bounds_tcp_backoff() {
@@ -38,6 +41,14 @@ pub(super) fn heal(
         dropped.resumed_after_ms = after.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
     }
     (Ok(dropped), is_healed)
+}
+
+/// Why a heal has no proof to tell, and whether nothing of the fault is left all the same.
+pub(super) fn unhealed(error: &NetworkError) -> (String, bool) {
+    match error {
+        NetworkError::Disturbed { .. } => (error.to_string(), true),
+        _ => (format!("healing failed: {error}"), false),
+    }
 }
 
 impl Attempt<'_> {
@@ -96,7 +107,10 @@ impl Attempt<'_> {
         self.healing();
         let (why, healed) = match heal(*id) {
             Ok(()) => (format!("{why}; it was healed later"), true),
-            Err(error) => (format!("{why}; healing failed: {error}"), false),
+            Err(error) => {
+                let (later, is_healed) = unhealed(&error);
+                (format!("{why}; {later}"), is_healed)
+            }
         };
         self.finish(Effect::Indeterminate(why), healed)
     }

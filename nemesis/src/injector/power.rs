@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use super::{
     FaultRecord,
     attempt::Attempt,
+    cut::unhealed,
     processes::{each, spaced},
 };
 use crate::{
@@ -49,7 +50,9 @@ impl Attempt<'_> {
         };
         let (killed, errors) = each(nodes, |node| processes.kill(node));
         if killed.is_empty() {
-            let heals = network.heal(cut).is_ok();
+            let heals = network
+                .heal(cut)
+                .map_or_else(|error| unhealed(&error).1, |_| true);
             return self.nothing_done(&errors).unless_healed(heals);
         }
         let mut trouble: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -67,8 +70,9 @@ impl Attempt<'_> {
             .iter()
             .any(|error| matches!(error, ProcessError::Deadline { .. }));
         if let Err(error) = network.heal(cut) {
-            trouble.push(format!("healing the cut failed: {error}"));
-            healed = false;
+            let (why, is_healed) = unhealed(&error);
+            trouble.push(format!("the cut: {why}"));
+            healed &= is_healed;
         }
         let killed = lost.iter_mut().map(|node| &mut node.killed).collect();
         healed &= self.start_again(processes, killed, &mut trouble);

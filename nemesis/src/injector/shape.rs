@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{FaultRecord, attempt::Attempt, cut::nodes};
+use super::{
+    FaultRecord,
+    attempt::Attempt,
+    cut::{nodes, unhealed},
+};
 use crate::{
     fault::{PacketEffect, Shaping},
     network::{FateSeed, Network, ShapingId},
@@ -42,8 +46,8 @@ impl Attempt<'_> {
         let shaped = match network.unshape(id) {
             Ok(shaped) => shaped,
             Err(error) => {
-                let why = format!("healing failed: {error}");
-                return self.finish(Effect::Indeterminate(why), false);
+                let (why, healed) = unhealed(&error);
+                return self.finish(Effect::Indeterminate(why), healed);
             }
         };
         let healed = !network.shapings().contains(&id);

@@ -13,7 +13,9 @@
 mod bridge;
 mod fault;
 mod queues;
+mod removal;
 mod rules;
+mod run;
 mod sites;
 mod tools;
 
@@ -21,7 +23,11 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 pub use self::tools::Variant;
 use self::{
-    fault::{Cut, Faults, Installed, check_effects, check_nodes, dropped, ends_of, lock, shaped},
+    fault::{
+        Cut, Faults, Installed, Rules, check_effects, check_nodes, dropped, ends_of, lock, shaped,
+    },
+    queues::Egress,
+    removal::Removal,
     sites::Failure,
     tools::Tools,
 };
@@ -88,7 +94,7 @@ impl Iptables {
         for sites in [first, everywhere] {
             let done =
                 network.at_each(&sites, |inside, _| network.tools.restore(inside, &scaffold));
-            done.into_values().collect::<Result<Vec<String>, _>>()?;
+            done.into_values().collect::<Result<(), _>>()?;
         }
         Ok(network)
     }
@@ -131,22 +137,17 @@ impl Network for Iptables {
         faults.next += 1;
         let id = faults.next;
         let sites: BTreeSet<Endpoint> = edges.iter().map(|edge| edge.to).collect();
-        let of = |site| -> Vec<Edge> {
-            let into = edges.iter().filter(|edge| edge.to == site);
-            into.copied().collect()
-        };
-        let rules = |site| rules::cut(id, &of(site));
-        let chains = [rules::chain(id)];
         // Known before it is there, and until nothing of it is.
         let cut = Cut {
             edges: edges.clone(),
-            sites: sites.clone(),
+            rules: Rules::at(sites.clone()),
         };
         faults.cuts.insert(CutId(id), cut);
-        let installed = self.install((id, &chains), &sites, rules, |_| rules::uncut(id));
+        let rules = |site| rules::cut(id, &into(&edges, site));
+        let installed = self.install(id, &sites, rules, |site| uncut(id, &edges, site));
         installed.map_err(|failure| {
             match (&failure.left, faults.cuts.get_mut(&CutId(id))) {
-                (Some(left), Some(cut)) => cut.sites.clone_from(&left.rules),
+                (Some(left), Some(cut)) => cut.rules.sites.clone_from(&left.rules),
                 _ => drop(faults.cuts.remove(&CutId(id))),
             }
             failure.told(id)
@@ -157,18 +158,21 @@ impl Network for Iptables {
     fn heal(&self, cut: CutId) -> Result<Dropped, NetworkError> {
         let mut faults = lock(&self.faults);
         let installed = faults.cuts.get_mut(&cut);
-        let installed = installed.ok_or(NetworkError::NoSuchCut(cut))?;
-        let fault = (cut.0, &[rules::chain(cut.0)][..]);
-        let counts = self.remove(fault, &mut installed.sites, |_| rules::uncut(cut.0))?;
-        let dropped = dropped(&installed.edges, &counts);
-        faults.cuts.remove(&cut);
-        Ok(dropped)
+        let Cut { edges, rules } = installed.ok_or(NetworkError::NoSuchCut(cut))?;
+        let (unhooked, removed) = self.remove(cut.0, rules, |site| uncut(cut.0, edges, site));
+        faults.disturb(&unhooked);
+        removed?;
+        let healed = faults.cuts.remove(&cut);
+        let Cut { edges, rules } = healed.ok_or(NetworkError::NoSuchCut(cut))?;
+        let dropped = dropped(&edges, &rules.counted);
+        let says = dropped.to_string();
+        rules.healed(cut.0, dropped, says)
     }
 
     fn dropped(&self, cut: CutId) -> Result<Dropped, NetworkError> {
         let faults = lock(&self.faults);
         let installed = faults.cuts.get(&cut).ok_or(NetworkError::NoSuchCut(cut))?;
-        let counts = self.counts(cut.0, &installed.sites)?;
+        let counts = self.counts(cut.0, &installed.rules)?;
         Ok(dropped(&installed.edges, &counts))
     }
 
@@ -193,22 +197,18 @@ impl Network for Iptables {
         let new = Installed {
             edges: edges.clone(),
             shaping: shaping.clone(),
-            sites: sites.clone(),
+            rules: Rules::at(sites.clone()),
         };
         faults.shapings.insert(ShapingId(id), new);
         let [before, after] = [Some(ShapingId(id)), None];
         let [before, after] = [before, after].map(|but| faults.lines_out(&sites, but));
         let change = |site| (before[&site].clone(), after[&site].clone());
-        let list: Vec<Edge> = edges.iter().copied().collect();
-        let rules = |site| {
-            let classes = rules::classify(&after[&site]);
-            rules::batch(&(rules::shape(id, site, &list, shaping) + &classes))
-        };
-        let undo = |site| rules::unshape(id) + &rules::classify(&before[&site]);
-        let chains = [rules::chain(id), rules::chain_out(id)];
+        let shape = |site| rules::shape(id, site, edges, shaping);
+        let rules = |site| rules::batch(&(shape(site) + &rules::classify(&after[&site])));
+        let removal = |site| unshape(id, &shape(site), &before[&site]);
         // Queues first, so that no packet is sent to one that is not there.
         let installed = self.queue(id, &sites, change).and_then(|()| {
-            let installed = self.install((id, &chains), &sites, rules, undo);
+            let installed = self.install(id, &sites, rules, removal);
             installed.map_err(|failure| match failure.left {
                 Some(_) => failure,
                 None => Failure {
@@ -219,7 +219,7 @@ impl Network for Iptables {
         });
         installed.map_err(|failure| {
             match (&failure.left, faults.shapings.get_mut(&ShapingId(id))) {
-                (Some(left), Some(shaping)) => shaping.sites.clone_from(&left.rules),
+                (Some(left), Some(shaping)) => shaping.rules.sites.clone_from(&left.rules),
                 _ => drop(faults.shapings.remove(&ShapingId(id))),
             }
             failure.told(id)
@@ -233,34 +233,62 @@ impl Network for Iptables {
         let installed = faults.shapings.get(&shaping);
         let installed = installed.ok_or(NetworkError::NoSuchShaping(shaping))?;
         // Rules may be gone since an attempt before; its queues go after the last of them.
-        let (all, mut left) = (ends_of(&installed.edges), installed.sites.clone());
+        let (all, mut rules) = (ends_of(&installed.edges), installed.rules.clone());
         let [before, after] = [None, Some(shaping)].map(|but| faults.lines_out(&all, but));
-        let undo = |site| rules::unshape(id) + &rules::classify(&after[&site]);
-        let chains = [rules::chain(id), rules::chain_out(id)];
-        let removed = self.remove((id, &chains), &mut left, undo);
-        let removed = removed.and_then(|counts| {
-            let change = |site| (before[&site].clone(), after[&site].clone());
-            self.requeue(id, &all, change)?;
-            Ok(shaped(installed, &counts))
+        let (unhooked, removed) = self.remove(id, &mut rules, |site| {
+            let shape = rules::shape(id, site, &installed.edges, &installed.shaping);
+            unshape(id, &shape, &after[&site])
         });
-        if removed.is_ok() {
-            faults.shapings.remove(&shaping);
-        } else if let Some(installed) = faults.shapings.get_mut(&shaping) {
-            installed.sites = left;
+        let removed = removed.and_then(|()| {
+            let change = |site| (before[&site].clone(), after[&site].clone());
+            self.requeue(id, &all, change)
+        });
+        if let Some(installed) = faults.shapings.get_mut(&shaping) {
+            installed.rules = rules;
         }
-        removed
+        faults.disturb(&unhooked);
+        removed?;
+        let healed = faults.shapings.remove(&shaping);
+        let healed = healed.ok_or(NetworkError::NoSuchShaping(shaping))?;
+        let shaped = shaped(&healed, &healed.rules.counted);
+        let says = shaped.to_string();
+        healed.rules.healed(id, shaped, says)
     }
 
     fn shaped(&self, shaping: ShapingId) -> Result<Shaped, NetworkError> {
         let faults = lock(&self.faults);
         let installed = faults.shapings.get(&shaping);
         let installed = installed.ok_or(NetworkError::NoSuchShaping(shaping))?;
-        let counts = self.counts(shaping.0, &installed.sites)?;
+        let counts = self.counts(shaping.0, &installed.rules)?;
         Ok(shaped(installed, &counts))
     }
 
     fn shapings(&self) -> Vec<ShapingId> {
         lock(&self.faults).shapings.keys().copied().collect()
+    }
+}
+
+/// Of these edges, those that lead to `site`.
+fn into(edges: &BTreeSet<Edge>, site: Endpoint) -> Vec<Edge> {
+    let into = edges.iter().filter(|edge| edge.to == site);
+    into.copied().collect()
+}
+
+/// What takes a cut of these edges away at `site`.
+fn uncut(id: u64, edges: &BTreeSet<Edge>, site: Endpoint) -> Removal {
+    Removal {
+        chains: vec![rules::chain(id)],
+        undo: rules::uncut(id),
+        counting: rules::counting(&rules::cut(id, &into(edges, site))),
+    }
+}
+
+/// What takes a shaping away that was installed by the rules `shape`, where `after` waits then.
+fn unshape(id: u64, shape: &str, after: &Egress) -> Removal {
+    Removal {
+        chains: vec![rules::chain(id), rules::chain_out(id)],
+        undo: rules::unshape(id) + &rules::classify(after),
+        counting: rules::counting(shape),
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 use ordeal_nemesis::{
     Effect, Node, Proof, Schedule,
     clock::{Clocks, VdsoClocks},
-    disk::{Directories, DiskError, Disks, FuseDisks},
+    disk::{Directories, Disks, FuseDisks},
     injector::{FaultEvent, FaultRecord, Injector, Patience, Step, Stop},
     lever::{Levers, Observer},
     network::Network,
@@ -67,24 +67,20 @@ impl Rig {
     /// once that was refused with what to do.
     pub(crate) fn with_disks<B: crate::backend::Backend>(sandbox: &Sandbox) -> Option<Self> {
         let network = network::<B>(sandbox, NODES)?;
+        if !support::has_disks(sandbox) {
+            return None;
+        }
         let folder = tempfile::tempdir().unwrap();
         let data = |node: Node| folder.path().join(node.to_string());
         Node::first(NODES).for_each(|node| fs::create_dir(data(node)).unwrap());
         let paths = Node::first(NODES).map(|node| (node, data(node))).collect();
-        match FuseDisks::mount(sandbox, paths, Directories::Journalled) {
-            Ok(disks) => Some(Self::over(
-                network.into(),
-                Some(Arc::new(disks)),
-                None,
-                folder,
-            )),
-            Err(error @ DiskError::Fuse { .. }) => {
-                assert!(error.to_string().contains("/dev/fuse"), "{error}");
-                support::lacks("fuse", error);
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
+        let disks = FuseDisks::mount(sandbox, paths, Directories::Journalled).unwrap();
+        Some(Self::over(
+            network.into(),
+            Some(Arc::new(disks)),
+            None,
+            folder,
+        ))
     }
 
     fn start(network: Arc<dyn Network>, clocks: Option<Arc<VdsoClocks>>) -> Self {

@@ -33,27 +33,27 @@ use tempfile::TempDir;
 
 fn main() -> ExitCode {
     support::main(&cases![
-        Inside a_disk_is_a_file_system_like_others,
-        Inside files_can_be_mapped_locked_preallocated_and_read_directly,
-        Inside exactly_the_unsynced_bytes_are_gone,
-        Inside a_rename_survives_once_it_is_synced,
-        Inside a_strict_disk_forgets_names,
-        Inside what_survives_in_part_is_drawn_from_the_seed,
-        Inside a_file_that_was_open_before_the_power_loss_is_dead,
-        Inside reads_fail_until_healed,
-        Inside writes_fail_until_healed,
-        Inside a_failed_fsync_loses_what_it_was_to_write,
-        Inside a_full_disk_takes_no_more_until_healed,
-        Inside fsync_is_slower_until_healed,
-        Inside a_lying_fsync_keeps_nothing,
-        Inside a_bit_flips_and_flips_back,
-        Inside a_file_is_cut_and_made_whole,
-        Inside an_older_copy_is_restored,
-        Inside a_wiped_disk_is_empty,
-        Inside without_fuse_the_error_says_what_to_do,
-        Inside an_unloaded_disk_leaves_its_files,
+        OnDisks a_disk_is_a_file_system_like_others,
+        OnDisks files_can_be_mapped_locked_preallocated_and_read_directly,
+        OnDisks exactly_the_unsynced_bytes_are_gone,
+        OnDisks a_rename_survives_once_it_is_synced,
+        OnDisks a_strict_disk_forgets_names,
+        OnDisks what_survives_in_part_is_drawn_from_the_seed,
+        OnDisks a_file_that_was_open_before_the_power_loss_is_dead,
+        OnDisks reads_fail_until_healed,
+        OnDisks writes_fail_until_healed,
+        OnDisks a_failed_fsync_loses_what_it_was_to_write,
+        OnDisks a_full_disk_takes_no_more_until_healed,
+        OnDisks fsync_is_slower_until_healed,
+        OnDisks a_lying_fsync_keeps_nothing,
+        OnDisks a_bit_flips_and_flips_back,
+        OnDisks a_file_is_cut_and_made_whole,
+        OnDisks an_older_copy_is_restored,
+        OnDisks a_wiped_disk_is_empty,
+        OnDisks without_fuse_the_error_says_what_to_do,
+        OnDisks an_unloaded_disk_leaves_its_files,
         Outside the_mount_is_the_sandboxes_own,
-        Inside mounts_and_waits,
+        OnDisks mounts_and_waits,
     ])
 }
 
@@ -535,6 +535,13 @@ fn the_mount_is_the_sandboxes_own() {
         .unwrap()
         .read_exact(&mut said)
         .unwrap();
+    if &said == b"lacking:" {
+        let mut why = String::new();
+        let mut rest = child.stdout.take().unwrap();
+        rest.read_to_string(&mut why).unwrap();
+        child.wait().unwrap();
+        return support::lacks("fuse", why.trim());
+    }
     assert_eq!(&said, b"mounted\n");
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),

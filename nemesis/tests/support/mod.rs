@@ -19,7 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ordeal_nemesis::sandbox::{self, Sandbox};
+use ordeal_nemesis::{
+    Node,
+    disk::{Directories, DiskError, FuseDisks},
+    sandbox::{self, Sandbox},
+};
 
 use self::told::{Outcome, Told};
 
@@ -28,6 +32,8 @@ use self::told::{Outcome, Told};
 pub(crate) enum Body {
     /// In the harness's place inside a sandbox.
     Inside(fn(&Sandbox)),
+    /// The same, where disks of ours can be mounted there; ignored elsewhere.
+    OnDisks(fn(&Sandbox)),
     /// In an ordinary process: it may start sandboxes and look at them from outside.
     Outside(fn()),
     /// No test: a program that tests start, with the arguments that they give it.
@@ -101,6 +107,28 @@ pub(crate) fn lacks(word: &str, what: impl std::fmt::Display) {
     *LACKING.lock().expect("nobody panics with it") = Some(what.to_string());
 }
 
+/// Whether a disk of ours can be mounted here, as is tried; where not, the test is ignored, once
+/// that was refused with what to do.
+pub(crate) fn has_disks(sandbox: &Sandbox) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths = [(Node(1), folder.path().to_owned())].into();
+    match FuseDisks::mount(sandbox, paths, Directories::Journalled) {
+        Ok(_) => true,
+        Err(error @ DiskError::Fuse { .. }) => {
+            assert!(error.to_string().contains("/dev/fuse"), "{error}");
+            lacks("fuse", error);
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What the test that `output` is of could not look at, if it was ignored.
+pub(crate) fn lacking(output: &str) -> Option<&str> {
+    let mut lines = output.lines().rev();
+    lines.find_map(|line| line.strip_prefix("lacking: "))
+}
+
 /// A command for `name`, a case of this file, in a process of its own.
 pub(crate) fn case(name: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("the test's own path"));
@@ -110,8 +138,12 @@ pub(crate) fn case(name: &str) -> Command {
 
 fn run_body(body: Body, args: &[String]) -> ExitCode {
     match body {
-        Body::Inside(test) => match sandbox::enter() {
-            Ok(sandbox) => test(&sandbox),
+        Body::Inside(test) | Body::OnDisks(test) => match sandbox::enter() {
+            Ok(sandbox) => {
+                if !matches!(body, Body::OnDisks(_)) || has_disks(&sandbox) {
+                    test(&sandbox);
+                }
+            }
             Err(error) => {
                 eprintln!("error: {error}");
                 return ExitCode::from(70);
@@ -216,11 +248,7 @@ fn run_test(name: &str, before: &Told) -> (Outcome, String) {
     let outcome = if status.success() {
         Outcome::Passed
     } else if status.code() == Some(IGNORED.into()) {
-        let lacking = text
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("lacking: "));
-        Outcome::Ignored(lacking.unwrap_or("for no reason").to_owned())
+        Outcome::Ignored(lacking(&text).unwrap_or("for no reason").to_owned())
     } else {
         Outcome::Failed(format!("{text}{status}"))
     };

@@ -184,8 +184,9 @@ fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
         (0, _) if ambiguous > 0 => (
             Validity::Unknown,
             format!(
-                "of {ambiguous} registers a value was written twice, so that a read does not tell \
-                 which of the writes is there; the others lost none"
+                "of {} a value was written twice, so that a read does not tell \
+                 which of the writes is there; the others lost none",
+                counted(ambiguous)
             ),
         ),
         (0, 0) => (
@@ -194,7 +195,7 @@ fn finding(registers: &BTreeMap<Key, Register>) -> Finding {
         ),
         (0, _) => (
             Validity::Valid,
-            format!("no final read of {tested} registers lost a write"),
+            format!("no final read of {} lost a write", counted(tested)),
         ),
         (_, _) => (Validity::Invalid, losses(anomalies.len(), &lost_by)),
     };
@@ -215,16 +216,18 @@ fn acknowledger(write: &Write) -> Acknowledger {
     (write.node.clone(), write.term)
 }
 
+/// `1 register`, `2 registers`.
+fn counted(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} register{plural}")
+}
+
 /// How many groups of lost writes a summary names: the largest.
 const GROUPS_MAX: usize = 3;
 
 /// `acknowledged writes are lost in 5 registers (4 by n2 in term 4, 1 by n1 in term 3)`: who
 /// acknowledged them is most often one node in one term.
 fn losses(anomalies: usize, lost_by: &BTreeMap<Acknowledger, usize>) -> String {
-    let counted = |count: usize| match count {
-        1 => "1 register".to_owned(),
-        count => format!("{count} registers"),
-    };
     let lost: usize = lost_by.values().sum();
     let invented = match anomalies - lost {
         0 => String::new(),

@@ -337,7 +337,7 @@ fn keep_puts<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'a, M
         Some(QueueStep::Put(value)) => Some(value),
         _ => None,
     };
-    if !known.iter().any(|step| matches!(step, QueueStep::Put(_))) {
+    if known.is_empty() {
         return;
     }
     others.retain(|op| put(op).is_none_or(is_taken));

@@ -71,13 +71,11 @@ impl Means {
     /// will cost; nothing where that is too much.
     pub(super) fn open<M: Model>(&self, problem: &Problem<'_, M>) -> Option<Search> {
         let count = u64::from(problem.len());
-        let marks = (problem.operations.iter()).map(|op| {
-            let mut marks = 0;
+        let mut marks = 0;
+        for op in problem.operations {
             let ret = op.outcome().ok();
             problem.model.marks(op.op(), ret, &mut |_| marks += 1);
-            marks
-        });
-        let marks: u64 = marks.sum();
+        }
         self.spend(0, OPERATION_WORK * count + MARK_WORK * marks);
         let (breadth, width) = (breadth(problem), width(problem)?);
         // A model's fold goes through all operations.

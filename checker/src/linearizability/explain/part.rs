@@ -229,7 +229,8 @@ struct Look {
 
 impl Look {
     fn too_early(&self, element: i64, born: Option<(Time, usize)>) -> Option<Suspect> {
-        let is_early = |(born, _)| self.returned.is_some_and(|returned| returned < born);
+        let is_early =
+            |(born, _): (Time, usize)| self.returned.is_some_and(|returned| returned < born);
         born.is_none_or(is_early).then(|| Suspect {
             elements: vec![element],
             witnesses: vec![self.at],
@@ -339,8 +340,8 @@ impl<'a, M: Model> Part<'a, M> {
     }
 
     fn named(&self, bits: u64) -> Vec<String> {
-        let named = (0..).zip(&self.elements);
-        let named = named.filter(|(bit, _)| bits >> bit & 1 == 1);
+        let named = (0_u32..).zip(&self.elements);
+        let named = named.filter(|(bit, _)| bits >> *bit & 1 == 1);
         named.map(|(_, element)| element.to_string()).collect()
     }
 
@@ -383,8 +384,8 @@ impl<'a, M: Model> Model for Part<'a, M> {
 
     fn marks(&self, op: &Self::Op, seen: Option<&Seen>, say: &mut dyn FnMut(Mark)) {
         let bits = |bits: u64| {
-            let elements = (0..).zip(&self.elements);
-            elements.filter(move |(bit, _)| bits >> bit & 1 == 1)
+            let elements = (0_u32..).zip(&self.elements);
+            elements.filter(move |(bit, _)| bits >> *bit & 1 == 1)
         };
         match (op.step, seen) {
             (Step::Add(bit), _) => bits(bit).for_each(|(_, element)| say(Mark::Left(0, *element))),

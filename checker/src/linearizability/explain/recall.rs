@@ -2,7 +2,7 @@
 //! forgotten and nothing copied.
 
 use crate::history::Operation;
-use crate::model::{Mark, Model, QueueStep, RegisterStep, SetStep};
+use crate::model::{CounterStep, Mark, Model, QueueStep, RegisterStep, SetStep};
 
 /// The same object, asked by reference, and no more of its states than what is known can tell
 /// apart.
@@ -55,6 +55,10 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
 
     fn as_set<'b>(&self, op: &'b &'a M::Op, ret: Option<&'b &'a M::Ret>) -> Option<SetStep<'b>> {
         self.model.as_set(*op, ret.copied())
+    }
+
+    fn as_counter(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> Option<CounterStep> {
+        self.model.as_counter(op, ret.copied())
     }
 
     fn marks(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>, say: &mut dyn FnMut(Mark)) {

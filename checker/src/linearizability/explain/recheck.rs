@@ -19,8 +19,9 @@ use super::recall::Recalled;
 use crate::history::{Operation, Recall, Time};
 use crate::linearizability::class::Classes;
 use crate::linearizability::glance::{Glance, Sight};
-use crate::linearizability::portfolio::{self, Answer, reachable};
+use crate::linearizability::portfolio::{self, Answer};
 use crate::linearizability::problem::{Event, Problem, counts};
+use crate::linearizability::reachable::reachable;
 use crate::model::Model;
 use crate::verdict::Validity;
 

@@ -2,11 +2,14 @@
 
 pub(crate) mod files;
 pub(crate) mod play;
+mod random;
 pub(crate) mod serial;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+pub(crate) use random::Random;
 
 use ordeal_checker::history::{
     History, HistoryBuilder, Operation, OperationId, Outcome, Process, Reason, Time,
@@ -89,12 +92,12 @@ pub(crate) fn register(words: &str, _: u64) -> (RegisterOp, RegisterRet) {
     let words: Vec<&str> = words.split(' ').collect();
     match words[..] {
         ["read", "→", seen] => (RegisterOp::Read, RegisterRet::Value(value(seen))),
-        ["write", new] => (RegisterOp::Write(value(new).unwrap()), RegisterRet::Written),
+        ["write", new] => (RegisterOp::write(value(new)), RegisterRet::Written),
         ["cas", pair, ..] => {
             let (expect, new) = pair.split_once('→').expect("cas 1→2");
-            let (expect, new) = (value(expect), value(new).unwrap());
+            let (expect, new) = (value(expect), value(new));
             let swapped = RegisterRet::Swapped(words.last() != Some(&"no"));
-            (RegisterOp::Cas { expect, new }, swapped)
+            (RegisterOp::cas(expect, new), swapped)
         }
         _ => panic!("not an operation: {words:?}"),
     }
@@ -273,26 +276,6 @@ pub(crate) fn assert_minimal_by<M: Model>(
             is_explained(&fewer),
             "{told_of}: {left:?} is not needed: {contradiction:?}"
         );
-    }
-}
-
-/// A small reproducible generator (SplitMix64: Steele, Lea and Flood 2014).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub(crate) fn chance(&mut self, of: u64) -> bool {
-        self.below(of) == 0
     }
 }
 

@@ -106,8 +106,9 @@ pub(crate) trait Visit {
 }
 
 /// Every model's name.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 18] = [
     "registers_with_cas",
+    "registers_emptied",
     "registers_of_distinct_values",
     "registers_under_keys",
     "append_strings",
@@ -130,6 +131,7 @@ pub(crate) const NAMES: [&str; 17] = [
 pub(crate) fn visit(name: &str, visitor: &mut impl Visit) {
     match name {
         "registers_with_cas" => visitor.visit(&object::registers_with_cas()),
+        "registers_emptied" => visitor.visit(&object::registers_emptied()),
         "registers_of_distinct_values" => visitor.visit(&object::registers_of_distinct_values()),
         "registers_under_keys" => visitor.visit(&object::registers_under_keys()),
         "append_strings" => visitor.visit(&object::append_strings()),

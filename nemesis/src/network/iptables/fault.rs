@@ -26,18 +26,58 @@ pub(super) struct Faults {
 #[derive(Debug)]
 pub(super) struct Cut {
     pub(super) edges: BTreeSet<Edge>,
-    /// Where its rules are.
-    pub(super) sites: BTreeSet<Endpoint>,
+    pub(super) rules: Rules,
 }
 
 #[derive(Debug)]
 pub(super) struct Installed {
     pub(super) edges: BTreeSet<Edge>,
     pub(super) shaping: Shaping,
+    pub(super) rules: Rules,
+}
+
+/// Where a fault's rules are, and what is known of those that are not there any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
     pub(super) sites: BTreeSet<Endpoint>,
+    /// What they had counted where they are removed.
+    pub(super) counted: Vec<Count>,
+    /// Where somebody else has removed some of them, or kept packets away from them.
+    pub(super) disturbed: BTreeSet<Endpoint>,
+}
+
+impl Rules {
+    pub(super) fn at(sites: BTreeSet<Endpoint>) -> Self {
+        Self {
+            sites,
+            ..Self::default()
+        }
+    }
+
+    /// What a heal that has left nothing says.
+    pub(super) fn healed<T>(&self, id: u64, met: T, says: String) -> Result<T, NetworkError> {
+        if self.disturbed.is_empty() {
+            return Ok(met);
+        }
+        let at = self.disturbed.iter().map(Endpoint::to_string);
+        Err(NetworkError::Disturbed {
+            id,
+            at: at.collect::<Vec<_>>().join(", "),
+            met: says,
+        })
+    }
 }
 
 impl Faults {
+    /// Notes that no packet came to the rules of any fault at these sites.
+    pub(super) fn disturb(&mut self, sites: &BTreeSet<Endpoint>) {
+        let cuts = self.cuts.values_mut().map(|cut| &mut cut.rules);
+        let shapings = self.shapings.values_mut().map(|shaping| &mut shaping.rules);
+        for rules in cuts.chain(shapings) {
+            rules.disturbed.extend(rules.sites.intersection(sites));
+        }
+    }
+
     /// The lines out of each of `sites` that all shapings but one ask for together.
     pub(super) fn lines_out(
         &self,

@@ -25,6 +25,9 @@ use crate::{
 const ALL: &str = "packets";
 const CUT: &str = "cut";
 
+/// What stands before an edge and one of these words, where they are in a rule.
+const COMMENT: &str = "--comment \"";
+
 /// The chain of a cut or a shaping, in the namespaces that it concerns.
 pub(super) fn chain(id: u64) -> String {
     format!("ORDEAL-{id}")
@@ -35,32 +38,64 @@ pub(super) fn chain_out(id: u64) -> String {
     format!("ORDEAL-{id}-OUT")
 }
 
-/// The chains that every namespace has, without any fault in them.
+/// What every namespace has without any fault: the chains, the steps of the way in, and the hooks
+/// of the two in the kernel's own chains, in their order.
+const CHAINS: [&str; 5] = ["IN", "CUT", "SHAPE", "OUT", "CLASS"];
+const STEPS: [&str; 3] = [
+    "ORDEAL-IN -j ORDEAL-CUT",
+    "ORDEAL-IN -m mark --mark 0x1/0x1 -j DROP",
+    "ORDEAL-IN -j ORDEAL-SHAPE",
+];
+const HOOK_IN: &str = "-j ORDEAL-IN";
+const HOOKS_OUT: [&str; 2] = ["-j ORDEAL-OUT", "-j ORDEAL-CLASS"];
+
+/// Makes the chains that every namespace has.
 pub(super) fn scaffold() -> String {
-    batch(
-        "\
-:ORDEAL-IN - [0:0]
-:ORDEAL-CUT - [0:0]
-:ORDEAL-SHAPE - [0:0]
-:ORDEAL-OUT - [0:0]
-:ORDEAL-CLASS - [0:0]
--A ORDEAL-IN -j ORDEAL-CUT
--A ORDEAL-IN -m mark --mark 0x1/0x1 -j DROP
--A ORDEAL-IN -j ORDEAL-SHAPE
--I INPUT 1 -j ORDEAL-IN
--I OUTPUT 1 -j ORDEAL-OUT
--I OUTPUT 2 -j ORDEAL-CLASS
-",
-    )
+    repair("").expect("all of it is missing where there is nothing")
+}
+
+/// Makes what is missing of [`scaffold`] where there are these rules, as `-S` lists them; `None`
+/// where nothing is. Faults that are hung into it stay there.
+pub(super) fn repair(listed: &str) -> Option<String> {
+    let has = |rule: &str| listed.lines().any(|line| line == rule);
+    let mut text = String::new();
+    for chain in CHAINS {
+        if !has(&format!("-N ORDEAL-{chain}")) {
+            writeln!(text, ":ORDEAL-{chain} - [0:0]").expect(STRING);
+        }
+    }
+    let steps = STEPS.map(|step| format!("-A {step}\n"));
+    if !steps.iter().all(|step| has(step.trim_end())) {
+        if has("-N ORDEAL-IN") {
+            text += "-F ORDEAL-IN\n";
+        }
+        text += &steps.concat();
+    }
+    if !has(&format!("-A INPUT {HOOK_IN}")) {
+        writeln!(text, "-I INPUT 1 {HOOK_IN}").expect(STRING);
+    }
+    let [marks, queues] = HOOKS_OUT.map(|hook| has(&format!("-A OUTPUT {hook}")));
+    if !(marks && queues) {
+        for (hook, _) in HOOKS_OUT
+            .iter()
+            .zip([marks, queues])
+            .filter(|(_, has)| *has)
+        {
+            writeln!(text, "-D OUTPUT {hook}").expect(STRING);
+        }
+        for (place, hook) in (1..).zip(HOOKS_OUT) {
+            writeln!(text, "-I OUTPUT {place} {hook}").expect(STRING);
+        }
+    }
+    (!text.is_empty()).then(|| batch(&text))
 }
 
 /// Takes [`scaffold`] away again.
 pub(super) fn dismantle() -> String {
     let mut text =
         String::from("-D INPUT -j ORDEAL-IN\n-D OUTPUT -j ORDEAL-OUT\n-D OUTPUT -j ORDEAL-CLASS\n");
-    let chains = ["IN", "CUT", "SHAPE", "OUT", "CLASS"];
     for verb in ["-F", "-X"] {
-        for chain in chains {
+        for chain in CHAINS {
             writeln!(text, "{verb} ORDEAL-{chain}").expect(STRING);
         }
     }
@@ -94,7 +129,7 @@ fn unhook(from: &str, chain: &str) -> String {
 }
 
 /// Shapes edges in the namespace of `site`: of `edges`, those that begin or end there.
-pub(super) fn shape(id: u64, site: Endpoint, edges: &[Edge], shaping: &Shaping) -> String {
+pub(super) fn shape(id: u64, site: Endpoint, edges: &BTreeSet<Edge>, shaping: &Shaping) -> String {
     let (into, out) = (chain(id), chain_out(id));
     let mut text = format!(":{into} - [0:0]\n:{out} - [0:0]\n");
     for edge in edges {
@@ -131,46 +166,6 @@ pub(super) fn classify(egress: &Egress) -> String {
         }
     }
     text
-}
-
-/// One run of `iptables-restore` that tells what a fault's rules have counted, takes them away,
-/// and then tells which rules there are: [`removed`] reads its answer.
-///
-/// Three programs would do the same, and starting them is what most of a heal would take. Each
-/// table in the batch begins with a look of its own into the kernel, so the second one is answered
-/// from what is there after the change.
-pub(super) fn removal(chains: &[String], undo: &str) -> String {
-    let mut text = String::new();
-    for chain in chains {
-        writeln!(text, "-v -S {chain}").expect(STRING);
-    }
-    batch(&(text + undo)) + &batch("-S\n")
-}
-
-/// What [`removal`] has told: what the rules had counted, and whether the chains are gone.
-/// `None` where the answer is not such a one.
-pub(super) fn removed(answer: &str, chains: &[String]) -> Option<(Vec<Count>, bool)> {
-    // Only the list of everything has the policies, and begins with them.
-    let begins = answer
-        .lines()
-        .position(|line| line.starts_with("-P INPUT "))?;
-    let (before, after) = (answer.lines().take(begins), answer.lines().skip(begins));
-    let known = |line: &str| {
-        let name = line.strip_prefix("-N ")?;
-        chains.iter().position(|chain| chain == name)
-    };
-    let told: BTreeSet<usize> = before.clone().filter_map(known).collect();
-    let counts = before.filter_map(|line| listed(line, chains)).collect();
-    let gone = after.filter_map(known).next().is_none();
-    (told.len() == chains.len()).then_some((counts, gone))
-}
-
-/// Reads `-A CHAIN … --comment "n1 -> n2 loss" -c 12 3456 …`.
-fn listed(line: &str, chains: &[String]) -> Option<Count> {
-    let rule = line.strip_prefix("-A ")?;
-    let (_, counters) = rule.split_once("\" -c ")?;
-    let (packets, _) = counters.split_once(' ')?;
-    count(rule, packets, chains)
 }
 
 /// Makes lines of rules one transaction.
@@ -242,7 +237,12 @@ fn shape_out(text: &mut String, chain: &str, edge: Edge, shaping: &Shaping) {
 }
 
 fn comment(edge: Edge, what: &str) -> String {
-    format!("-m comment --comment \"{edge} {what}\"")
+    format!("-m comment {COMMENT}{edge} {what}\"")
+}
+
+/// How many of these rules count something that [`counts`] reads back.
+pub(super) fn counting(rules: &str) -> usize {
+    rules.matches(COMMENT).count()
 }
 
 /// The match of a share in parts of a million.
@@ -258,7 +258,7 @@ fn ip(end: Endpoint) -> Ipv4Addr {
     end.node().map_or(CLIENT_ADDRESS, address)
 }
 
-const STRING: &str = "writing to a string";
+pub(super) const STRING: &str = "writing to a string";
 
 /// What a rule has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,12 +305,12 @@ fn saved_count(line: &str, chains: &[String]) -> Option<Count> {
 }
 
 /// Reads `CHAIN … --comment "n1 -> n2 loss" …`.
-fn count(rule: &str, packets: &str, chains: &[String]) -> Option<Count> {
+pub(super) fn count(rule: &str, packets: &str, chains: &[String]) -> Option<Count> {
     let (chain, rest) = rule.split_once(' ')?;
     if !chains.iter().any(|known| known == chain) {
         return None;
     }
-    let (_, says) = rest.split_once("--comment \"")?;
+    let (_, says) = rest.split_once(COMMENT)?;
     let (says, _) = says.split_once('"')?;
     let (edge, what) = says.rsplit_once(' ')?;
     let what = match what {
@@ -376,32 +376,27 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_tells_what_was_counted_and_whether_all_is_gone() {
-        let chains = [chain(7)];
+    fn what_is_missing_of_what_faults_are_hung_into_is_put_back_in_order() {
+        let all = "\
+            -N ORDEAL-IN\n-N ORDEAL-CUT\n-N ORDEAL-SHAPE\n-N ORDEAL-OUT\n-N ORDEAL-CLASS\n\
+            -A INPUT -j ORDEAL-IN\n-A OUTPUT -j ORDEAL-OUT\n-A OUTPUT -j ORDEAL-CLASS\n\
+            -A ORDEAL-IN -j ORDEAL-CUT\n\
+            -A ORDEAL-IN -m mark --mark 0x1/0x1 -j DROP\n\
+            -A ORDEAL-IN -j ORDEAL-SHAPE\n";
+        assert_eq!(repair(all), None);
+        let without = |line: &str| repair(&all.replace(line, "")).unwrap();
         assert_eq!(
-            removal(&chains, &uncut(7)),
-            "*filter\n\
-             -v -S ORDEAL-7\n\
-             -D ORDEAL-CUT -j ORDEAL-7\n-F ORDEAL-7\n-X ORDEAL-7\n\
-             COMMIT\n\
-             *filter\n-S\nCOMMIT\n"
+            without("-A OUTPUT -j ORDEAL-OUT\n"),
+            "*filter\n-D OUTPUT -j ORDEAL-CLASS\n\
+             -I OUTPUT 1 -j ORDEAL-OUT\n-I OUTPUT 2 -j ORDEAL-CLASS\nCOMMIT\n"
         );
-        let told = "\
-            -N ORDEAL-7\n\
-            -A ORDEAL-7 -s 10.77.0.1/32 -m comment --comment \"n1 -> n2 cut\" -c 12 340 -j MARK\n";
-        let left = "-P INPUT ACCEPT\n-N ORDEAL-CUT\n-A INPUT -j ORDEAL-CUT\n";
-        let counted = Count {
-            edge: Edge::new(Node(1), Node(2)),
-            what: Counted::Cut,
-            packets: 12,
-        };
-        let answer = [told, left].concat();
-        assert_eq!(removed(&answer, &chains), Some((vec![counted], true)));
-        let answer = [told, left, "-N ORDEAL-7\n"].concat();
-        assert_eq!(removed(&answer, &chains), Some((vec![counted], false)));
-        for answer in [told, left, ""] {
-            assert_eq!(removed(answer, &chains), None);
-        }
+        assert_eq!(
+            without("-A ORDEAL-IN -j ORDEAL-CUT\n"),
+            "*filter\n-F ORDEAL-IN\n-A ORDEAL-IN -j ORDEAL-CUT\n\
+             -A ORDEAL-IN -m mark --mark 0x1/0x1 -j DROP\n\
+             -A ORDEAL-IN -j ORDEAL-SHAPE\nCOMMIT\n"
+        );
+        assert!(without("-N ORDEAL-CLASS\n").contains(":ORDEAL-CLASS - [0:0]\n"));
     }
 
     #[test]

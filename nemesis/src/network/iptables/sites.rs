@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     Iptables,
+    fault::Rules,
     queues::{self, Egress},
+    removal::{Removal, Removed},
     rules::{self, Count},
 };
 use crate::{
@@ -77,82 +79,90 @@ impl Iptables {
         })
     }
 
-    /// What a fault's rules have counted, at all of its sites.
-    pub(super) fn counts(
-        &self,
-        id: u64,
-        sites: &BTreeSet<Endpoint>,
-    ) -> Result<Vec<Count>, NetworkError> {
-        let mut all = Vec::new();
-        for (site, saved) in self.at_each(sites, |inside, _| self.tools.save(inside)) {
+    /// What a fault's rules have counted, wherever they are and were.
+    pub(super) fn counts(&self, id: u64, rules: &Rules) -> Result<Vec<Count>, NetworkError> {
+        let mut all = rules.counted.clone();
+        for (site, saved) in self.at_each(&rules.sites, |inside, _| self.tools.save(inside)) {
             let counts = rules::counts(&saved?, id).ok_or(NetworkError::Gone { of: site, id })?;
             all.extend(counts);
         }
         Ok(all)
     }
 
-    /// Removes a fault's chains, and looks whether they are gone; of `sites`, those remain where
-    /// that failed. Returns what the rules had counted.
+    /// Removes a fault's chains, and looks whether they are gone; of its sites, those remain where
+    /// that failed. What somebody else has removed is gone too, and is noted.
     ///
-    /// One program does all of it in a namespace, while others do theirs: what takes long is that
-    /// the kernel waits until nobody uses the rules any more, and that it does for all at once.
-    pub(super) fn remove<F>(
+    /// Returns where nothing led to the rules of any fault; that is mended.
+    pub(super) fn remove(
         &self,
-        (id, chains): (u64, &[String]),
-        sites: &mut BTreeSet<Endpoint>,
-        undo: F,
-    ) -> Result<Vec<Count>, NetworkError>
-    where
-        F: Fn(Endpoint) -> String + Sync,
-    {
-        let removed = self.at_each(sites, |inside, site| {
-            let batch = rules::removal(chains, &undo(site));
-            let answer = self.tools.restore(inside, &batch).map_err(|error| {
-                // Rules that somebody else has taken away are why nothing could be removed.
-                let left = self.tools.save(inside);
-                match left.map(|saved| rules::counts(&saved, id)) {
-                    Ok(None) => NetworkError::Gone { of: site, id },
-                    _ => error,
-                }
-            })?;
-            match rules::removed(&answer, chains) {
-                Some((counts, true)) => Ok(counts),
-                Some((_, false)) => Err(NetworkError::Stays { of: site, id }),
-                None => Err(self.tools.unreadable(&answer)),
-            }
+        id: u64,
+        rules: &mut Rules,
+        removal: impl Fn(Endpoint) -> Removal + Sync,
+    ) -> (BTreeSet<Endpoint>, Result<(), NetworkError>) {
+        let removed = self.at_each(&rules.sites, |inside, site| {
+            self.remove_at(inside, site, id, &removal(site))
         });
-        let (mut all, mut trouble) = (Vec::new(), None);
+        let (mut unhooked, mut trouble) = (BTreeSet::new(), None);
         for (site, removed) in removed {
             match removed {
-                Ok(counts) => {
-                    sites.remove(&site);
-                    all.extend(counts);
-                }
-                Err(error) => {
-                    // Told once: of what is gone, there is nothing to try again.
-                    if matches!(error, NetworkError::Gone { .. }) {
-                        sites.remove(&site);
+                Ok(removed) => {
+                    rules.sites.remove(&site);
+                    rules.counted.extend(removed.counts);
+                    if !removed.was_whole {
+                        rules.disturbed.insert(site);
                     }
-                    trouble = Some(error);
+                    if removed.repair.is_some() {
+                        unhooked.insert(site);
+                    }
                 }
+                Err(error) => trouble = Some(error),
             }
         }
-        trouble.map_or(Ok(all), Err)
+        (unhooked, trouble.map_or(Ok(()), Err))
+    }
+
+    /// One program does all of it in a namespace, while others do theirs.
+    fn remove_at(
+        &self,
+        inside: &Namespace,
+        site: Endpoint,
+        id: u64,
+        removal: &Removal,
+    ) -> Result<Removed, NetworkError> {
+        let run = |removal: &Removal| {
+            let answer = self.tools.remove(inside, &removal.batch())?;
+            let removed = removal.read(&answer);
+            removed.ok_or_else(|| self.tools.unreadable(&answer))
+        };
+        let removed = run(removal).or_else(|error| {
+            // Rules that somebody else has taken away are why nothing could be removed.
+            let left = self.tools.save(inside).map(|saved| removal.left(&saved));
+            match left {
+                Ok(left) if left != *removal => Ok(Removed {
+                    was_whole: false,
+                    ..run(&left)?
+                }),
+                _ => Err(error),
+            }
+        })?;
+        if !removed.is_gone {
+            return Err(NetworkError::Stays { of: site, id });
+        }
+        if let Some(repair) = &removed.repair {
+            self.tools.restore(inside, repair)?;
+        }
+        Ok(removed)
     }
 
     /// Installs a fault's rules at its sites; where that fails at one, takes them away at the
     /// others, and says where that failed too.
-    pub(super) fn install<F, U>(
+    pub(super) fn install(
         &self,
-        fault: (u64, &[String]),
+        id: u64,
         sites: &BTreeSet<Endpoint>,
-        rules: F,
-        undo: U,
-    ) -> Result<(), Failure>
-    where
-        F: Fn(Endpoint) -> String + Sync,
-        U: Fn(Endpoint) -> String + Sync,
-    {
+        rules: impl Fn(Endpoint) -> String + Sync,
+        removal: impl Fn(Endpoint) -> Removal + Sync,
+    ) -> Result<(), Failure> {
         let done = self.at_each(sites, |inside, site| {
             let failed = self.tools.restore(inside, &rules(site)).err()?;
             if matches!(failed, NetworkError::NotStarted { .. }) {
@@ -161,7 +171,7 @@ impl Iptables {
             // The batch may have been taken before the program failed; where nobody can tell, it
             // counts as taken.
             let saved = self.tools.save(inside);
-            let is_there = saved.map_or(true, |saved| rules::counts(&saved, fault.0).is_some());
+            let is_there = saved.map_or(true, |saved| rules::counts(&saved, id).is_some());
             Some((failed, is_there))
         });
         let mut there = BTreeSet::new();
@@ -176,13 +186,12 @@ impl Iptables {
         let Some(error) = trouble else {
             return Ok(());
         };
-        let undone = self.remove(fault, &mut there, undo);
-        // What somebody else has taken away meanwhile is gone all the same.
-        let left = undone.err().filter(|_| !there.is_empty());
-        let left = left.map(|why| {
+        let mut there = Rules::at(there);
+        let (_, undone) = self.remove(id, &mut there, removal);
+        let left = undone.err().map(|why| {
             Box::new(Left {
                 why,
-                rules: there,
+                rules: there.sites,
                 queues: BTreeSet::new(),
             })
         });

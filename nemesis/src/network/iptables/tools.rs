@@ -1,20 +1,9 @@
-//! The programs that this backend needs, and how they are run: in a node's namespace, with a batch
-//! on stdin, and not for ever.
+//! The programs that this backend needs, and what they are asked: in a node's namespace, with a
+//! batch on stdin.
 
-use std::{
-    env, fmt,
-    fs::File,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{env, fmt, path::PathBuf, process::Command};
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
-};
-
+use super::{removal, run};
 use crate::network::{Namespace, NetworkError};
 
 /// Which kernel interface `iptables` talks to.
@@ -52,9 +41,6 @@ impl fmt::Display for Variant {
     }
 }
 
-/// No call of these programs takes longer, unless something is badly wrong.
-const DEADLINE: Duration = Duration::from_secs(10);
-
 /// Where the programs are.
 #[derive(Debug)]
 pub(super) struct Tools {
@@ -73,12 +59,20 @@ impl Tools {
         })
     }
 
-    /// Runs a batch of rules as one transaction, beside the rules that there are. Returns what the
-    /// batch has asked for.
-    pub(super) fn restore(&self, inside: &Namespace, rules: &str) -> Result<String, NetworkError> {
+    /// Runs a batch of rules as one transaction, beside the rules that there are.
+    pub(super) fn restore(&self, inside: &Namespace, rules: &str) -> Result<(), NetworkError> {
+        run(self.restoring(), inside, rules, never).map(drop)
+    }
+
+    /// Runs the batch of a [`removal::Removal`]. Returns what it has told.
+    pub(super) fn remove(&self, inside: &Namespace, batch: &str) -> Result<String, NetworkError> {
+        run(self.restoring(), inside, batch, removal::is_told)
+    }
+
+    fn restoring(&self) -> Command {
         let mut command = Command::new(&self.restore);
         command.args(["--noflush", "--wait", "5"]);
-        run(command, inside, rules)
+        command
     }
 
     /// An answer of `iptables-restore` that cannot be read.
@@ -96,7 +90,7 @@ impl Tools {
     pub(super) fn save(&self, inside: &Namespace) -> Result<String, NetworkError> {
         let mut command = Command::new(&self.save);
         command.args(["-c", "-t", "filter"]);
-        run(command, inside, "")
+        run(command, inside, "", never)
     }
 
     /// Runs a batch of `tc` commands, up to the first that fails. Returns what it has asked for.
@@ -106,7 +100,7 @@ impl Tools {
         }
         let mut command = Command::new(&self.tc);
         command.args(["-batch", "-"]);
-        run(command, inside, commands)
+        run(command, inside, commands, never)
     }
 
     /// Runs all of a batch, whichever of its commands fail, and then what asks how things are.
@@ -120,7 +114,7 @@ impl Tools {
         let mut command = Command::new(&self.tc);
         command.args(["-force", "-batch", "-"]);
         // Which of them failed is not asked: the look says what came of them.
-        let _ = run(command, inside, commands);
+        let _ = run(command, inside, commands, never);
         self.tc(inside, look)
     }
 }
@@ -142,83 +136,20 @@ fn find(program: &str, package: &'static str) -> Result<PathBuf, NetworkError> {
         })
 }
 
-fn run(mut command: Command, inside: &Namespace, input: &str) -> Result<String, NetworkError> {
+fn run(
+    mut command: Command,
+    inside: &Namespace,
+    input: &str,
+    is_told: impl Fn(&str) -> bool,
+) -> Result<String, NetworkError> {
     // The lock guards one namespace's rules: as a file of its own in each it needs no right to
     // write to /run, and namespaces do not wait for each other.
     command.env("XTABLES_LOCKFILE", "/proc/self/ns/net");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     inside.contain(&mut command);
-    let name = Path::new(command.get_program()).display().to_string();
-    let failed = |said: String| NetworkError::Tool {
-        program: name.clone(),
-        said,
-    };
-    let mut child = command.spawn().map_err(|source| NetworkError::NotStarted {
-        program: name.clone(),
-        source,
-    })?;
-    let answered = converse(&mut child, input);
-    if !matches!(answered, Ok(Some(_))) {
-        // It may have ended by now; then there is nothing to kill.
-        let _ = child.kill();
-    }
-    let status = child
-        .wait()
-        .map_err(|error| failed(format!("cannot be waited for: {error}")))?;
-    match answered {
-        Err(error) => Err(failed(error.to_string())),
-        Ok(None) => Err(failed(format!("did not end within {DEADLINE:?}"))),
-        Ok(Some((answer, _))) if status.success() => Ok(answer),
-        Ok(Some((_, complaint))) => Err(failed(format!(
-            "{status}: {}",
-            complaint.trim().replace('\n', "; ")
-        ))),
-    }
+    run::run(command, input, is_told)
 }
 
-/// Gives a program its input and reads what it says; `None` when it does not end in time.
-fn converse(child: &mut Child, input: &str) -> io::Result<Option<(String, String)>> {
-    let mut stdin = child.stdin.take().expect("it is piped");
-    // A program that refuses its first line does not read the rest; it says why by itself.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let stdout = child.stdout.take().expect("it is piped");
-    let stderr = child.stderr.take().expect("it is piped");
-    let reading = std::thread::Builder::new()
-        .name("read a tool's answer".to_owned())
-        .spawn(move || read_all(File::from(std::os::fd::OwnedFd::from(stdout))))?;
-    let complaining = std::thread::Builder::new()
-        .name("read a tool's complaint".to_owned())
-        .spawn(move || read_all(File::from(std::os::fd::OwnedFd::from(stderr))))?;
-    if !ends_in_time(child)? {
-        return Ok(None);
-    }
-    let joined = [reading, complaining].map(|thread| thread.join().unwrap_or_default());
-    let [answer, complaint] = joined;
-    Ok(Some((answer, complaint)))
-}
-
-fn read_all(mut from: impl Read) -> String {
-    let mut bytes = Vec::new();
-    // What was read up to an error is what there is.
-    let _ = from.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn ends_in_time(child: &Child) -> io::Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pidfd = pidfd_open(pid.expect("a process id is positive"), PidfdFlags::empty())?;
-    let until = std::time::Instant::now() + DEADLINE;
-    loop {
-        let left = until.saturating_duration_since(std::time::Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+/// For whatever ends by itself.
+fn never(_: &str) -> bool {
+    false
 }

@@ -126,7 +126,8 @@ fn advice(source: &io::Error) -> &'static str {
              `--device /dev/net/tun`"
         }
         io::ErrorKind::PermissionDenied => {
-            "run as root, or `sudo chmod 0666 /dev/net/tun` (the mode that udev gives it)"
+            "run as root, or `sudo chmod 0666 /dev/net/tun` (the mode that udev gives it); who \
+             does is on a mount with `nodev`, which `findmnt -T /dev/net/tun` tells"
         }
         _ => "the switch needs a TUN device for each node",
     }

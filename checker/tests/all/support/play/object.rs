@@ -25,10 +25,29 @@ pub(super) fn registers_with_cas() -> Play<CasRegister> {
         answer: |state, op, random| match op {
             RegisterOp::Read if random.chance(12) => RegisterRet::Value(None),
             RegisterOp::Read => RegisterRet::Value(*state),
-            RegisterOp::Write(_) => RegisterRet::Written,
-            RegisterOp::Cas { expect, .. } => RegisterRet::Swapped(expect == state),
+            RegisterOp::Write(_) | RegisterOp::WriteNil => RegisterRet::Written,
+            RegisterOp::Cas { expect, .. } | RegisterOp::CasNil { expect } => {
+                RegisterRet::Swapped(expect == state)
+            }
         },
     }
+}
+
+/// Nil is written too, and swapped in.
+pub(super) fn registers_emptied() -> Play<CasRegister> {
+    Play {
+        model: CasRegister,
+        ask: |random, _| match random.below(3) {
+            0 => RegisterOp::Read,
+            1 => RegisterOp::write(nil_or_number(random)),
+            _ => RegisterOp::cas(nil_or_number(random), nil_or_number(random)),
+        },
+        answer: registers_with_cas().answer,
+    }
+}
+
+fn nil_or_number(random: &mut Random) -> Option<i64> {
+    (!random.chance(3)).then(|| number(random, 2))
 }
 
 /// So that zones decide.
