@@ -15,7 +15,9 @@ pub struct Budget {
     /// Configurations that may be visited.
     pub states_max: u64,
     /// Bytes that the search may take: visited configurations, and the tables of the near-linear
-    /// algorithms. An estimate, and without the history itself.
+    /// algorithms. An estimate, and without the history itself. Of several keys, which are judged
+    /// at once, each has a sixteenth of it first, and who wanted more all of it, alone; so that all
+    /// together take no more on up to 16 processors.
     pub bytes_max: u64,
     /// How long it may take; `None` where the verdict must not depend on the machine's speed.
     pub wall_max: Option<Duration>,

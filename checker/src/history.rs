@@ -221,8 +221,12 @@ impl<O, R> Operation<O, R> {
 pub(crate) enum Recall {
     /// All that its client knows.
     Known,
+    /// That it happened between its call and its return; not what came back.
+    Timed,
     /// When it began; not whether or when it happened.
     Begun,
+    /// All but when it began, as if that had been at first.
+    Early,
     /// Nothing but the question: it may have happened at any time, or never.
     Forgotten,
 }
@@ -245,16 +249,18 @@ impl<O, R> Operation<O, R> {
         }
     }
 
-    /// The same operation with only as much of it as that.
-    pub(crate) fn recalled(&self, recall: Recall) -> Operation<&O, &R> {
+    /// The same operation with only as much of it as that: of its result nothing where it is only
+    /// known that it happened.
+    pub(crate) fn recalled(&self, recall: Recall) -> Operation<&O, Option<&R>> {
         let outcome = match (&self.outcome, recall) {
-            (Outcome::Ok(ret), Recall::Known) => Outcome::Ok(ret),
+            (Outcome::Ok(ret), Recall::Known | Recall::Early) => Outcome::Ok(Some(ret)),
+            (Outcome::Ok(_), Recall::Timed) => Outcome::Ok(None),
             (Outcome::Fail(reason), _) => Outcome::Fail(reason.clone()),
             _ => Outcome::Info(Reason::default()),
         };
         let invoked = match recall {
-            Recall::Forgotten => Time(0),
-            Recall::Known | Recall::Begun => self.invoked,
+            Recall::Forgotten | Recall::Early => Time(0),
+            Recall::Known | Recall::Timed | Recall::Begun => self.invoked,
         };
         Operation {
             id: self.id,

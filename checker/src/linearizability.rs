@@ -137,8 +137,13 @@ pub struct Contradiction {
     /// Operations that no order explains, in order of call; empty where the history is too long to
     /// be narrowed down.
     ///
-    /// *Enough*: whatever the other operations did that had begun by then, and whenever, if at all.
+    /// *Enough*: whatever the other operations did that had begun by then, and whenever, if at all;
+    /// but for those in `early`.
     pub minimal: Vec<Telling>,
+    /// What was over too early to help, and would help at another time: group by group, those with
+    /// one question. `minimal` is a contradiction without them, and is one with them, whatever came
+    /// of them between their calls and their returns.
+    pub early: Vec<Early>,
     /// True where it is also *minimal*: forget any one of these too, so that it may have happened
     /// at any time or never, with any result, and there is an order. False where that would have
     /// taken too long to find.
@@ -150,10 +155,19 @@ pub struct Contradiction {
     pub until: Time,
     /// The longest consistent order of those, step by step.
     pub steps: Vec<Step>,
-    /// The first operation that would have explained it, had it not begun too late.
+    /// The first operation that would have explained it, as it was, had it not begun too late.
     pub late: Option<Telling>,
     /// How far an order of those gets, and what stops it; of all where they are not narrowed down.
     pub prefix: Prefix,
+}
+
+/// Operations that were over too early to help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// Those, in order of call.
+    pub operations: Vec<Telling>,
+    /// This one of the contradiction began only when all of those were over.
+    pub before: Telling,
 }
 
 /// An operation as it is told: who, what, when.
@@ -163,7 +177,8 @@ pub struct Telling {
     pub operation: OperationId,
     /// Who did it.
     pub process: Process,
-    /// What it was and what came back, in the words of the model.
+    /// What it was and what came back, in the words of the model; only what it was where what came
+    /// back is not used.
     pub what: String,
     /// When it was asked.
     pub invoked: Time,
@@ -244,23 +259,43 @@ pub fn check<M: Model>(
             keys.entry(key).or_default().push(operation);
         }
     }
-    let meter = Meter::new(*budget, Instant::now());
     let keys: Vec<_> = keys.into_iter().collect();
-    let judge = |(key, operations): (M::Key, Vec<_>)| {
-        check_key(model, model.describe_key(&key), &operations, meter.clone())
+    let judge = |(key, operations): &(M::Key, Vec<_>), meter: &Meter| {
+        check_key(model, model.describe_key(key), operations, meter.clone())
     };
     Linearizability {
-        keys: each(keys, judge),
+        keys: each(keys, budget, judge, |_, verdict| verdict),
     }
 }
 
+/// So many keys at once may take what one may; on so many processors or fewer.
+const AT_ONCE: u64 = 16;
+
 /// In parallel, where there is more than one: to wake another thread takes longer than a short
-/// history.
-fn each<K: Send, T: Send>(keys: Vec<K>, judge: impl Fn(K) -> T + Sync + Send) -> Vec<T> {
-    match keys.len() {
-        0 | 1 => keys.into_iter().map(judge).collect(),
-        _ => keys.into_par_iter().map(judge).collect(),
+/// history. Each with its share of the bytes, whatever the number of processors, so that the verdict
+/// does not depend on it; and who wanted more, alone and with all of them.
+fn each<K: Send, V, T: Send>(
+    keys: Vec<K>,
+    budget: &Budget,
+    judge: impl Fn(&K, &Meter) -> (V, bool) + Sync + Send,
+    tell: impl Fn(&K, V) -> T + Sync + Send,
+) -> Vec<T> {
+    let meter = Meter::new(*budget, Instant::now());
+    let alone = |key: K| {
+        let (verdict, _) = judge(&key, &meter);
+        tell(&key, verdict)
+    };
+    if keys.len() < 2 {
+        return keys.into_iter().map(alone).collect();
     }
+    let share = meter.share(AT_ONCE);
+    let first = |key: K| match judge(&key, &share) {
+        (_, true) => Err(key),
+        (verdict, false) => Ok(tell(&key, verdict)),
+    };
+    let first: Vec<Result<T, K>> = keys.into_par_iter().map(first).collect();
+    let told = first.into_iter();
+    told.map(|told| told.unwrap_or_else(alone)).collect()
 }
 
 /// [`check`], where each key's operations come into being only when it is their turn, and of its
@@ -276,26 +311,24 @@ where
     M::Op: Send,
     M::Ret: Send,
 {
-    let meter = Meter::new(*budget, Instant::now());
-    let judge = |key: K| {
-        let verdict = {
-            let (words, operations) = operations(&key);
-            let operations: Vec<_> = operations.iter().collect();
-            check_key(model, words, &operations, meter.clone())
-        };
-        tell(&key, &verdict)
+    let judge = |key: &K, meter: &Meter| {
+        let (words, operations) = operations(key);
+        let operations: Vec<_> = operations.iter().collect();
+        check_key(model, words, &operations, meter.clone())
     };
-    each(keys, judge)
+    each(keys, budget, judge, |key, verdict| tell(key, &verdict))
 }
 
+/// The verdict, and whether it is unknown for want of bytes.
 fn check_key<M: Model>(
     model: &M,
     key: Option<String>,
     operations: &[&Operation<M::Op, M::Ret>],
     meter: Meter,
-) -> KeyVerdict {
+) -> (KeyVerdict, bool) {
     let problem = Problem::new(model, operations);
-    let (answer, states) = portfolio::decide(&problem, meter.clone());
+    let (answer, spent) = portfolio::decide(&problem, meter);
+    let is_undecided = matches!(answer, Answer::Spent { .. });
     let decision = match answer {
         Answer::Order(order) => Decision::Valid {
             order: problem.ids(&order),
@@ -308,14 +341,15 @@ fn check_key<M: Model>(
                 operations,
                 core.as_deref(),
                 &deepest,
-                &explain::Means::after(&meter, states),
+                &explain::Means::after(&spent),
             ))
         }
     };
-    KeyVerdict {
+    let verdict = KeyVerdict {
         key,
         operations: operations.len(),
-        states,
+        states: spent.states(),
         decision,
-    }
+    };
+    (verdict, is_undecided && spent.is_short_of_bytes())
 }

@@ -199,6 +199,15 @@ pub trait Model: Sync {
         state
     }
 
+    /// False where an operation of unknown result, that may have happened at any time or never,
+    /// cannot help to explain these results: any order that has it, and others of unknown result,
+    /// is one without it, and perhaps without some of those. Violations are then explained sooner.
+    /// When in doubt, `true`.
+    fn helps(&self, op: &Self::Op, known: &[(&Self::Op, &Self::Ret)]) -> bool {
+        let _ = (op, known);
+        true
+    }
+
     /// An operation and its result, in words: `read → 3`. Those of one whose result is not known
     /// end in `(result unknown)` or `→ ?`, which is left out where the question alone is told.
     fn describe(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> String {

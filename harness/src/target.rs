@@ -159,12 +159,20 @@ pub struct View {
     pub last: u64,
     /// The highest index that it has applied, where it tells.
     pub applied: Option<u64>,
-    /// How far its wall clock is ahead of this machine's, in nanoseconds, where it tells the time:
-    /// seen from the middle of question and answer.
-    pub ahead_ns: Option<i64>,
+    /// How far its wall clock is ahead of this machine's, where it tells the time.
+    pub ahead: Option<Ahead>,
     /// How many snapshots it has taken from others in the place of its log since it started, where
     /// it tells.
     pub installed: Option<u64>,
+}
+
+/// How far a wall clock is ahead, by the words of whoever has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// In nanoseconds, seen from the middle of question and answer.
+    pub ns: i64,
+    /// By how much that may be wrong: half of the time between the two.
+    pub within_ns: u64,
 }
 
 /// How an operation ended, with what the target says about where.

@@ -11,6 +11,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod patch;
+pub(crate) mod telling;
 #[cfg(target_arch = "x86_64")]
 mod vdso;
 

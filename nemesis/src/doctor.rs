@@ -207,7 +207,8 @@ fn trial(class: FaultClass) -> (&'static str, &'static str, Probe) {
             packets::attempt(switch, PacketEffect::ALL)
         }),
         FaultClass::PowerLoss => (
-            "a disk in memory, served through FUSE; a fresh network namespace",
+            "a disk in memory, served through FUSE, which hears of fsync(2) and not of sync(2); a \
+             fresh network namespace",
             "write, fsync, write, lose power, read what is left",
             disk::power_loss,
         ),

@@ -50,6 +50,10 @@ pub trait Observer: Sync {
 pub struct ClockTold {
     /// When it was asked, in nanoseconds on the harness's clock.
     pub asked_ns: u64,
+    /// When it had answered.
+    pub answered_ns: u64,
     /// How far ahead it was, in nanoseconds, seen from the middle of asking and answer.
     pub ahead_ns: i64,
+    /// By how much that may be wrong: half of the time that the answer took.
+    pub within_ns: u64,
 }

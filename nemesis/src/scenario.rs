@@ -24,6 +24,7 @@
 
 mod condition;
 mod duration;
+mod overlap;
 mod play;
 mod script;
 mod sight;

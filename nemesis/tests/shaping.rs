@@ -11,7 +11,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ordeal_nemesis::{
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Inside a_slow_line_carries_what_it_says,
         Inside a_reset_ends_a_connection_at_both_ends_and_refuses_new_ones,
         Inside new_connections_are_refused_and_open_ones_go_on,
+        Inside a_reset_back_crosses_no_cut_and_is_as_late_as_any_packet,
         Inside two_shapings_of_one_edge_add_up_and_heal_separately,
         Inside a_cut_also_stops_packets_that_are_under_way,
         Inside a_heal_releases_what_waits_in_order,
@@ -257,6 +258,57 @@ fn new_connections_are_refused_and_open_ones_go_on(sandbox: &Sandbox) {
     assert_eq!(shaped.effects[&PacketEffect::Refuse], 3);
     dial().unwrap();
     listener.accept().unwrap();
+    line.assert_clean();
+}
+
+fn a_reset_back_crosses_no_cut_and_is_as_late_as_any_packet(sandbox: &Sandbox) {
+    let line = line(sandbox);
+    let way_back = Edge::new(Node(2), Node(1));
+    let dial = |patience: Duration| {
+        let dialling = line.network.namespace(Node(1)).spawn("dial", move || {
+            let began = Instant::now();
+            let to = SocketAddr::from((address(Node(2)), PORT));
+            let kind = TcpStream::connect_timeout(&to, patience)
+                .unwrap_err()
+                .kind();
+            (kind, began.elapsed())
+        });
+        dialling.unwrap().join().unwrap()
+    };
+    for shaping in ["reset 100%", "refuse 100%"] {
+        let forging = line.shape(shaping, 1);
+        let (refused, _) = dial(Duration::from_secs(10));
+        assert_eq!(refused, ErrorKind::ConnectionRefused, "{shaping}");
+
+        let cut = line.network.cut(&[way_back].into_iter().collect()).unwrap();
+        let (silent, _) = dial(Duration::from_millis(300));
+        assert_eq!(silent, ErrorKind::TimedOut, "{shaping}");
+        assert!(
+            line.network.heal(cut).unwrap().total() > 0,
+            "{shaping}: it met the cut"
+        );
+
+        let (back, seed) = (BTreeSet::from([way_back]), FateSeed { seed: 1, fault: 2 });
+        let late = line
+            .network
+            .shape(&back, &"delay 100ms".parse().unwrap(), seed)
+            .unwrap();
+        let (refused, after) = dial(Duration::from_secs(10));
+        assert_eq!(refused, ErrorKind::ConnectionRefused, "{shaping}");
+        assert!(after >= Duration::from_millis(100), "{shaping}: {after:?}");
+        let met = line.network.unshape(late).unwrap().total();
+        assert!(met.effects[&PacketEffect::Delay] > 0, "{shaping}");
+
+        // Where both ways are so, nothing answers a reset of ours.
+        let both = line
+            .network
+            .shape(&back, &shaping.parse().unwrap(), seed)
+            .unwrap();
+        let (refused, _) = dial(Duration::from_secs(10));
+        assert_eq!(refused, ErrorKind::ConnectionRefused, "{shaping}");
+        line.network.unshape(both).unwrap();
+        line.network.unshape(forging).unwrap();
+    }
     line.assert_clean();
 }
 

@@ -284,7 +284,7 @@ pub(super) fn fenced_ret(op: &Keyed<String, LockOp>, event: &Event) -> Result<Lo
     Ok(LockRet::Done(match op.op {
         LockOp::Acquire(_) => {
             let value = under_key(&op.key, event)?;
-            let token = value.as_u64();
+            let token = value.as_i64();
             Some(token.ok_or_else(|| format!("expected a token, found {value}"))?)
         }
         LockOp::Release(_) => None,

@@ -107,7 +107,7 @@ impl Subject {
             }
             adds_pairs |= event.f == "add" && event.key.is_none() && event.value.is_array();
             gives_tokens |=
-                event.f == "acquire" && event.kind == EventKind::Ok && event.value.is_u64();
+                event.f == "acquire" && event.kind == EventKind::Ok && event.value.is_i64();
             if event.f == "txn" {
                 let micro = event.value.as_array().into_iter().flatten();
                 steps.extend(micro.filter_map(|step| step.get(0)?.as_str()));

@@ -13,6 +13,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::meter::{PIECE, table_bytes};
 use super::problem::Problem;
 use crate::model::Model;
 
@@ -71,8 +72,11 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
 
     /// What the states and the steps between them take.
     pub(crate) fn bytes(&self) -> usize {
-        let each = 2 * size_of::<M::State>() + size_of::<u32>();
-        self.states.len() * each + self.heap + self.table.len() * size_of::<u32>()
+        let entry = size_of::<(M::State, u32)>();
+        table_bytes(self.numbers.len(), self.numbers.capacity(), entry)
+            + self.states.len() * size_of::<M::State>()
+            + self.heap
+            + self.table.len() * size_of::<u32>()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -86,8 +90,12 @@ impl<'p, 'a, M: Model> Classes<'p, 'a, M> {
         }
         let number = next_number(self.states.len());
         // Once in the list, once in the map.
-        self.heap += 2 * self.problem.model.state_bytes(&state);
-        self.states.push(state.clone());
+        let copy = state.clone();
+        for state in [&state, &copy] {
+            let bytes = self.problem.model.state_bytes(state);
+            self.heap += bytes + if bytes == 0 { 0 } else { PIECE };
+        }
+        self.states.push(copy);
         self.numbers.insert(state, number);
         if self.states.len() * self.count() <= TABLE_MAX {
             self.table.resize(self.states.len() * self.count(), UNKNOWN);

@@ -183,14 +183,20 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
         let (mut here, mut next) = (Antichains::default(), Antichains::default());
         let mut left: Vec<Configuration> = Vec::new();
         let is_optional = self.is_optional[place as usize];
+        let before = frontier.capacity() * size_of::<Configuration>();
         for mut configuration in frontier {
             self.read(&mut configuration);
             if here.insert(&configuration) {
                 left.push(configuration);
             }
+            let waiting = before + left.len() * size_of::<Configuration>();
+            if !meter.tick(self.bytes(&here, &next) + waiting) {
+                return None;
+            }
         }
         while let Some(configuration) = left.pop() {
-            if !meter.tick(self.bytes(&here, &next)) {
+            let waiting = left.capacity() * configuration.bytes() + next.bytes_in_order();
+            if !meter.tick(self.bytes(&here, &next) + waiting) {
                 return None;
             }
             let is_done = has(&configuration.done, self.slots[place as usize]);
@@ -208,12 +214,13 @@ impl<'c, 'p, 'a, M: Model> Frontier<'c, 'p, 'a, M> {
                 if !here.insert(&successor) {
                     continue;
                 }
-                if !meter.visit(self.bytes(&here, &next)) {
+                if !meter.visit(self.bytes(&here, &next) + waiting) {
                     return None;
                 }
                 left.push(successor);
             }
         }
+        drop((here, left));
         Some(next.into_configurations())
     }
 

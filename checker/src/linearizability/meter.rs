@@ -17,6 +17,8 @@ pub(crate) struct Meter {
     states: u64,
     ticks: u64,
     spent: Option<Limit>,
+    /// Some attempt would have got further with more bytes.
+    is_short_of_bytes: bool,
 }
 
 /// What ran out.
@@ -27,6 +29,18 @@ pub(crate) enum Limit {
     Wall,
 }
 
+/// What a hash table takes: its buckets, and a byte each to find them by. Where it will have to grow
+/// before anybody looks again, the table of twice the size counts too, which is filled beside it.
+pub(crate) fn table_bytes(len: usize, capacity: usize, entry: usize) -> usize {
+    let buckets = (capacity + capacity / 7).next_power_of_two();
+    let will_grow = capacity.saturating_sub(len) as u64 <= VISITS;
+    let tables = if will_grow { 3 } else { 1 };
+    tables * buckets * (entry + 1)
+}
+
+/// What the allocator adds to each piece.
+pub(crate) const PIECE: usize = 16;
+
 impl Meter {
     /// The wall clock runs from `started` on, which several meters can share.
     pub(crate) fn new(budget: Budget, started: Instant) -> Self {
@@ -36,6 +50,7 @@ impl Meter {
             states: 0,
             ticks: 0,
             spent: None,
+            is_short_of_bytes: false,
         }
     }
 
@@ -50,6 +65,7 @@ impl Meter {
     /// Adds what an attempt spent.
     pub(crate) fn add(&mut self, attempt: &Meter) {
         self.states += attempt.states;
+        self.is_short_of_bytes |= attempt.spent == Some(Limit::Bytes);
         self.spent = self.spent.or_else(|| self.limit(0));
     }
 
@@ -60,6 +76,18 @@ impl Meter {
 
     pub(crate) fn states(&self) -> u64 {
         self.states
+    }
+
+    /// True where more bytes might have led to another answer.
+    pub(crate) fn is_short_of_bytes(&self) -> bool {
+        self.is_short_of_bytes || self.spent == Some(Limit::Bytes)
+    }
+
+    /// The same with one part in so many of the bytes.
+    pub(crate) fn share(&self, parts: u64) -> Meter {
+        let mut budget = self.budget;
+        budget.bytes_max /= parts;
+        Meter::new(budget, self.started)
     }
 
     pub(crate) fn is_spent(&self) -> bool {

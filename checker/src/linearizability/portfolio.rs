@@ -59,26 +59,26 @@ const FIRST_JUMPS: u32 = 24;
 /// Windows before the point where a search got stuck, in events.
 const WINDOWS: [usize; 5] = [16, 64, 256, 1024, 4096];
 
-/// The answer, and how many configurations it took.
-pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, mut meter: Meter) -> (Answer, u64) {
+/// The answer, and what it took.
+pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, mut meter: Meter) -> (Answer, Meter) {
     let answer = monitored(problem, &mut meter).unwrap_or_else(|| match tightened(problem) {
         Err(core) => Answer::refuted_by(core),
         Ok(None) => searched(problem, &mut meter),
         Ok(Some(tight)) => searched(&tight, &mut meter),
     });
-    (answer, meter.states())
+    (answer, meter)
 }
 
 /// [`decide`] without any search.
 pub(super) fn decide_unsearched<M: Model>(
     problem: &Problem<'_, M>,
     mut meter: Meter,
-) -> (Answer, u64) {
+) -> (Answer, Meter) {
     let answer = monitored(problem, &mut meter).unwrap_or_else(|| match tightened(problem) {
         Err(core) => Answer::refuted_by(core),
         Ok(_) => Answer::spent(),
     });
-    (answer, meter.states())
+    (answer, meter)
 }
 
 /// By the order of values in time, where the object has such a monitor.

@@ -34,7 +34,7 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::class::{Classes, mix};
-use super::meter::Meter;
+use super::meter::{Meter, table_bytes};
 use super::open_queue::OpenQueues;
 use super::problem::{OPEN, Problem};
 use super::unrest::Unrest;
@@ -369,7 +369,11 @@ impl<'c, 'p, 'a, M: Model> Search<'c, 'p, 'a, M> {
 
     fn bytes(&self) -> usize {
         self.classes.bytes()
-            + self.dead_ends.len() * 2 * size_of::<u128>()
+            + table_bytes(
+                self.dead_ends.len(),
+                self.dead_ends.capacity(),
+                size_of::<u128>(),
+            )
             + self.stack.len() * size_of::<Frame>()
     }
 

@@ -59,7 +59,7 @@ impl Model for AppendString {
     }
 
     fn state_bytes(&self, state: &String) -> usize {
-        state.len()
+        state.capacity()
     }
 
     /// What begins no string that was seen never will again, whatever is appended to it.

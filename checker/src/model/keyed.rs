@@ -99,6 +99,11 @@ where
         self.object.fold(state, &all)
     }
 
+    fn helps(&self, op: &Self::Op, known: &[(&Self::Op, &M::Ret)]) -> bool {
+        let known: Vec<_> = known.iter().map(|(op, ret)| (&op.op, *ret)).collect();
+        self.object.helps(&op.op, &known)
+    }
+
     fn describe(&self, op: &Self::Op, ret: Option<&M::Ret>) -> String {
         self.object.describe(&op.op, ret)
     }

@@ -8,7 +8,7 @@ use super::Model;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mutex;
 
-/// A lock whose every acquisition returns a larger number than all before it.
+/// A lock whose every acquisition returns a larger number than all before it; the first, any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FencedLock;
 
@@ -25,7 +25,7 @@ pub enum LockOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LockRet {
     /// It was done; of a fenced acquisition, its token.
-    Done(Option<u64>),
+    Done(Option<i64>),
 }
 
 fn in_words(op: LockOp, ret: Option<&LockRet>) -> String {
@@ -107,22 +107,22 @@ impl Model for FencedLock {
     type Op = LockOp;
     type Ret = LockRet;
     /// The holder, and the largest token so far.
-    type State = (Option<u64>, u64);
+    type State = (Option<u64>, Option<i64>);
     type Key = ();
 
-    fn init(&self) -> (Option<u64>, u64) {
-        (None, 0)
+    fn init(&self) -> (Option<u64>, Option<i64>) {
+        (None, None)
     }
 
     fn step(
         &self,
-        (holder, largest): &(Option<u64>, u64),
+        (holder, largest): &(Option<u64>, Option<i64>),
         op: &LockOp,
         ret: Option<&LockRet>,
-    ) -> Option<(Option<u64>, u64)> {
+    ) -> Option<(Option<u64>, Option<i64>)> {
         match (op, holder, ret) {
             (LockOp::Acquire(who), None, Some(LockRet::Done(Some(token)))) => {
-                (token > largest).then_some((Some(*who), *token))
+                (Some(*token) > *largest).then_some((Some(*who), Some(*token)))
             }
             // Its token is not known, so that it fences nothing.
             (LockOp::Acquire(who), None, None) => Some((Some(*who), *largest)),
@@ -138,19 +138,24 @@ impl Model for FencedLock {
         in_words(*op, ret)
     }
 
-    fn describe_state(&self, (holder, largest): &(Option<u64>, u64)) -> String {
-        format!("{}, and {largest} as its largest token", held_by(*holder))
+    fn describe_state(&self, (holder, largest): &(Option<u64>, Option<i64>)) -> String {
+        match largest {
+            Some(largest) => format!("{}, and {largest} as its largest token", held_by(*holder)),
+            None => held_by(*holder),
+        }
     }
 
     fn describe_instead(
         &self,
-        (holder, largest): &(Option<u64>, u64),
+        (holder, largest): &(Option<u64>, Option<i64>),
         op: &LockOp,
         ret: Option<&LockRet>,
     ) -> Option<String> {
-        match (op, ret) {
+        match (op, ret, largest) {
             // Whoever holds it: what is told of the holder may not matter.
-            (LockOp::Acquire(_), Some(LockRet::Done(Some(token)))) if token <= largest => {
+            (LockOp::Acquire(_), Some(LockRet::Done(Some(token))), Some(largest))
+                if token <= largest =>
+            {
                 Some(format!("get a token above {largest}"))
             }
             _ => instead(*holder, *op),

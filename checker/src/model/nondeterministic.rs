@@ -64,7 +64,8 @@ impl<N: Nondeterministic> Model for AnyOf<N> {
     }
 
     fn state_bytes(&self, state: &Self::State) -> usize {
-        2 * size_of::<N::State>() * state.len()
+        // A node of the tree takes up to eleven.
+        state.len().div_ceil(8) * (11 * size_of::<N::State>() + 16)
     }
 
     fn describe(&self, op: &N::Op, ret: Option<&N::Ret>) -> String {

@@ -112,6 +112,15 @@ fn as_queue(op: SequenceOp, ret: Option<&SequenceRet>) -> Option<QueueStep> {
     }
 }
 
+/// What nobody is known to have taken may never have gone in, nor been taken. What is only perhaps
+/// taken away must have been put there by somebody who certainly did.
+fn helps(op: SequenceOp, known: &[(&SequenceOp, &SequenceRet)]) -> bool {
+    known.iter().any(|(other, ret)| match (op, other) {
+        (SequenceOp::Put(value), _) => **ret == SequenceRet::Taken(Some(value)),
+        (SequenceOp::Take, other) => matches!(other, SequenceOp::Put(_)),
+    })
+}
+
 /// Queue and stack differ in the end that is taken from, and in their words.
 macro_rules! sequence {
     ($object:ty, $take:expr, $words:expr, $as_queue:expr) => {
@@ -149,7 +158,11 @@ macro_rules! sequence {
             }
 
             fn state_bytes(&self, state: &VecDeque<i64>) -> usize {
-                size_of::<i64>() * state.len()
+                size_of::<i64>() * state.capacity()
+            }
+
+            fn helps(&self, op: &SequenceOp, known: &[(&SequenceOp, &SequenceRet)]) -> bool {
+                helps(*op, known)
             }
 
             fn describe(&self, op: &SequenceOp, ret: Option<&SequenceRet>) -> String {

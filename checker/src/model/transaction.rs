@@ -88,7 +88,8 @@ impl Model for Registers {
     }
 
     fn state_bytes(&self, state: &BTreeMap<i64, i64>) -> usize {
-        2 * size_of::<(i64, i64)>() * state.len()
+        // A node of the tree takes up to eleven.
+        state.len().div_ceil(8) * 12 * size_of::<(i64, i64)>()
     }
 
     fn describe(&self, op: &Vec<RegistersOp>, ret: Option<&Vec<Option<i64>>>) -> String {

@@ -21,6 +21,7 @@ mod monitor;
 mod oracle;
 mod reading;
 mod round_trip;
+mod told;
 mod transaction_drawings;
 mod transaction_orders;
 mod transactions;

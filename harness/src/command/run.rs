@@ -4,7 +4,7 @@ use super::doctor::Told;
 use super::tell::tell;
 use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
-use crate::console::say;
+use crate::console::{end, print, say};
 use crate::plan::{self, Plan, PlanError};
 use crate::run::{self, Evidence, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
@@ -19,7 +19,7 @@ use ordeal_workloads::{Workload, workload};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -88,9 +88,8 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
-        // A reader that has seen enough is no failure.
-        drop(io::stdout().write_all(dry_run(&plan, &*workload, args.operations).as_bytes()));
-        return Ok(Exit::Valid);
+        let printed = print(&dry_run(&plan, &*workload, args.operations));
+        return Ok(end(printed, Exit::Valid));
     }
     // Inside, nobody can be seen who is outside.
     let outer = Started::of(std::process::id());

@@ -9,7 +9,7 @@ use super::recorder::Recorder;
 use super::rig::{Rig, RigError};
 use super::wall::{ClockReading, Reader};
 use crate::clock::Clock;
-use crate::target::{Probe, View};
+use crate::target::{Ahead, Probe, View};
 use ordeal_checker::history::Time;
 use ordeal_nemesis::Node;
 use ordeal_nemesis::lever::{ClockTold, Observer};
@@ -106,10 +106,12 @@ impl Cluster {
         self.begun()[place] = Some(begun);
     }
 
-    fn take_told(&self, place: usize, asked: Time, ahead_ns: Option<i64>) {
-        let told = ahead_ns.map(|ahead_ns| ClockTold {
+    fn take_told(&self, place: usize, (asked, answered): (Time, Time), ahead: Option<Ahead>) {
+        let told = ahead.map(|ahead| ClockTold {
             asked_ns: asked.0,
-            ahead_ns,
+            answered_ns: answered.0,
+            ahead_ns: ahead.ns,
+            within_ns: ahead.within_ns,
         });
         self.told()[place] = told;
     }
@@ -307,10 +309,10 @@ async fn observe(
         entrance.keep_inside();
         let (begun, asked) = (Instant::now(), clock.now());
         let view = probe.look().await;
-        let told_ns = view.as_ref().and_then(|view| view.ahead_ns);
-        cluster.take_told(node, asked, told_ns);
+        let ahead = view.as_ref().and_then(|view| view.ahead);
+        cluster.take_told(node, (asked, clock.now()), ahead);
         if let Some(reader) = &watched.reader {
-            reader.read(asked, told_ns);
+            reader.read(asked, ahead.map(|ahead| ahead.ns));
         }
         let seen = view.as_ref().map(|view| (view.role.clone(), view.term));
         if last.as_ref() != Some(&seen) {
@@ -365,7 +367,7 @@ mod tests {
                 silent_ms: None,
                 last: 0,
                 applied: None,
-                ahead_ns: None,
+                ahead: None,
                 installed: None,
             })
         };
@@ -400,7 +402,7 @@ mod tests {
                 silent_ms,
                 last,
                 applied: None,
-                ahead_ns: None,
+                ahead: None,
                 installed: None,
             })
         };

@@ -3,8 +3,8 @@
 mod administrator;
 
 use super::{
-    Administrator, Boxed, Client, ClientError, Completion, NodeProgram, NodeSpec, Probe, Target,
-    View,
+    Administrator, Ahead, Boxed, Client, ClientError, Completion, NodeProgram, NodeSpec, Probe,
+    Target, View,
 };
 use administrator::RaftAdministrator;
 use ordeal_nemesis::lever::OrderKind;
@@ -290,14 +290,19 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 /// How far a clock was ahead that said this at some time between question and answer.
-fn ahead_ns(told_ns: u64, asked: SystemTime, answered: SystemTime) -> Option<i64> {
+fn ahead(told_ns: u64, asked: SystemTime, answered: SystemTime) -> Option<Ahead> {
     let nanos = |time: SystemTime| {
         let since = time.duration_since(UNIX_EPOCH).ok()?;
         i64::try_from(since.as_nanos()).ok()
     };
     let told_ns = i64::try_from(told_ns).ok().filter(|told_ns| *told_ns > 0)?;
     let (asked, answered) = (nanos(asked)?, nanos(answered)?);
-    Some(told_ns - asked - (answered - asked) / 2)
+    // None where this machine's own clock was set back meanwhile.
+    let took = u64::try_from(answered - asked).ok()?;
+    Some(Ahead {
+        ns: told_ns - asked - (answered - asked) / 2,
+        within_ns: took.div_ceil(2),
+    })
 }
 
 struct RaftProbe {
@@ -324,7 +329,7 @@ impl Probe for RaftProbe {
                 silent_ms: status.silent_ms,
                 last: status.last,
                 applied: Some(status.applied),
-                ahead_ns: ahead_ns(status.wall_ns, asked, SystemTime::now()),
+                ahead: ahead(status.wall_ns, asked, SystemTime::now()),
                 installed: Some(status.installed),
             })
         })

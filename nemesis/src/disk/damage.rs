@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::index};
 
 use super::{
     content::PAGE,
@@ -17,7 +17,7 @@ use crate::{
 
 /// What was there before.
 pub(super) enum Undo {
-    /// One byte of a file: what it was, and what it is.
+    /// Bytes of files: what each was, and what it is.
     Bytes(Vec<Byte>),
     /// The end of a file.
     Tail {
@@ -75,7 +75,7 @@ fn files(volume: &Volume) -> Vec<(String, u64, u64)> {
     files.collect()
 }
 
-/// Every stored byte has the same chance.
+/// Every stored bit has the same chance, and each is hit once at most: of fewer than that, all are.
 fn flip(volume: &mut Volume, bits: u16, rng: &mut ChaCha8Rng) -> Option<(Damaged, Undo)> {
     let files = files(volume);
     let all: u64 = files.iter().map(|(_, _, written)| written).sum();
@@ -84,9 +84,8 @@ fn flip(volume: &mut Volume, bits: u16, rng: &mut ChaCha8Rng) -> Option<(Damaged
     }
     let mut damaged = Damaged::default();
     let mut undo = Vec::new();
-    for _ in 0..bits {
-        let mut left = rng.random_range(0..all);
-        let bit = 1_u8 << rng.random_range(0..8);
+    for (place, mask) in drawn(all, bits, rng) {
+        let mut left = place;
         for (path, number, written) in &files {
             if left >= *written {
                 left -= written;
@@ -95,7 +94,7 @@ fn flip(volume: &mut Volume, bits: u16, rng: &mut ChaCha8Rng) -> Option<(Damaged
             let file = volume.file_mut(*number).expect("found just now");
             let at = file.current().nth_stored(left).expect("among the written");
             let was = file.current().read(at, 1)[0];
-            let is = was ^ bit;
+            let is = was ^ mask;
             file.damage(|content| content.write(at, &[is]));
             damaged.bytes += 1;
             damaged.files.insert(path.clone());
@@ -109,6 +108,16 @@ fn flip(volume: &mut Volume, bits: u16, rng: &mut ChaCha8Rng) -> Option<(Damaged
         }
     }
     Some((damaged, Undo::Bytes(undo)))
+}
+
+/// So many different bits of so many bytes: which bytes, and which bits of each.
+fn drawn(bytes: u64, bits: u16, rng: &mut ChaCha8Rng) -> BTreeMap<u64, u8> {
+    let all = usize::try_from(bytes.saturating_mul(8)).unwrap_or(usize::MAX);
+    let mut masks: BTreeMap<u64, u8> = BTreeMap::new();
+    for bit in index::sample(rng, all, all.min(usize::from(bits))) {
+        *masks.entry(bit as u64 / 8).or_default() |= 1 << (bit % 8);
+    }
+    masks
 }
 
 fn truncate(volume: &mut Volume, rng: &mut ChaCha8Rng) -> Option<(Damaged, Undo)> {
@@ -166,13 +175,12 @@ impl Undo {
         settle(&mut unit.volume);
         match self {
             Self::Bytes(bytes) => {
-                // Backwards: one byte may have been hit twice.
                 for Byte {
                     number,
                     at,
                     was,
                     is,
-                } in bytes.into_iter().rev()
+                } in bytes
                 {
                     if let Ok(file) = unit.volume.file_mut(number)
                         && file.current().read(at, 1) == [is]
@@ -207,5 +215,33 @@ impl Volume {
         empty.inodes.retain(|number, _| *number == ROOT);
         empty.nameless.clear();
         empty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_bits_are_hit_as_asked_for_or_as_there_are() {
+        for (bytes, bits) in [
+            (16_384, 65_535),
+            (16_384, 3),
+            (1, 8),
+            (1, 9),
+            (5, 65_535),
+            (2, 15),
+        ] {
+            for seed in 0..20 {
+                let hit = drawn(bytes, bits, &mut ChaCha8Rng::seed_from_u64(seed));
+                let count: u32 = hit.values().map(|mask| mask.count_ones()).sum();
+                assert_eq!(
+                    u64::from(count),
+                    u64::from(bits).min(bytes * 8),
+                    "{bytes}, {bits}"
+                );
+                assert!(hit.keys().all(|place| *place < bytes));
+            }
+        }
     }
 }

@@ -9,11 +9,15 @@
 //!
 //! It takes no root, no device and no mount, and works for any program. What it cannot do: take
 //! back what is on the disk, so no power loss and no damage, and what an fsync that fails was to
-//! write stays. What is read and written through mapped memory, or through another's descriptor of
-//! a socket, meets no filter. Only calls that some planned fault is about wait at all: each costs
-//! about 5 µs then, also while nothing is ill.
+//! write stays; a write of a file that is opened with `O_DSYNC` goes through a lying fsync, since
+//! no filter does the half of a call; and sync(2), which tells of no error, through one that fails.
+//! What is read and written through mapped memory, or through another's descriptor of a socket,
+//! meets no filter. Only calls that some planned fault is about wait at all: each costs about 5 µs
+//! then, also while nothing is ill; for what ails an fsync that is every write too.
 
 mod call;
+mod growth;
+mod place;
 mod serve;
 
 use std::{
@@ -116,7 +120,8 @@ impl SeccompDisks {
         thread::Builder::new()
             .name(format!("calls of {node}"))
             .spawn(move || serve::serve(&ours, &watched))?;
-        let calls: Vec<i64> = self.kinds.iter().flat_map(|kind| kind.calls()).collect();
+        let calls: BTreeSet<i64> = self.kinds.iter().flat_map(|kind| kind.calls()).collect();
+        let calls: Vec<i64> = calls.into_iter().collect();
         sys::filter_before_exec(command, &calls, theirs.into());
         Ok(())
     }

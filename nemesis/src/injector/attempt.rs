@@ -152,13 +152,12 @@ impl<'a> Attempt<'a> {
 
     /// The lever is pulled: from here to [`Attempt::healing`] the fault is in force.
     pub(super) fn pulled(&mut self) {
-        let now = (self.injector.clock)();
-        self.window_ns = Some((now, now));
+        self.pulled_at((self.injector.clock)());
     }
 
-    /// When the lever was pulled, on the harness's clock.
-    pub(super) fn window_start(&self) -> u64 {
-        self.window_ns.map_or(0, |(start, _)| start)
+    /// The same where it was at that time, on the harness's clock.
+    pub(super) fn pulled_at(&mut self, time_ns: u64) {
+        self.window_ns = Some((time_ns, time_ns));
     }
 
     pub(super) fn installed(&self, proof: &Proof) {

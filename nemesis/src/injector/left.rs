@@ -1,17 +1,26 @@
 //! What is still in force when all faults are over, since healing it failed: tried once more.
 
-use super::{FaultEvent, FaultRecord, Injector, Step};
-use crate::{fault::FaultClass, network::Network};
+use std::{collections::BTreeSet, time::Instant};
+
+use super::{FaultEvent, FaultRecord, Injector, Step, attempt::Attempt};
+use crate::{fault::FaultClass, network::Network, node::Node};
 
 impl Injector<'_> {
-    /// Heals what failed heals have left in the network, and says what came of it. To be called
-    /// when every fault is over.
+    /// Heals what failed heals have left in the network and then of the members, which a fault of
+    /// the network may have kept from coming back, and says what came of it. To be called when
+    /// every fault is over.
     pub fn heal_left(&self, records: &mut [FaultRecord]) {
-        let Some(network) = self.levers.network.as_deref() else {
-            return;
-        };
+        let still = self.heal_network(records);
+        if still.is_none() {
+            self.heal_members(records);
+        }
+    }
+
+    /// What is left in the network all the same; tells of every fault that it may be of.
+    fn heal_network(&self, records: &mut [FaultRecord]) -> Option<String> {
+        let network = self.levers.network.as_deref()?;
         if is_clean(network) {
-            return;
+            return None;
         }
         let trouble = heal_all(network);
         let still = (!is_clean(network)).then(|| trouble.join("; "));
@@ -28,17 +37,46 @@ impl Injector<'_> {
                 None if is_all => "healed at the end of the run".to_owned(),
                 None => continue,
             };
-            (self.sink)(FaultEvent {
-                time_ns: (self.clock)(),
-                fault: record.planned.id,
-                class: record.planned.fault.class(),
-                what: Step::Indeterminate,
-                nodes: record.nodes.clone(),
-                edges: Vec::new(),
-                proof: None,
-                message,
-            });
+            self.tell_left(record, message);
         }
+        still
+    }
+
+    /// The first members again, now that nothing separates them.
+    fn heal_members(&self, records: &mut [FaultRecord]) {
+        let is_left = |record: &&mut FaultRecord| {
+            !record.healed && record.planned.fault.class() == FaultClass::Membership
+        };
+        let mut left: Vec<&mut FaultRecord> = records.iter_mut().filter(is_left).collect();
+        let (Some(admin), Some(one)) = (self.levers.admin.as_deref(), left.first()) else {
+            return;
+        };
+        let first: BTreeSet<Node> = Node::first(self.nodes).collect();
+        let planned = one.planned.clone();
+        let back = Attempt::new(self, &planned, Instant::now()).bring_members_back(admin, &first);
+        for record in &mut left {
+            record.healed = back.is_ok();
+            let message = match &back {
+                Ok(members) => {
+                    format!("the first members are back at the end of the run: {members}")
+                }
+                Err(why) => format!("it may still be in force at the end of the run: {why}"),
+            };
+            self.tell_left(record, message);
+        }
+    }
+
+    fn tell_left(&self, record: &FaultRecord, message: String) {
+        (self.sink)(FaultEvent {
+            time_ns: (self.clock)(),
+            fault: record.planned.id,
+            class: record.planned.fault.class(),
+            what: Step::Indeterminate,
+            nodes: record.nodes.clone(),
+            edges: Vec::new(),
+            proof: None,
+            message,
+        });
     }
 }
 

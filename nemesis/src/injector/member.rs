@@ -178,7 +178,7 @@ impl Attempt<'_> {
 
     /// The first members again, whoever leads now; waits longer than a fault lasts, since others
     /// may be in the way.
-    fn bring_members_back(
+    pub(super) fn bring_members_back(
         &self,
         admin: &dyn Admin,
         first: &BTreeSet<Node>,

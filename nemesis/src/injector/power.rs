@@ -48,6 +48,9 @@ impl Attempt<'_> {
                 return self.half(&format!("cutting failed: {error}"), &error, heal);
             }
         };
+        // From here on: it takes a second and more until nothing of the machine is left where its
+        // namespace cannot be a fresh one.
+        let cut_ns = (self.injector.clock)();
         let (killed, errors) = each(nodes, |node| processes.kill(node));
         if killed.is_empty() {
             let heals = network
@@ -57,7 +60,7 @@ impl Attempt<'_> {
         }
         let mut trouble: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let mut lost = self.lose_power(disks, network, killed, keep, &mut trouble);
-        self.pulled();
+        self.pulled_at(cut_ns);
         // Whoever was not killed, kept what it was to lose or could still be heard lost no power.
         if trouble.is_empty() {
             self.installed(&Proof::PowerLost {

@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Namespace, NetworkError, address, endpoint::failed};
+use super::{
+    Namespace, NetworkError, address,
+    endpoint::failed,
+    resend::{self, ipv4},
+};
 use crate::node::Node;
 
 /// The kernel gives up within a second; more time is for a machine that is busy.
@@ -34,8 +38,7 @@ fn wait(own: Ipv4Addr) -> io::Result<()> {
     fs::write(RETRIES, "1")?;
     let began = Instant::now();
     let gone = loop {
-        let sockets = fs::read_to_string("/proc/thread-self/net/tcp")?;
-        if !sockets.lines().skip(1).any(|line| is_open(line, own)) {
+        if !resend::sockets()?.lines().any(|line| is_open(line, own)) {
             break Ok(());
         }
         if began.elapsed() > DEADLINE {
@@ -47,7 +50,8 @@ fn wait(own: Ipv4Addr) -> io::Result<()> {
     gone
 }
 
-/// Whether this line of `/proc/net/tcp` is a connection to somebody else that is still told of.
+/// Whether this line of `/proc/net/tcp` or `tcp6` is a connection to somebody else that is still
+/// told of.
 ///
 /// ```text
 ///   sl  local_address rem_address   st …
@@ -60,9 +64,7 @@ fn is_open(line: &str, own: Ipv4Addr) -> bool {
     let (Some(remote), Some(state)) = (words.next(), words.next()) else {
         return false;
     };
-    let remote = remote.split(':').next().unwrap_or_default();
-    let remote = u32::from_str_radix(remote, 16).map(|word| Ipv4Addr::from(word.to_ne_bytes()));
-    let elsewhere = remote.is_ok_and(|remote| remote != own && !remote.is_loopback());
+    let elsewhere = ipv4(remote).is_some_and(|remote| remote != own && !remote.is_loopback());
     elsewhere && state != TIME_WAIT && state != LISTEN
 }
 
@@ -83,5 +85,20 @@ mod tests {
         assert!(!is_open(&line([10, 77, 0, 2], "06"), own));
         assert!(!is_open(&line([10, 77, 0, 1], "01"), own));
         assert!(!is_open(&line([0, 0, 0, 0], "0A"), own));
+        // Of a socket that is one of IPv6.
+        let mapped = |address, state| {
+            let (local, of_ipv4) = (word([10, 77, 0, 1]), word([0, 0, 0xFF, 0xFF]));
+            let none = word([0; 4]).repeat(2);
+            let (local, remote) = (format!("{none}{of_ipv4}{local}"), word(address));
+            format!("   0: {local}:1F40 {none}{of_ipv4}{remote}:A1B2 {state} 00000000:00000000")
+        };
+        assert!(is_open(&mapped([10, 77, 0, 2], "01"), own));
+        assert!(is_open(&mapped([10, 77, 0, 254], "04"), own));
+        assert!(!is_open(&mapped([10, 77, 0, 2], "06"), own));
+        assert!(!is_open(&mapped([10, 77, 0, 1], "01"), own));
+        assert!(!is_open(
+            "  sl  local_address rem_address   st tx_queue",
+            own
+        ));
     }
 }

@@ -55,6 +55,14 @@ pub(crate) fn last_attempt(
 
 /// The last attempt in the calling thread's namespace.
 fn read(peers: &BTreeSet<Ipv4Addr>) -> io::Result<Option<Instant>> {
+    let sockets = sockets()?;
+    let now = Instant::now();
+    let waits = sockets.lines().filter_map(|line| wait(line, peers));
+    Ok(waits.max().map(|wait| now + wait))
+}
+
+/// The sockets of the calling thread's namespace, a line each.
+pub(super) fn sockets() -> io::Result<String> {
     let mut sockets = fs::read_to_string("/proc/thread-self/net/tcp")?;
     // Who listens on `::` has its connections here. A kernel without IPv6 has no such file.
     match fs::read_to_string("/proc/thread-self/net/tcp6") {
@@ -62,9 +70,7 @@ fn read(peers: &BTreeSet<Ipv4Addr>) -> io::Result<Option<Instant>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let now = Instant::now();
-    let waits = sockets.lines().filter_map(|line| wait(line, peers));
-    Ok(waits.max().map(|wait| now + wait))
+    Ok(sockets)
 }
 
 /// How long the connection of this line waits, if it is to one of these peers, a process still has
@@ -93,7 +99,7 @@ fn wait(line: &str, peers: &BTreeSet<Ipv4Addr>) -> Option<Duration> {
 }
 
 /// The address in `ADDRESS:PORT`, where it is one of IPv4, also in the way of IPv6.
-fn ipv4(remote: &str) -> Option<Ipv4Addr> {
+pub(super) fn ipv4(remote: &str) -> Option<Ipv4Addr> {
     let (address, _) = remote.split_once(':')?;
     let mapped = format!("{:016X}{:08X}", 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]));
     let word = address.strip_prefix(&mapped).unwrap_or(address);

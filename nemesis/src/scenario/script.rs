@@ -52,6 +52,15 @@ impl Script {
     /// # Errors
     /// The first step that cannot.
     pub fn check(&self, count: u16) -> Result<Schedule, ScriptError> {
+        let possible = self.possible(count)?;
+        match self.overlap(&possible, count) {
+            Some(error) => Err(error),
+            None => Ok(possible),
+        }
+    }
+
+    /// The faults that it may inject, each possible by itself.
+    fn possible(&self, count: u16) -> Result<Schedule, ScriptError> {
         if self.steps.is_empty() {
             let why = "a scenario has at least one step".to_owned();
             return Err(ScriptError {
@@ -370,7 +379,7 @@ mod tests {
         ];
         let steps: Vec<String> = orders
             .iter()
-            .map(|order| format!("[[step]]\nadmin = \"{order}\"\n"))
+            .map(|order| format!("[[step]]\nadmin = \"{order}\"\n[[step]]\nheal = \"all\"\n"))
             .collect();
         let script = script(&steps.concat());
         let possible = script.check(3).unwrap();

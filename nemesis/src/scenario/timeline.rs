@@ -13,6 +13,7 @@ use super::{
     step::{Heal, Step},
 };
 use crate::{
+    fault::Fault,
     planner::atlas,
     schedule::{PlannedFault, Schedule},
 };
@@ -24,7 +25,7 @@ impl Script {
     /// Two steps that are too close, as [`atlas::too_close`] has it: the first makes nodes forget,
     /// while the second may keep others from having what those forgot.
     pub fn too_close(&self, count: u16) -> Option<Close> {
-        let schedule = self.soonest(count);
+        let schedule = self.soonest(self.check(count).unwrap_or_default());
         let (one, other) = atlas::too_close(&schedule, count)?;
         Some([one, other].map(|planned| {
             let step = usize::try_from(planned.id).expect("steps are few");
@@ -33,9 +34,9 @@ impl Script {
     }
 
     /// Its faults, each by the number of its step, with as little time between them as there can
-    /// be. One that no step heals is in force until the end.
-    fn soonest(&self, count: u16) -> Schedule {
-        let mut possible = self.check(count).unwrap_or_default().faults.into_iter();
+    /// be. One that no step heals is in force until the end, and so are other members.
+    pub(super) fn soonest(&self, possible: Schedule) -> Schedule {
+        let mut possible = possible.faults.into_iter();
         let mut schedule = Schedule::default();
         let mut named: BTreeMap<&str, usize> = BTreeMap::new();
         // Where in the schedule those are that nothing has ended yet.
@@ -58,14 +59,17 @@ impl Script {
                     named.extend(name.as_deref().map(|name| (name, place)));
                 }
                 Step::Admin(_) => {
-                    schedule
-                        .faults
-                        .extend(possible.next().map(|planned| PlannedFault {
+                    let place = schedule.faults.len();
+                    schedule.faults.extend(possible.next().map(|planned| {
+                        let lasts = matches!(planned.fault, Fault::Member(_));
+                        lasting.extend(lasts.then_some(place));
+                        PlannedFault {
                             id,
                             at_ms: now_ms,
-                            for_ms: 0,
+                            for_ms: if lasts { u64::MAX } else { 0 },
                             ..planned
-                        }));
+                        }
+                    }));
                 }
                 Step::Heal(heal) => {
                     let healed = match heal {

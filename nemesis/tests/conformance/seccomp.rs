@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt, symlink},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,7 +37,7 @@ pub(crate) fn obeys(_: &[String]) {
         pipe.read_to_string(&mut orders).unwrap();
         // The next order must find no reader that is about to go.
         drop(pipe);
-        let (order, path) = orders.trim().split_once(' ').unwrap();
+        let (order, path) = orders.trim().rsplit_once(' ').unwrap();
         let began = Instant::now();
         let number = match obey(order, Path::new(path)) {
             Ok(()) => 0,
@@ -60,7 +60,18 @@ fn now_ms() -> u64 {
 }
 
 fn obey(order: &str, path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let opened = |flags: i32| {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(path)
+    };
+    let mut file = opened(0)?;
+    let beside = || File::open("source");
+    // Made, and gone again.
+    let new = path.with_file_name("new");
     match order {
         "read" => file.read_exact(&mut [0; 4]),
         "pread" => file.read_exact_at(&mut [0; 4], 0),
@@ -73,8 +84,90 @@ fn obey(order: &str, path: &Path) -> io::Result<()> {
             .write_all(b"more"),
         "fsync" => file.sync_all(),
         "fdatasync" => file.sync_data(),
+        "longer" => file.set_len(1 << 17),
+        "longer by name" => Ok(nix::unistd::truncate(path, 1 << 18)?),
+        "shorter" => file.set_len(4),
+        "copy" => sys::copy(&beside()?, &file, 1 << 19),
+        "copy in place" => sys::copy(&beside()?, &file, 0),
+        "send" => {
+            file.seek(SeekFrom::End(0))?;
+            sys::send(&beside()?, &file)
+        }
+        "send in place" => sys::send(&beside()?, &file),
+        "folder" => fs::create_dir(&new).and_then(|()| fs::remove_dir(&new)),
+        "file" => File::create_new(&new).and_then(|_| fs::remove_file(&new)),
+        "link" => symlink("file", &new).and_then(|()| fs::remove_file(&new)),
+        "name" => fs::hard_link(path, &new).and_then(|()| fs::remove_file(&new)),
+        "O_DSYNC" => opened(libc::O_DSYNC)?.write_all(b"over"),
+        "O_SYNC" => opened(libc::O_SYNC)?.write_all_at(b"over", 0),
+        "RWF_DSYNC" => sys::write_and_sync(&file, b"over"),
+        "msync" => sys::map_and_sync(&file),
+        "syncfs" => sys::sync_all_beside(&file),
+        "sync" => {
+            nix::unistd::sync();
+            Ok(())
+        }
         "tell" => Ok(()),
         other => panic!("{other}"),
+    }
+}
+
+/// Calls that the standard library does not make.
+#[allow(unsafe_code, reason = "no safe wrapper makes these calls")]
+mod sys {
+    use std::{fs::File, io, os::fd::AsRawFd};
+
+    fn known(result: i64) -> io::Result<()> {
+        match result {
+            ..0 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn send(from: &File, to: &File) -> io::Result<()> {
+        let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+        // SAFETY: two open descriptors, and no place in memory.
+        known(unsafe { libc::sendfile(to, from, std::ptr::null_mut(), 4) } as i64)
+    }
+
+    pub(super) fn copy(from: &File, to: &File, mut at: i64) -> io::Result<()> {
+        let (from, to, nowhere) = (from.as_raw_fd(), to.as_raw_fd(), std::ptr::null_mut());
+        // SAFETY: two open descriptors, and a place in one of them that is a live local.
+        known(unsafe { libc::copy_file_range(from, nowhere, to, &raw mut at, 4, 0) } as i64)
+    }
+
+    pub(super) fn write_and_sync(file: &File, bytes: &'static [u8]) -> io::Result<()> {
+        let piece = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        // SAFETY: one piece of memory that lives as long as the program, and is only read.
+        known(
+            unsafe { libc::pwritev2(file.as_raw_fd(), &raw const piece, 1, 0, libc::RWF_DSYNC) }
+                as i64,
+        )
+    }
+
+    pub(super) fn sync_all_beside(file: &File) -> io::Result<()> {
+        // SAFETY: an open descriptor.
+        known(unsafe { libc::syncfs(file.as_raw_fd()) }.into())
+    }
+
+    /// Changes the first byte of a file in memory.
+    pub(super) fn map_and_sync(file: &File) -> io::Result<()> {
+        let (protection, length) = (libc::PROT_READ | libc::PROT_WRITE, 4096);
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: a fresh mapping of a file that holds its first byte, which nobody else uses, and
+        // which is gone when this returns.
+        unsafe {
+            let fd = file.as_raw_fd();
+            let map = libc::mmap(nowhere, length, protection, libc::MAP_SHARED, fd, 0);
+            assert_ne!(map, libc::MAP_FAILED);
+            map.cast::<u8>().write_volatile(b'o');
+            let synced = known(libc::msync(map, length, libc::MS_SYNC).into());
+            assert_eq!(libc::munmap(map, length), 0);
+            synced
+        }
     }
 }
 
@@ -97,8 +190,10 @@ impl Rig {
             let path = folder.path().join(pipe);
             nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         }
-        fs::create_dir(folder.path().join("data")).unwrap();
-        for file in ["data/file", "beside"] {
+        for name in ["data", "beside"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        for file in ["data/file", "beside/file", "source"] {
             fs::write(folder.path().join(file), "file").unwrap();
         }
         let program = case("obeys");
@@ -142,7 +237,11 @@ impl Rig {
         let id = self.disks.install(N1, ailment).unwrap();
         for order in fail {
             assert_eq!(self.order(order, "data/file").0, number, "{order}");
-            assert_eq!(self.order(order, "beside").0, 0, "{order} beside the data");
+            assert_eq!(
+                self.order(order, "beside/file").0,
+                0,
+                "{order} beside the data"
+            );
         }
         for order in others {
             assert_eq!(self.order(order, "data/file").0, 0, "{order}");
@@ -161,7 +260,15 @@ impl Rig {
 }
 
 const IO: [&str; 4] = ["read", "pread", "write", "pwrite"];
-const SYNC: [&str; 2] = ["fsync", "fdatasync"];
+const SYNC: [&str; 7] = [
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "msync",
+    "O_DSYNC",
+    "O_SYNC",
+    "RWF_DSYNC",
+];
 
 pub(crate) fn read_error(sandbox: &Sandbox) {
     let rig = Rig::start(sandbox, &[Ailment::ReadError]);
@@ -170,7 +277,13 @@ pub(crate) fn read_error(sandbox: &Sandbox) {
 
 pub(crate) fn write_error(sandbox: &Sandbox) {
     let rig = Rig::start(sandbox, &[Ailment::WriteError]);
-    let fail = ["write", "pwrite", "append"];
+    let fail = [
+        "copy in place",
+        "send in place",
+        "write",
+        "pwrite",
+        "append",
+    ];
     rig.fails(Ailment::WriteError, libc::EIO, &fail, &["read", "fsync"]);
     let data = fs::read_to_string(rig.folder.path().join("data/file")).unwrap();
     assert!(data.starts_with("over"), "{data}");
@@ -184,22 +297,44 @@ pub(crate) fn fsync_error(sandbox: &Sandbox) {
 pub(crate) fn full(sandbox: &Sandbox) {
     let rig = Rig::start(sandbox, &[Ailment::Full]);
     let id = rig.disks.install(N1, Ailment::Full).unwrap();
-    for (order, number) in [
-        ("append", libc::ENOSPC),
-        ("grow", libc::ENOSPC),
-        ("write", 0),
-        ("pwrite", 0),
-        ("fsync", 0),
-    ] {
-        assert_eq!(rig.order(order, "data/file").0, number, "{order}");
+    const GROW: [&str; 10] = [
+        "append",
+        "grow",
+        "longer",
+        "longer by name",
+        "copy",
+        "send",
+        "folder",
+        "file",
+        "link",
+        "name",
+    ];
+    for order in GROW {
+        assert_eq!(rig.order(order, "data/file").0, libc::ENOSPC, "{order}");
+        assert_eq!(
+            rig.order(order, "beside/file").0,
+            0,
+            "{order} beside the data"
+        );
     }
-    assert_eq!(rig.order("append", "beside").0, 0);
+    for order in [
+        "write",
+        "pwrite",
+        "copy in place",
+        "send in place",
+        "shorter",
+        "fsync",
+    ] {
+        assert_eq!(rig.order(order, "data/file").0, 0, "{order}");
+    }
     let length = fs::metadata(rig.folder.path().join("data/file"))
         .unwrap()
         .len();
     assert_eq!(length, 4, "bytes in place only");
-    assert_eq!(rig.disks.heal(id).unwrap(), 2);
-    assert_eq!(rig.order("grow", "data/file").0, 0);
+    assert_eq!(rig.disks.heal(id).unwrap(), 10);
+    for order in GROW {
+        assert_eq!(rig.order(order, "data/file").0, 0, "{order} after the heal");
+    }
 }
 
 pub(crate) fn full_after(sandbox: &Sandbox) {
@@ -212,7 +347,7 @@ pub(crate) fn full_after(sandbox: &Sandbox) {
         assert_eq!(append(), 0, "with {already} bytes more than at first");
     }
     assert_eq!(append(), libc::ENOSPC);
-    for (order, file) in [("write", "data/file"), ("append", "beside")] {
+    for (order, file) in [("write", "data/file"), ("append", "beside/file")] {
         assert_eq!(rig.order(order, file).0, 0);
     }
     let path = rig.folder.path().join("data/file");
@@ -233,7 +368,8 @@ pub(crate) fn slow_fsync(sandbox: &Sandbox) {
         let (number, ms) = rig.order(order, "data/file");
         assert!(number == 0 && ms >= 80, "{order}: {number} after {ms} ms");
     }
-    assert_eq!(rig.disks.heal(id).unwrap(), 2);
+    assert_eq!(rig.order("write", "data/file").0, 0);
+    assert_eq!(rig.disks.heal(id).unwrap(), SYNC.len() as u64);
     // What still waits goes on at once when it is healed.
     let slowest = Ailment::SlowFsync(Duration::from_millis(2000));
     let id = rig.disks.install(N1, slowest).unwrap();
@@ -260,7 +396,9 @@ pub(crate) fn lying_fsync(sandbox: &Sandbox) {
     for order in SYNC {
         assert_eq!(rig.order(order, "data/file").0, 0);
     }
-    assert_eq!(rig.disks.heal(id).unwrap(), 2);
+    assert_eq!(rig.order("sync", "data/file").0, 0);
+    // A write that is one with its fsync is no call that can be left out by half.
+    assert_eq!(rig.disks.heal(id).unwrap(), 5);
     // What it cannot do is refused, with what can.
     let power = rig
         .disks

@@ -5,6 +5,7 @@
     reason = "mapping a file has no safe wrapper that writes to it"
 )]
 
+mod durable;
 mod filesystem;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use durable::fsync_and_what_is_made_of_it_make_bytes_durable_and_nothing_else;
 use filesystem::a_disk_is_a_file_system_like_others;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, fallocate};
 use ordeal_nemesis::{
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         OnDisks a_disk_is_a_file_system_like_others,
         OnDisks files_can_be_mapped_locked_preallocated_and_read_directly,
         OnDisks exactly_the_unsynced_bytes_are_gone,
+        OnDisks fsync_and_what_is_made_of_it_make_bytes_durable_and_nothing_else,
         OnDisks a_rename_survives_once_it_is_synced,
         OnDisks a_strict_disk_forgets_names,
         OnDisks what_survives_in_part_is_drawn_from_the_seed,
@@ -423,6 +426,14 @@ fn a_bit_flips_and_flips_back(inside: &Sandbox) {
     rig.disks.repair(N1).unwrap();
     let left = read();
     assert_eq!((bits(&left[0]) + bits(&left[1]), left[over][at]), (8, 255));
+    // Of more than there are, all: none is hit twice, and whole again.
+    fs::remove_file(rig.at("a")).unwrap();
+    fs::write(rig.at("b"), [0; 1000]).unwrap();
+    let damaged = rig.disks.damage(N1, Damage::BitFlip(u16::MAX), 7).unwrap();
+    assert_eq!(damaged.bytes, 1000);
+    assert_eq!(fs::read(rig.at("b")).unwrap(), [255; 1000]);
+    rig.disks.repair(N1).unwrap();
+    assert_eq!(fs::read(rig.at("b")).unwrap(), [0; 1000]);
 }
 
 fn a_file_is_cut_and_made_whole(inside: &Sandbox) {

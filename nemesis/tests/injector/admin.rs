@@ -7,11 +7,12 @@ use std::{
 
 use ordeal_nemesis::{
     Effect, Node, Proof,
-    injector::FaultRecord,
+    injector::{FaultRecord, Step},
     lever::{Admin, Levers, Order, OrderError, Standing},
+    network::Network,
 };
 
-use crate::{LIFE, Trial, why};
+use crate::{LIFE, Trial, levers::Cuts, why};
 
 /// Three nodes of which n2 leads, who do as told at once.
 pub(crate) struct Told {
@@ -20,6 +21,8 @@ pub(crate) struct Told {
     orders: Mutex<Vec<String>>,
     /// What it does with an order that it does not carry out.
     mood: Mood,
+    /// While there is one of these, the last way back is refused.
+    cuts: Option<Arc<Cuts>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,16 @@ impl Told {
             leader: Mutex::new(Node(2)),
             orders: Mutex::default(),
             mood,
+            cuts: None,
+        })
+    }
+
+    /// Obeys, but does not get back while anything is cut.
+    fn parted_by(cuts: &Arc<Cuts>) -> Arc<Self> {
+        let told = Arc::into_inner(Self::new(Mood::Obeys)).unwrap();
+        Arc::new(Self {
+            cuts: Some(cuts.clone()),
+            ..told
         })
     }
 
@@ -72,7 +85,12 @@ impl Admin for Told {
             order: text.clone(),
             why: why.clone(),
         });
+        let is_parted = self
+            .cuts
+            .as_ref()
+            .is_some_and(|cuts| !cuts.cuts().is_empty());
         match (self.mood, order) {
+            (_, Order::Remove(Node(4))) if is_parted => return refused,
             (Mood::Refuses, _) | (Mood::OneByOne, Order::Change(_)) => return refused,
             (Mood::Sticks, Order::Remove(Node(4))) => return refused,
             (Mood::SaysNothing, _) => {
@@ -210,6 +228,10 @@ fn members_that_do_not_come_back_are_told_as_not_healed() {
             .contains("the first members are not back: n2 refused to remove n4: it is in no mood"),
         "{records:?}"
     );
+    // Nor when they are tried again at the end.
+    let events = trial.events.lock().unwrap();
+    let last = &events.last().unwrap().message;
+    assert!(last.contains("may still be in force at the end"), "{last}");
 }
 
 #[test]
@@ -266,4 +288,23 @@ fn who_leads_and_what_logs_keep_is_proven_by_what_nodes_say_afterwards() {
     );
     let again = run(&told, &trial, &["0+20 snapshot n1"]);
     assert_eq!(why(&again[0]), "no log keeps less than before");
+}
+
+#[test]
+fn members_that_could_not_come_back_while_parted_are_back_in_the_end() {
+    let trial = Trial::default();
+    let told = Told::parted_by(&trial.cuts);
+    let records = run(&told, &trial, &["0+60 grow n4", "0+600 isolate n1"]);
+    let why = why(&records[0]);
+    assert!(why.contains("the first members are not back"), "{why}");
+    assert!(records[0].healed, "{records:?}");
+    assert_eq!(told.voters(), first());
+    let events = trial.events.lock().unwrap();
+    let last = events.iter().rfind(|event| event.fault == 1).unwrap();
+    assert_eq!(last.what, Step::Indeterminate);
+    assert!(
+        last.message.contains("are back at the end of the run"),
+        "{}",
+        last.message
+    );
 }

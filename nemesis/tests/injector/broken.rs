@@ -20,6 +20,9 @@ use ordeal_nemesis::{
 use super::*;
 use crate::admin::{Mood, Told};
 
+/// A call that breaks nothing: a machine without power is waited for.
+const SLOW_RENEWAL: &str = "a slow renewal";
+
 /// Does what the one inside does, but for one kind of call on n1.
 struct Broken<L> {
     inner: Arc<L>,
@@ -153,6 +156,9 @@ impl Network for Broken<Cuts> {
     }
 
     fn renew(&self, _: Node) -> Result<(), NetworkError> {
+        if self.call == SLOW_RENEWAL {
+            std::thread::sleep(Duration::from_millis(60));
+        }
         self.network("renew")
     }
 
@@ -421,4 +427,12 @@ fn a_disk_that_cannot_be_repaired_is_indeterminate() {
     let records = run(&trial, "repair", "damage n1: wipe");
     assert_eq!(records[0].effect.status(), "indeterminate", "{records:?}");
     assert!(why(&records[0]).contains("the lever broke"), "{records:?}");
+}
+
+#[test]
+fn a_machine_is_without_power_from_the_moment_it_is_cut_off() {
+    let records = run(&Trial::default(), SLOW_RENEWAL, "power-loss n1");
+    assert!(records[0].effect.is_installed(), "{records:?}");
+    let (from_ns, to_ns) = records[0].window_ns.unwrap();
+    assert!(to_ns - from_ns >= 60_000_000, "{records:?}");
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod broken;
+mod clock;
 mod levers;
 mod life;
 mod shaping;

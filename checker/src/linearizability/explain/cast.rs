@@ -2,7 +2,8 @@
 
 use super::drawing::{Row, drawing};
 use super::words::{DRAWN_MAX, wrapped};
-use crate::linearizability::{Contradiction, Step, Telling};
+use crate::history::{OperationId, Time};
+use crate::linearizability::{Contradiction, Early, Telling};
 
 /// The drawing, and what its signs mean.
 pub(super) fn drawn(contradiction: &Contradiction) -> String {
@@ -16,24 +17,28 @@ pub(super) fn drawn(contradiction: &Contradiction) -> String {
         stuck.any(|stuck| stuck.telling.operation == telling.operation)
     };
     let helpers = contradiction.steps.iter().filter(|step| !step.is_needed);
-    let mut rows: Vec<Row<'_>> = contradiction
-        .minimal
-        .iter()
-        .chain(helpers.map(|step| &step.telling))
-        .chain(&contradiction.late)
+    let needed = contradiction.minimal.iter().cloned().map(|mut telling| {
+        // What came back later is not used.
+        let is_late = |returned: &Time| *returned > contradiction.until;
+        telling.returned = telling.returned.filter(|returned| !is_late(returned));
+        telling
+    });
+    let told = needed.chain(helpers.map(|step| step.telling.clone()));
+    let mut rows: Vec<Row> = told
         .map(|telling| Row {
-            telling,
-            mark: match rank(telling) {
+            mark: match rank(&telling) {
                 Some((rank, true)) => rank.to_string(),
                 Some((rank, false)) => format!("({rank})"),
-                None if is_stuck(telling) => "✗".to_owned(),
+                None if is_stuck(&telling) => "✗".to_owned(),
                 None => String::new(),
             },
-            remark: match &contradiction.late {
-                Some(late) if late.operation == telling.operation => "too late",
-                _ => "",
-            },
+            ..Row::of(telling)
         })
+        .chain(contradiction.late.iter().map(|late| Row {
+            remark: "too late",
+            ..Row::of(late.clone())
+        }))
+        .chain(contradiction.early.iter().map(group))
         .collect();
     rows.sort_by_key(|row| (row.telling.invoked, row.telling.operation));
     let hidden = rows.len().saturating_sub(DRAWN_MAX);
@@ -43,15 +48,46 @@ pub(super) fn drawn(contradiction: &Contradiction) -> String {
         more => format!("… {more} earlier operations are not drawn\n"),
     };
     let rows = &rows[hidden..];
-    let has_open = rows.iter().any(|row| row.telling.returned.is_none());
-    let legend = legend(&contradiction.steps, has_open, contradiction.late.is_some());
+    let legend = legend(contradiction, rows);
     format!("{hint}{}\n{}", drawing(rows), wrapped(&legend))
 }
 
+/// One line for all of a group, from the first call to the last return.
+fn group(early: &Early) -> Row {
+    let (first, count) = (&early.operations[0], early.operations.len());
+    let mut telling = first.clone();
+    let all = early.operations.iter();
+    telling.returned = all.filter_map(|one| one.returned).max();
+    if count > 1 {
+        telling.what = format!("{count} × {}", first.what);
+    }
+    let is_alone = |one: &Telling| one.process == first.process;
+    let name = match early.operations.iter().all(is_alone) {
+        true => first.process.to_string(),
+        false => format!("{} …", first.process),
+    };
+    Row {
+        name,
+        remark: "too early",
+        ..Row::of(telling)
+    }
+}
+
 /// What the signs of a drawing mean.
-fn legend(steps: &[Step], has_open: bool, has_late: bool) -> String {
+fn legend(contradiction: &Contradiction, rows: &[Row]) -> String {
+    let steps = &contradiction.steps;
     let mut legend = String::from("├──┤ from call to return");
-    if has_open {
+    let open = |row: &&Row| row.telling.returned.is_none();
+    let open: Vec<OperationId> = rows
+        .iter()
+        .filter(open)
+        .map(|row| row.telling.operation)
+        .collect();
+    let returned = |telling: &&Telling| telling.returned.is_some();
+    let mut returned = contradiction.minimal.iter().filter(returned);
+    if returned.any(|telling| open.contains(&telling.operation)) {
+        legend.push_str(", ├┄┄▸ never returned, or only after that was wrong already");
+    } else if !open.is_empty() {
         legend.push_str(", ├┄┄▸ never returned");
     }
     legend.push_str("; time goes right, not to scale. ✗ cannot come next");
@@ -76,8 +112,11 @@ fn legend(steps: &[Step], has_open: bool, has_late: bool) -> String {
             many.join(" ")
         )),
     }
-    if has_late {
-        legend.push_str(" ← too late: began after all of that had ended, and does not count.");
+    if contradiction.late.is_some() {
+        legend.push_str(" ← too late: began when that was wrong already, and does not count.");
+    }
+    if !contradiction.early.is_empty() {
+        legend.push_str(" ← too early: was over before it could help.");
     }
     legend
 }

@@ -27,13 +27,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::means::Means;
 use super::recall::Recalled;
-use super::recheck::{Known, Recheck, Twins, judge};
-use crate::history::{Operation, Recall, Time};
+use super::recheck::{Known, Recheck, SMALL, Twins, judge};
+use crate::history::{Operation, OperationId, Recall, Time};
 use crate::linearizability::problem::Problem;
 use crate::model::{Model, QueueStep, RegisterStep};
 use crate::verdict::Validity;
 
-/// Configurations of all re-checks together; from then on facts are kept unseen.
+/// Configurations of all re-checks together; from then on facts are kept unseen, unless there are
+/// few.
 const EFFORT_MAX: u64 = 400_000;
 /// A re-check costs at least as much, per operation, as so many configurations.
 const CHECK_COST: u64 = 1;
@@ -61,11 +62,22 @@ pub(super) struct Core<'a, M: Model> {
     pub(super) is_minimal: bool,
 }
 
+/// Of what is only timed it is known that it was over early, and of what is forgotten nothing.
+pub(super) fn is_needed(recall: Recall) -> bool {
+    !matches!(recall, Recall::Forgotten | Recall::Timed)
+}
+
 impl<'a, M: Model> Core<'a, M> {
+    /// The fact about that operation.
+    pub(super) fn find(&self, id: OperationId) -> Option<Fact<'a, M>> {
+        let mut facts = self.facts.iter();
+        facts.find(|(op, _)| op.id() == id).copied()
+    }
+
     /// What cannot be forgotten.
-    pub(super) fn needed(&self) -> impl Iterator<Item = &'a Operation<M::Op, M::Ret>> + '_ {
-        let needed = |(_, recall): &&Fact<'a, M>| *recall != Recall::Forgotten;
-        self.facts.iter().filter(needed).map(|(op, _)| *op)
+    pub(super) fn needed(&self) -> impl Iterator<Item = Fact<'a, M>> + '_ {
+        let needed = |(_, recall): &&Fact<'a, M>| is_needed(*recall);
+        self.facts.iter().filter(needed).copied()
     }
 }
 
@@ -303,7 +315,8 @@ impl<M: Model> Bisection<'_, '_, '_, '_, M> {
 
     /// Forgets these, if the rest remains a contradiction; what it is without them.
     fn forget_all(&mut self, numbers: &[usize]) -> Validity {
-        if *self.effort >= EFFORT_MAX || self.means.is_spent() {
+        let is_small = self.recheck.known().is_forgotten.len() <= SMALL;
+        if self.means.is_spent() || *self.effort >= EFFORT_MAX && !is_small {
             return Validity::Unknown;
         }
         let validity = self.judge_without(numbers);

@@ -8,21 +8,35 @@ use crate::history::Time;
 const LABEL_MAX: usize = 40;
 
 /// One operation, and what stands before its line.
-pub(super) struct Row<'t> {
-    pub(super) telling: &'t Telling,
+pub(super) struct Row {
+    pub(super) telling: Telling,
+    /// Whose line it is.
+    pub(super) name: String,
     pub(super) mark: String,
     pub(super) remark: &'static str,
 }
 
+impl Row {
+    /// Its own line, with nothing beside it.
+    pub(super) fn of(telling: Telling) -> Self {
+        Row {
+            name: telling.process.to_string(),
+            telling,
+            mark: String::new(),
+            remark: "",
+        }
+    }
+}
+
 /// The drawing, a line each, none longer than a line may be.
-pub(super) fn drawing(rows: &[Row<'_>]) -> String {
-    let widest = |width: fn(&Row<'_>) -> usize| rows.iter().map(width).max().unwrap_or(0);
+pub(super) fn drawing(rows: &[Row]) -> String {
+    let widest = |width: fn(&Row) -> usize| rows.iter().map(width).max().unwrap_or(0);
     let marks = widest(|row| row.mark.chars().count());
-    let names = widest(|row| row.telling.process.to_string().len());
+    let names = widest(|row| row.name.chars().count());
     let axis = Axis::of(rows, LINE_MAX.saturating_sub(marks + names + 4));
     let mut drawing = String::new();
     for row in rows {
-        let (mark, name) = (&row.mark, row.telling.process.to_string());
+        let (mark, name) = (&row.mark, &row.name);
         let line = format!("{mark:>marks$}  {name:<names$}  {}", axis.bar(row));
         drawing.push_str(line.trim_end());
         drawing.push('\n');
@@ -42,7 +56,7 @@ struct Axis {
 
 impl Axis {
     /// Each bar as long as its label needs; evenly spread where that is too wide.
-    fn of(rows: &[Row<'_>], width: usize) -> Axis {
+    fn of(rows: &[Row], width: usize) -> Axis {
         let mut times: Vec<Time> = rows
             .iter()
             .flat_map(|row| [Some(row.telling.invoked), row.telling.returned])
@@ -51,9 +65,9 @@ impl Axis {
         times.sort_unstable();
         times.dedup();
         let roomy = Axis::roomy(rows, times, width);
-        let is_wide = |row: &Row<'_>| {
-            let (from, to) = roomy.span(row.telling);
-            let end = to.max(from + label_width(row.telling) + 3);
+        let is_wide = |row: &Row| {
+            let (from, to) = roomy.span(&row.telling);
+            let end = to.max(from + label_width(&row.telling) + 3);
             let remark = row.remark.chars().count();
             end + if remark == 0 { 0 } else { remark + 3 } >= width
         };
@@ -72,7 +86,7 @@ impl Axis {
         }
     }
 
-    fn roomy(rows: &[Row<'_>], times: Vec<Time>, width: usize) -> Axis {
+    fn roomy(rows: &[Row], times: Vec<Time>, width: usize) -> Axis {
         let place = |time: Time| times.partition_point(|at| *at < time);
         let mut columns: Vec<usize> = Vec::new();
         for (at, time) in times.iter().enumerate() {
@@ -82,12 +96,12 @@ impl Axis {
                 .filter(|row| row.telling.returned == Some(*time));
             let fits = ending
                 .filter(|row| place(row.telling.invoked) < at)
-                .map(|row| columns[place(row.telling.invoked)] + label_width(row.telling) + 5);
+                .map(|row| columns[place(row.telling.invoked)] + label_width(&row.telling) + 5);
             columns.push(fits.max().unwrap_or(0).max(after));
         }
         let open = rows.iter().filter(|row| row.telling.returned.is_none());
         let ends =
-            open.map(|row| columns[place(row.telling.invoked)] + label_width(row.telling) + 5);
+            open.map(|row| columns[place(row.telling.invoked)] + label_width(&row.telling) + 5);
         let last = columns.last().map_or(0, |last| last + 3);
         Axis {
             end: ends.max().unwrap_or(0).clamp(last, last + LABEL_MAX),
@@ -106,8 +120,8 @@ impl Axis {
     }
 
     /// With its label inside, or else on the side where there is room for it.
-    fn bar(&self, row: &Row<'_>) -> String {
-        let (from, to) = self.span(row.telling);
+    fn bar(&self, row: &Row) -> String {
+        let (from, to) = self.span(&row.telling);
         let (line, head) = match row.telling.returned {
             Some(_) => ('─', '┤'),
             None => ('┄', '▸'),

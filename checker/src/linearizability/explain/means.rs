@@ -36,14 +36,14 @@ pub(in crate::linearizability) struct Means {
 }
 
 impl Means {
-    /// What remains when judging took so many configurations of that meter's budget.
-    pub(in crate::linearizability) fn after(meter: &Meter, states: u64) -> Self {
-        let (mut budget, started) = meter.terms();
+    /// What judging left of its budget.
+    pub(in crate::linearizability) fn after(spent: &Meter) -> Self {
+        let (mut budget, started) = spent.terms();
         budget.bytes_max = budget.bytes_max.min(BYTES_MAX);
         Means {
             budget,
             started,
-            states: Cell::new(budget.states_max.saturating_sub(states)),
+            states: Cell::new(budget.states_max.saturating_sub(spent.states())),
             work: Cell::new(WORK_MAX),
         }
     }

@@ -11,10 +11,26 @@ pub(super) struct Recalled<'a, M: Model> {
     all: Vec<(&'a M::Op, Option<&'a M::Ret>)>,
 }
 
+/// What is known to have come back.
+pub(super) fn result<R>(ret: Option<&Option<R>>) -> Option<R>
+where
+    R: Copy,
+{
+    ret.copied().flatten()
+}
+
+/// Nothing where it happened and its result is not known, which no monitor knows of.
+fn whole<R>(ret: Option<&Option<R>>) -> Option<()> {
+    (!matches!(ret, Some(None))).then_some(())
+}
+
 impl<'a, M: Model> Recalled<'a, M> {
-    pub(super) fn new(model: &'a M, operations: &[&Operation<&'a M::Op, &'a M::Ret>]) -> Self {
+    pub(super) fn new(
+        model: &'a M,
+        operations: &[&Operation<&'a M::Op, Option<&'a M::Ret>>],
+    ) -> Self {
         let all = operations.iter();
-        let all = all.map(|op| (*op.op(), op.outcome().ok().copied()));
+        let all = all.map(|op| (*op.op(), result(op.outcome().ok())));
         Recalled {
             model,
             all: all.collect(),
@@ -24,7 +40,8 @@ impl<'a, M: Model> Recalled<'a, M> {
 
 impl<'a, M: Model> Model for Recalled<'a, M> {
     type Op = &'a M::Op;
-    type Ret = &'a M::Ret;
+    /// Nothing where it happened, and nothing is known of what came back.
+    type Ret = Option<&'a M::Ret>;
     type State = M::State;
     type Key = M::Key;
 
@@ -32,8 +49,13 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.init()
     }
 
-    fn step(&self, state: &M::State, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> Option<M::State> {
-        let next = self.model.step(state, op, ret.copied())?;
+    fn step(
+        &self,
+        state: &M::State,
+        op: &&'a M::Op,
+        ret: Option<&Option<&'a M::Ret>>,
+    ) -> Option<M::State> {
+        let next = self.model.step(state, op, result(ret))?;
         Some(self.model.fold(next, &self.all))
     }
 
@@ -41,45 +63,64 @@ impl<'a, M: Model> Model for Recalled<'a, M> {
         self.model.key(op)
     }
 
-    fn is_read(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> bool {
-        self.model.is_read(op, ret.copied())
+    fn is_read(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> bool {
+        self.model.is_read(op, result(ret))
     }
 
-    fn as_register(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> Option<RegisterStep> {
-        self.model.as_register(op, ret.copied())
+    fn as_register(
+        &self,
+        op: &&'a M::Op,
+        ret: Option<&Option<&'a M::Ret>>,
+    ) -> Option<RegisterStep> {
+        whole(ret)?;
+        self.model.as_register(op, result(ret))
     }
 
-    fn as_queue(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> Option<QueueStep> {
-        self.model.as_queue(op, ret.copied())
+    fn as_queue(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> Option<QueueStep> {
+        whole(ret)?;
+        self.model.as_queue(op, result(ret))
     }
 
-    fn as_set<'b>(&self, op: &'b &'a M::Op, ret: Option<&'b &'a M::Ret>) -> Option<SetStep<'b>> {
-        self.model.as_set(*op, ret.copied())
+    fn as_set<'b>(
+        &self,
+        op: &'b &'a M::Op,
+        ret: Option<&'b Option<&'a M::Ret>>,
+    ) -> Option<SetStep<'b>> {
+        whole(ret)?;
+        self.model.as_set(*op, result(ret))
     }
 
-    fn as_counter(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> Option<CounterStep> {
-        self.model.as_counter(op, ret.copied())
+    fn as_counter(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> Option<CounterStep> {
+        whole(ret)?;
+        self.model.as_counter(op, result(ret))
     }
 
-    fn marks(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>, say: &mut dyn FnMut(Mark)) {
-        self.model.marks(op, ret.copied(), say);
+    fn marks(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>, say: &mut dyn FnMut(Mark)) {
+        let has_result = whole(ret).is_some();
+        let mut left = |mark| match mark {
+            Mark::Left(..) => say(mark),
+            // Nobody knows whether it did what that is needed for.
+            Mark::Seen(..) | Mark::Needed(..) if has_result => say(mark),
+            Mark::Seen(..) | Mark::Needed(..) => {}
+        };
+        self.model.marks(op, result(ret), &mut left);
     }
 
     fn state_bytes(&self, state: &M::State) -> usize {
         self.model.state_bytes(state)
     }
 
-    fn describe(&self, op: &&'a M::Op, ret: Option<&&'a M::Ret>) -> String {
-        self.model.describe(op, ret.copied())
+    fn describe(&self, op: &&'a M::Op, ret: Option<&Option<&'a M::Ret>>) -> String {
+        self.model.describe(op, result(ret))
     }
 
     fn describe_instead(
         &self,
         state: &M::State,
         op: &&'a M::Op,
-        ret: Option<&&'a M::Ret>,
+        ret: Option<&Option<&'a M::Ret>>,
     ) -> Option<String> {
-        self.model.describe_instead(state, op, ret.copied())
+        self.model.describe_instead(state, op, result(ret))
     }
 
     fn describe_state(&self, state: &M::State) -> String {

@@ -27,6 +27,9 @@ use crate::verdict::Validity;
 
 /// Configurations for each re-check; a fact that takes more to be found needless is kept.
 const STATES_MAX: u64 = 20_000;
+/// So few operations are told minimally whatever that takes; and for each of their re-checks.
+pub(super) const SMALL: usize = 16;
+const SMALL_STATES_MAX: u64 = 1_000_000;
 /// Of those, for a glance.
 const GLANCE_MAX: u64 = 4_000;
 /// Work for one event, or one configuration, of a glance.
@@ -36,7 +39,7 @@ const NONE: u32 = u32::MAX;
 
 /// Every operation twice.
 pub(super) struct Twins<'a, M: Model> {
-    pub(super) operations: Vec<Operation<&'a M::Op, &'a M::Ret>>,
+    pub(super) operations: Vec<Operation<&'a M::Op, Option<&'a M::Ret>>>,
     /// Per place: which operation that is.
     of: Vec<usize>,
     /// Per operation: its place when forgotten, if it then means anything.
@@ -201,7 +204,7 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
             match known.recall(number, op) {
                 Recall::Forgotten => is_twin.then_some(*event),
                 _ if is_twin => None,
-                Recall::Known => Some(*event),
+                Recall::Known | Recall::Timed | Recall::Early => Some(*event),
                 Recall::Begun if event.is_return() => None,
                 Recall::Begun if op.returned().is_none() => Some(*event),
                 Recall::Begun => twins.place_of(number).map(Event::call),
@@ -253,22 +256,34 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
     }
 }
 
-/// Those facts as operations, forgotten ones first.
+/// Those facts as operations, what may have been at any time first. What cannot help is left out.
 pub(super) fn recalled<'a, M: Model>(
     model: &'a M,
     facts: &[Fact<'a, M>],
-) -> Vec<Operation<&'a M::Op, &'a M::Ret>> {
-    let of = |is_forgotten: bool| {
+) -> Vec<Operation<&'a M::Op, Option<&'a M::Ret>>> {
+    let is_early = |recall| matches!(recall, Recall::Forgotten | Recall::Early);
+    let of = |early: bool| {
         let facts = facts
             .iter()
-            .filter(move |(_, recall)| (*recall == Recall::Forgotten) == is_forgotten);
+            .filter(move |(_, recall)| is_early(*recall) == early);
         facts.map(|(op, recall)| op.recalled(*recall))
     };
     let borrowed = Recalled::new(model, &[]);
-    of(true)
+    let mut operations: Vec<_> = of(true)
         .chain(of(false))
         .filter(|op| counts(&borrowed, op))
-        .collect()
+        .collect();
+    let known = facts
+        .iter()
+        .filter(|(_, recall)| matches!(recall, Recall::Known | Recall::Early));
+    let known: Vec<_> = known
+        .filter_map(|(op, _)| Some((op.op(), op.outcome().ok()?)))
+        .collect();
+    // What is only known to have happened may have done whatever the others make possible.
+    if facts.iter().all(|(_, recall)| *recall != Recall::Timed) {
+        operations.retain(|op| !op.outcome().is_info() || model.helps(op.op(), &known));
+    }
+    operations
 }
 
 /// True where these operations, all known, are one for certain.
@@ -297,18 +312,22 @@ pub(super) fn judge<'a, M: Model>(
     let operations: Vec<_> = recalled.iter().collect();
     let model = Recalled::new(model, &operations);
     let problem = Problem::new(&model, &operations);
-    let (answer, states) = match means.open(&problem) {
+    let states_max = match facts.len() {
+        ..=SMALL => SMALL_STATES_MAX,
+        _ => STATES_MAX,
+    };
+    let (answer, spent) = match means.open(&problem) {
         Some(search) => {
-            let (answer, states) = portfolio::decide(&problem, search.meter(means, STATES_MAX));
-            search.pay(means, states);
-            (answer, states)
+            let (answer, spent) = portfolio::decide(&problem, search.meter(means, states_max));
+            search.pay(means, spent.states());
+            (answer, spent)
         }
-        None => portfolio::decide_unsearched(&problem, means.meter(STATES_MAX)),
+        None => portfolio::decide_unsearched(&problem, means.meter(states_max)),
     };
     let validity = match answer {
         Answer::None { .. } => Validity::Invalid,
         Answer::Order(_) => Validity::Valid,
         Answer::Spent { .. } => Validity::Unknown,
     };
-    (validity, states)
+    (validity, spent.states())
 }

@@ -1,7 +1,7 @@
 //! A contradiction in words, for somebody who has never seen this tool.
 
 use super::cast::drawn;
-use crate::linearizability::{Contradiction, Prefix, Step, Stuck, Telling};
+use crate::linearizability::{Contradiction, Early, Prefix, Step, Stuck, Telling};
 
 /// How many stuck operations a message names; the rest is in the data.
 const NAMED_MAX: usize = 4;
@@ -160,10 +160,19 @@ impl Words<'_> {
             text.push_str(&format!("  ✗  {phrase} {why}.\n"));
         }
         if let Some(pairs) = self.pairs(&contradiction.minimal) {
-            text.push_str(&format!("The order is forced: {pairs}.\n"));
+            let opening = match is_forced(contradiction) {
+                true => "The order is forced",
+                false => "Forced by their times",
+            };
+            text.push_str(&format!("{opening}: {pairs}.\n"));
+        }
+        for early in &contradiction.early {
+            text.push_str(&self.early(early));
         }
         if let Some(late) = &contradiction.late {
+            let until = contradiction.until;
             let last = contradiction.minimal.iter();
+            let last = last.filter(|one| one.returned.is_some_and(|returned| returned <= until));
             let last = last.max_by_key(|telling| telling.returned);
             let ended = last.map_or("later".to_owned(), |last| {
                 format!("after {} had ended", name(last))
@@ -176,14 +185,47 @@ impl Words<'_> {
         text
     }
 
+    /// What was over too early.
+    fn early(self, early: &Early) -> String {
+        let before = name(&early.before);
+        match early.operations.as_slice() {
+            [] => String::new(),
+            [one] => format!(
+                "{} was over before {before} began, and does not help.\n",
+                self.phrase(one)
+            ),
+            [one, two] => format!(
+                "{} and {} were over before {before} began, and do not help.\n",
+                self.phrase(one),
+                self.phrase(two)
+            ),
+            [first, .., last] => format!(
+                "{} and {} more like it, the last {}'s ({}), were over before {before} began, and \
+                 do not help.\n",
+                self.phrase(first),
+                early.operations.len() - 1,
+                last.process,
+                (self.place)(last)
+            ),
+        }
+    }
+
     /// Why an operation cannot be the next one.
     fn ending(self, contradiction: &Contradiction, stuck: &Stuck) -> String {
         let (holder, state) = (self.holder, brief(&contradiction.prefix.state));
         let instead = stuck.instead.as_deref().map(brief);
+        let is_alone = contradiction.minimal.len() == 1 && contradiction.steps.is_empty();
         if stuck.can_follow {
             "could come next, but then the others cannot".to_owned()
-        } else if contradiction.minimal.len() == 1 {
-            NOWHERE.to_owned()
+        } else if is_alone && contradiction.is_whole && contradiction.early.is_empty() {
+            let there = match instead {
+                Some(instead) => format!("there it would {instead}"),
+                None => format!("{holder} still holds {state}"),
+            };
+            format!(
+                "cannot come first: {there}, and nothing that had begun by then, and did not fail, \
+                 leads to it"
+            )
         } else if let Some(instead) = instead {
             let place = match contradiction.steps.is_empty() {
                 true => "first",
@@ -257,6 +299,15 @@ impl Words<'_> {
     }
 }
 
+/// True where each of these ended before the next one began, and no other has a place among them.
+fn is_forced(contradiction: &Contradiction) -> bool {
+    let told = &contradiction.minimal;
+    let before = |a: &Telling, b: &Telling| a.returned.is_some_and(|ended| ended < b.invoked);
+    let mut pairs = told.windows(2);
+    contradiction.steps.iter().all(|step| step.is_needed)
+        && pairs.all(|pair| before(&pair[0], &pair[1]))
+}
+
 /// `p3's read → 1`.
 fn name(telling: &Telling) -> String {
     format!("{}'s {}", telling.process, brief(&telling.what))
@@ -275,8 +326,9 @@ pub(super) fn brief(text: &str) -> String {
 
 fn claim(contradiction: &Contradiction, operations: usize) -> String {
     let needed = contradiction.minimal.len();
-    let others = operations - needed;
-    let these = match (needed, others) {
+    let early: usize = contradiction.early.iter().map(|e| e.operations.len()).sum();
+    let others = operations - needed - early;
+    let these = match (needed, operations - needed) {
         (1, 0) => "Its one operation shows it".to_owned(),
         (2, 0) => "Its two operations show it".to_owned(),
         (needed, 0) => format!("All {needed} of its operations together show it"),
@@ -300,6 +352,12 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
              whatever came of them"
         }
     };
+    let too_early = match early {
+        0 => "",
+        1 => "; one was over too early to help",
+        _ => "; {early} were over too early to help",
+    };
+    let too_early = too_early.replace("{early}", &early.to_string());
     let each = match (contradiction.is_minimal, needed) {
         (_, 1) => "",
         (true, 2) => {
@@ -312,7 +370,7 @@ fn claim(contradiction: &Contradiction, operations: usize) -> String {
         }
         (false, _) => " Fewer may be enough: that would have taken too long to find out.",
     };
-    format!("{these}{whatever}.{each}\n")
+    format!("{these}{too_early}{whatever}.{each}\n")
 }
 
 /// The same lines, none too long; what is left of one is indented under it.

@@ -8,6 +8,8 @@
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::linearizability::meter::{PIECE, table_bytes};
+
 pub(super) type Bits = SmallVec<[u64; 2]>;
 /// Per class, by number: how many open operations of it were used.
 pub(super) type Used = SmallVec<[(u32, u32); 2]>;
@@ -29,7 +31,26 @@ pub(super) struct Configuration {
 /// Configurations, none of which dominates another.
 #[derive(Default)]
 pub(super) struct Antichains {
-    of: FxHashMap<Key, SmallVec<[(Used, u32); 1]>>,
+    of: FxHashMap<Key, Chain>,
+    /// What they take beyond the table: long chains, much that is done or used.
+    heap: usize,
+}
+
+type Chain = SmallVec<[(Used, u32); 1]>;
+
+impl Configuration {
+    /// What it takes in all.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Configuration>() + spilled(&self.done) + spilled(&self.used)
+    }
+}
+
+/// What does not fit inline.
+fn spilled<A: smallvec::Array>(places: &SmallVec<A>) -> usize {
+    match places.spilled() {
+        true => places.capacity() * size_of::<A::Item>() + PIECE,
+        false => 0,
+    }
 }
 
 impl Antichains {
@@ -40,6 +61,8 @@ impl Antichains {
             configuration.before,
             configuration.done.clone(),
         );
+        let done = spilled(&key.2);
+        let count = self.of.len();
         let chain = self.of.entry(key).or_default();
         if chain
             .iter()
@@ -47,19 +70,38 @@ impl Antichains {
         {
             return false;
         }
-        chain.retain(|(used, _)| !is_within(&configuration.used, used));
-        chain.push((configuration.used.clone(), configuration.node));
+        let before = spilled(chain);
+        let mut gone = 0;
+        chain.retain(|(used, _)| {
+            let is_left = !is_within(&configuration.used, used);
+            gone += if is_left { 0 } else { spilled(used) };
+            is_left
+        });
+        let used = configuration.used.clone();
+        let more = spilled(&used);
+        chain.push((used, configuration.node));
+        self.heap += more + spilled(chain) - before;
+        self.heap -= gone;
+        if self.of.len() > count {
+            self.heap += done;
+        }
         true
     }
 
-    /// What they take, about.
+    /// What they take.
     pub(super) fn bytes(&self) -> usize {
-        self.of.len() * 2 * size_of::<(Key, (Used, u32))>()
+        let entry = size_of::<(Key, Chain)>();
+        table_bytes(self.of.len(), self.of.capacity(), entry) + self.heap
+    }
+
+    /// What they take once more, as configurations: those of a table that is given up for them.
+    pub(super) fn bytes_in_order(&self) -> usize {
+        self.of.len() * size_of::<Configuration>() + self.heap
     }
 
     /// In an order that depends on nothing but what they are.
     pub(super) fn into_configurations(self) -> Vec<Configuration> {
-        let mut all: Vec<Configuration> = Vec::new();
+        let mut all: Vec<Configuration> = Vec::with_capacity(self.of.len());
         for ((state, before, done), chain) in self.of {
             for (used, node) in chain {
                 all.push(Configuration {

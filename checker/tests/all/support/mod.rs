@@ -257,7 +257,9 @@ pub(crate) fn assert_minimal_by<M: Model>(
     M::Op: Clone,
     M::Ret: Clone,
 {
-    let needed: Vec<OperationId> = contradiction.minimal.iter().map(|t| t.operation).collect();
+    let early = contradiction.early.iter().flat_map(|e| &e.operations);
+    let needed = contradiction.minimal.iter().chain(early);
+    let needed: Vec<OperationId> = needed.map(|t| t.operation).collect();
     let key = model.key(history.get(needed[0]).op());
     let concerns = |op: &M::Op| model.key(op) == key;
     let is_explained =
@@ -270,7 +272,7 @@ pub(crate) fn assert_minimal_by<M: Model>(
         contradiction.is_minimal,
         "{told_of}: not minimal: {contradiction:?}"
     );
-    for left in &needed {
+    for left in contradiction.minimal.iter().map(|t| &t.operation) {
         let fewer: Vec<_> = needed.iter().filter(|id| *id != left).copied().collect();
         assert!(
             is_explained(&fewer),

@@ -30,6 +30,21 @@ where
     played(play, &mut random, [count, 4, care])
 }
 
+/// So many operations by so many clients, of which some may be answered wrongly.
+pub(crate) fn history_of<M: Model>(
+    play: &Play<M>,
+    seed: u64,
+    count: u64,
+    clients: u64,
+) -> History<M::Op, M::Ret>
+where
+    M::Op: Clone,
+{
+    let mut random = Random(seed);
+    let care = 2 + random.below(8);
+    played(play, &mut random, [count, clients, care])
+}
+
 /// So many operations by so many clients, all answered rightly.
 pub(crate) fn long_history<M: Model>(
     play: &Play<M>,

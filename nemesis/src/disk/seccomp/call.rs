@@ -1,11 +1,8 @@
-//! Which calls there are, which ailments they meet, and whose file they are about.
+//! Which calls there are, which ailments they meet, and what of a disk each is about.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
+use super::place;
 use crate::{fault::Ailment, sys::Call};
 
 /// What a call wants of a disk.
@@ -13,90 +10,133 @@ use crate::{fault::Ailment, sys::Call};
 pub(super) enum Kind {
     Read,
     Write,
-    /// Room, ahead of a write.
+    /// Room, ahead of a write or for a name.
     Room,
     Sync,
+    /// A write that is one with its fsync: of a file opened so, or asked for so.
+    SyncedWrite,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Self::Read, Self::Write, Self::Room, Self::Sync];
+/// Where it says in a call's arguments what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// The file of this descriptor.
+    Descriptor(usize),
+    /// The file of this name, seen from the folder of this descriptor, or from where it works.
+    Name(Option<usize>, usize),
+    /// The same, where there is none of this name yet.
+    NewName(Option<usize>, usize),
+    /// The same for whoever opens a file and makes it, with flags in this argument.
+    Opened(Option<usize>, usize, usize),
+    /// What is mapped from this address on, for so many bytes.
+    Mapped(usize, usize),
+    /// Every file there is.
+    Everything,
+}
 
+use About::{Descriptor, Everything, Mapped, Name, NewName, Opened};
+
+const READS: [(i64, About); 8] = [
+    (libc::SYS_read, Descriptor(0)),
+    (libc::SYS_pread64, Descriptor(0)),
+    (libc::SYS_readv, Descriptor(0)),
+    (libc::SYS_preadv, Descriptor(0)),
+    (libc::SYS_preadv2, Descriptor(0)),
+    (libc::SYS_sendfile, Descriptor(1)),
+    (libc::SYS_copy_file_range, Descriptor(0)),
+    (libc::SYS_splice, Descriptor(0)),
+];
+
+const WRITES: [(i64, About); 8] = [
+    (libc::SYS_write, Descriptor(0)),
+    (libc::SYS_pwrite64, Descriptor(0)),
+    (libc::SYS_writev, Descriptor(0)),
+    (libc::SYS_pwritev, Descriptor(0)),
+    (libc::SYS_pwritev2, Descriptor(0)),
+    (libc::SYS_sendfile, Descriptor(0)),
+    (libc::SYS_copy_file_range, Descriptor(2)),
+    (libc::SYS_splice, Descriptor(2)),
+];
+
+const ROOM: [(i64, About); 9] = [
+    (libc::SYS_fallocate, Descriptor(0)),
+    (libc::SYS_ftruncate, Descriptor(0)),
+    (libc::SYS_truncate, Name(None, 0)),
+    (libc::SYS_openat, Opened(Some(0), 1, 2)),
+    (libc::SYS_openat2, Opened(Some(0), 1, 2)),
+    (libc::SYS_mkdirat, NewName(Some(0), 1)),
+    (libc::SYS_mknodat, NewName(Some(0), 1)),
+    (libc::SYS_symlinkat, NewName(Some(1), 2)),
+    (libc::SYS_linkat, NewName(Some(2), 3)),
+];
+
+/// The same of calls that newer processors do without.
+#[cfg(target_arch = "x86_64")]
+const OLDER_ROOM: [(i64, About); 6] = [
+    (libc::SYS_open, Opened(None, 0, 1)),
+    (libc::SYS_creat, NewName(None, 0)),
+    (libc::SYS_mkdir, NewName(None, 0)),
+    (libc::SYS_mknod, NewName(None, 0)),
+    (libc::SYS_symlink, NewName(None, 1)),
+    (libc::SYS_link, NewName(None, 1)),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER_ROOM: [(i64, About); 0] = [];
+
+const SYNCS: [(i64, About); 5] = [
+    (libc::SYS_fsync, Descriptor(0)),
+    (libc::SYS_fdatasync, Descriptor(0)),
+    (libc::SYS_syncfs, Descriptor(0)),
+    (libc::SYS_msync, Mapped(0, 1)),
+    (libc::SYS_sync, Everything),
+];
+
+impl Kind {
     /// The kinds of calls that an ailment is about.
     pub(super) fn met_by(ailment: Ailment) -> &'static [Kind] {
         match ailment {
             Ailment::ReadError => &[Self::Read],
             Ailment::WriteError => &[Self::Write],
             Ailment::Full | Ailment::FullAfter(_) => &[Self::Write, Self::Room],
-            Ailment::FsyncError | Ailment::SlowFsync(_) | Ailment::LyingFsync => &[Self::Sync],
+            Ailment::FsyncError | Ailment::SlowFsync(_) => &[Self::Sync, Self::SyncedWrite],
+            // What is written is on the disk: no filter does the half of a call.
+            Ailment::LyingFsync => &[Self::Sync],
             // A filter does not change what a call does: see [`Ailment::takes_fuse`].
             Ailment::LyingWrite | Ailment::ReadFlip => &[],
         }
     }
 
-    pub(super) fn calls(self) -> Vec<i64> {
-        match self {
-            Self::Read => vec![
-                libc::SYS_read,
-                libc::SYS_pread64,
-                libc::SYS_readv,
-                libc::SYS_preadv,
-                libc::SYS_preadv2,
-            ],
-            Self::Write => vec![
-                libc::SYS_write,
-                libc::SYS_pwrite64,
-                libc::SYS_writev,
-                libc::SYS_pwritev,
-                libc::SYS_pwritev2,
-            ],
-            Self::Room => vec![libc::SYS_fallocate],
-            Self::Sync => vec![libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_syncfs],
-        }
+    fn table(self) -> impl Iterator<Item = (i64, About)> {
+        let (calls, older): (&[_], &[_]) = match self {
+            Self::Read => (&READS, &[]),
+            Self::Write | Self::SyncedWrite => (&WRITES, &[]),
+            Self::Room => (&ROOM, &OLDER_ROOM),
+            Self::Sync => (&SYNCS, &[]),
+        };
+        calls.iter().chain(older).copied()
     }
 
-    pub(super) fn of(call: &Call) -> Option<Kind> {
-        let mut kinds = Self::ALL.into_iter();
-        kinds.find(|kind| kind.calls().contains(&call.number))
+    pub(super) fn calls(self) -> impl Iterator<Item = i64> {
+        self.table().map(|(number, _)| number)
+    }
+
+    /// What a call is about, as one of this kind; `None` where it is none.
+    pub(super) fn about(self, call: &Call) -> Option<About> {
+        let mut table = self.table();
+        let (_, about) = table.find(|(number, _)| *number == call.number)?;
+        let is_one = match (self, about) {
+            (Self::SyncedWrite, Descriptor(arg)) => place::is_synced(call, arg),
+            (_, Mapped(..)) => call.args[2] & word(libc::MS_SYNC) != 0,
+            (_, Opened(_, _, flags)) => place::makes(call, flags),
+            _ => true,
+        };
+        is_one.then_some(about)
     }
 }
 
-/// Where the first argument of a call, a descriptor, leads to.
-pub(super) fn file(call: &Call) -> Option<PathBuf> {
-    fs::read_link(in_proc(call, "fd")).ok()
-}
-
-fn in_proc(call: &Call, folder: &str) -> PathBuf {
-    // A descriptor is an int: what is above it in the register does not count.
-    let descriptor = call.args[0] & 0xffff_ffff;
-    Path::new("/proc").join(format!("{}/{folder}/{descriptor}", call.thread))
-}
-
-/// How much longer a call makes its file: what a write goes beyond its end, or the room that it
-/// asks for. One of several pieces counts as one byte: how long they are together is in the
-/// caller's memory.
-pub(super) fn growth(call: &Call) -> u64 {
-    let length = fs::metadata(in_proc(call, "fd")).map(|file| file.size());
-    let Ok(length) = length else {
-        return u64::MAX;
-    };
-    if call.number == libc::SYS_fallocate {
-        let end = call.args[2].saturating_add(call.args[3]);
-        return end.saturating_sub(length).max(1);
-    }
-    let position = position(call);
-    let count = match call.number {
-        libc::SYS_write | libc::SYS_pwrite64 => call.args[2],
-        _ => 1,
-    };
-    let at = match call.number {
-        libc::SYS_pwrite64 | libc::SYS_pwritev => Some(call.args[3]),
-        // -1 stands for the file's own position.
-        libc::SYS_pwritev2 => Some(call.args[3]).filter(|at| *at != u64::MAX).or(position),
-        _ => position,
-    };
-    // What is appended adds all of it.
-    let at = at.unwrap_or(length);
-    at.saturating_add(count).saturating_sub(length)
+/// A flag as it stands in a register.
+pub(super) fn word(flag: i32) -> u64 {
+    u64::from(flag.cast_unsigned())
 }
 
 /// How long the files below a directory are, all together.
@@ -109,19 +149,4 @@ pub(super) fn length(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     lengths.sum()
-}
-
-/// Where the next write goes; `None` where it is appended.
-fn position(call: &Call) -> Option<u64> {
-    let about = fs::read_to_string(in_proc(call, "fdinfo")).ok()?;
-    let value = |name: &str| {
-        let line = about.lines().find_map(|line| line.strip_prefix(name));
-        line.map(str::trim)
-    };
-    let flags = u32::from_str_radix(value("flags:")?, 8).ok()?;
-    let appends = flags & u32::try_from(libc::O_APPEND).ok()? != 0;
-    if appends {
-        return None;
-    }
-    value("pos:")?.parse().ok()
 }

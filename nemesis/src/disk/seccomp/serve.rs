@@ -9,7 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Watched,
-    call::{self, Kind},
+    call::{self, About, Kind},
+    growth::growth,
+    place::is_below,
 };
 use crate::{
     disk::{AilmentId, lock},
@@ -111,24 +113,27 @@ fn meet(listener: &OwnedFd, watched: &Watched, call: &Call) -> Option<Late> {
 
 fn fate(watched: &Watched, call: &Call) -> Fate {
     let mut fate = Fate::default();
-    let concerned: Vec<(AilmentId, Ailment, u64)> = {
+    let ill: Vec<(AilmentId, Ailment, u64)> = {
         let ailments = lock(&watched.ailments);
-        let kind = Kind::of(call);
-        let about = |ailment| kind.is_some_and(|kind| Kind::met_by(ailment).contains(&kind));
-        let concerned = ailments.iter().filter(|(_, one)| about(one.ailment));
-        concerned
-            .map(|(id, one)| (*id, one.ailment, one.capacity))
+        let ill = ailments.iter();
+        ill.map(|(id, one)| (*id, one.ailment, one.capacity))
             .collect()
     };
-    if concerned.is_empty() || !call::file(call).is_some_and(|at| at.starts_with(&watched.path)) {
-        return fate;
-    }
-    for (id, ailment, capacity) in concerned {
+    for (id, ailment, capacity) in ill {
+        let mut kinds = Kind::met_by(ailment).iter();
+        let about = kinds.find_map(|kind| kind.about(call));
+        let Some(about) = about.filter(|about| is_below(&watched.path, call, *about)) else {
+            continue;
+        };
         match ailment {
+            // It tells nobody of an error.
+            Ailment::FsyncError if about == About::Everything => continue,
             Ailment::ReadError | Ailment::WriteError | Ailment::FsyncError => {
                 fate.fails = Some(libc::EIO);
             }
-            Ailment::Full | Ailment::FullAfter(_) if lacks_room(watched, call, capacity) => {
+            Ailment::Full | Ailment::FullAfter(_)
+                if lacks_room(watched, growth(call, about), capacity) =>
+            {
                 fate.fails = fate.fails.or(Some(libc::ENOSPC));
             }
             Ailment::Full | Ailment::FullAfter(_) => continue,
@@ -141,9 +146,8 @@ fn fate(watched: &Watched, call: &Call) -> Fate {
     fate
 }
 
-/// Whether a call makes the files longer, all together, than there is room for.
-fn lacks_room(watched: &Watched, call: &Call, capacity: u64) -> bool {
-    let growth = call::growth(call);
+/// Whether what makes the files longer, all together, makes them longer than there is room for.
+fn lacks_room(watched: &Watched, growth: u64, capacity: u64) -> bool {
     growth > 0 && call::length(&watched.path).saturating_add(growth) > capacity
 }
 

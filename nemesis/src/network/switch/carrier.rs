@@ -21,14 +21,7 @@ use rustix::{
     process::setpriority_process,
 };
 
-use super::{
-    Shared,
-    link::{Crossing, Passage},
-    lock,
-    matrix::Matrix,
-    port::Port,
-    waiting::WaitingRoom,
-};
+use super::{Shared, link::Crossing, lock, matrix::Matrix, port::Port, waiting::WaitingRoom};
 use crate::{network::CLIENT_ADDRESS, sys};
 
 /// Packets by what became of them.
@@ -217,24 +210,36 @@ impl Carrier {
         }
     }
 
-    /// Lets a packet pass the links of its edge, one after the other.
+    /// Lets a packet pass the links of its edge, and what answers it those of the way back.
     fn carry_shaped(&mut self, matrix: &Matrix, from: usize, to: usize, packet: &[u8]) {
         let due = Instant::now();
         // Whatever is due comes before it.
         self.deliver_waiting(matrix, due);
-        let mut crossing = Crossing::default();
-        crossing.onward.push(Passage {
-            due,
-            bytes: packet.to_vec(),
-        });
+        let crossing = Crossing::of(due, packet.to_vec());
+        for bytes in self.cross(matrix, (from, to), crossing, due) {
+            if matrix.passes(to, from) {
+                let answer = Crossing::of_ours(due, bytes);
+                let answers = self.cross(matrix, (to, from), answer, due);
+                assert!(answers.is_empty(), "nothing answers a reset of ours");
+            } else {
+                self.shared.counters.cut.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// Lets it pass the links of an edge, one after the other; returns what goes back.
+    fn cross(
+        &mut self,
+        matrix: &Matrix,
+        (from, to): (usize, usize),
+        mut crossing: Crossing,
+        due: Instant,
+    ) -> Vec<Vec<u8>> {
         for link in matrix.links(from, to) {
             let mut link = lock(link);
             for passage in std::mem::take(&mut crossing.onward) {
                 link.carry(passage, &mut crossing);
             }
-        }
-        for bytes in crossing.back {
-            self.deliver(from, &bytes);
         }
         for passage in crossing.onward {
             if passage.due <= due {
@@ -243,6 +248,7 @@ impl Carrier {
                 self.shared.counters.undelivered.fetch_add(1, Relaxed);
             }
         }
+        crossing.back
     }
 
     /// Delivers what is due by now. A cut that came meanwhile blocks it, and counts it.

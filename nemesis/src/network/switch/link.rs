@@ -5,6 +5,9 @@
 //!              │        └▶ a reset back to its sender     └▶ no room: dropped
 //!              └▶ dropped                           doubled: one more, with a delay of its own
 //! ```
+//!
+//! A reset back is a packet of the way back: what is done to that edge is done to it too, but that
+//! nothing answers it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,8 +42,28 @@ pub(super) struct Passage {
 pub(super) struct Crossing {
     /// To its receiver: itself, a double, a reset; nothing when it is lost.
     pub(super) onward: Vec<Passage>,
-    /// To who sent it, at once.
+    /// To who sent it, over the edge that leads there.
     pub(super) back: Vec<Vec<u8>>,
+    /// It is a reset of ours: it is answered by none.
+    is_ours: bool,
+}
+
+impl Crossing {
+    /// Of a packet that is sent at that time.
+    pub(super) fn of(due: Instant, bytes: Vec<u8>) -> Self {
+        Self {
+            onward: vec![Passage { due, bytes }],
+            ..Self::default()
+        }
+    }
+
+    /// The same of what goes back in the place of an answer.
+    pub(super) fn of_ours(due: Instant, bytes: Vec<u8>) -> Self {
+        Self {
+            is_ours: true,
+            ..Self::of(due, bytes)
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +105,7 @@ impl Link {
             return;
         }
         if fate.reset
+            && !crossing.is_ours
             && let Some(resets) = packet::resets(&packet.bytes)
         {
             self.count(PacketEffect::Reset);
@@ -89,6 +113,7 @@ impl Link {
             packet.bytes = resets.onward;
         }
         if fate.refused
+            && !crossing.is_ours
             && packet::opens_connection(&packet.bytes)
             && let Some(resets) = packet::resets(&packet.bytes)
         {

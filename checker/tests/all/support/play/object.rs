@@ -264,7 +264,10 @@ pub(super) fn fenced_locks() -> Play<FencedLock> {
         model: FencedLock,
         ask: ask_lock,
         answer: |(_, largest), op, random| match op {
-            LockOp::Acquire(_) => LockRet::Done(Some(largest + 1 - random.below(10) / 9)),
+            LockOp::Acquire(_) => {
+                let next = largest.map_or(0, |largest| largest + 1);
+                LockRet::Done(Some(next - number(random, 10) / 9))
+            }
             LockOp::Release(_) => LockRet::Done(None),
         },
     }
