@@ -247,7 +247,7 @@ pub fn check<M: Model>(
     let meter = Meter::new(*budget, Instant::now());
     let keys: Vec<_> = keys.into_iter().collect();
     let judge = |(key, operations): (M::Key, Vec<_>)| {
-        check_key(model, model.describe_key(&key), &operations, meter.clone())
+        check_key(model, model.describe_key(&key), &operations, &meter)
     };
     Linearizability {
         keys: each(keys, judge),
@@ -281,7 +281,7 @@ where
         let verdict = {
             let (words, operations) = operations(&key);
             let operations: Vec<_> = operations.iter().collect();
-            check_key(model, words, &operations, meter.clone())
+            check_key(model, words, &operations, &meter)
         };
         tell(&key, &verdict)
     };
@@ -292,7 +292,7 @@ fn check_key<M: Model>(
     model: &M,
     key: Option<String>,
     operations: &[&Operation<M::Op, M::Ret>],
-    meter: Meter,
+    meter: &Meter,
 ) -> KeyVerdict {
     let problem = Problem::new(model, operations);
     let (answer, states) = portfolio::decide(&problem, meter.clone());
@@ -308,7 +308,7 @@ fn check_key<M: Model>(
                 operations,
                 core.as_deref(),
                 &deepest,
-                &explain::Means::after(&meter, states),
+                &explain::Means::after(meter, states),
             ))
         }
     };

@@ -308,7 +308,7 @@ impl<M: Model> Monitor<M> {
         let operations = self.operations(&watched.places);
         let words = self.model.describe_key(key);
         let meter = Meter::new(self.budget, Instant::now());
-        let mut verdict = check_key(&self.model, words, &operations, meter);
+        let mut verdict = check_key(&self.model, words, &operations, &meter);
         assert_ne!(
             verdict.validity(),
             Validity::Valid,
