@@ -10,8 +10,8 @@
 //! which two elements cannot be explained is wrong, whatever becomes of the thousands beside them,
 //! and is told by those two: with states that fit in a word.
 //!
-//! Which elements those are is guessed, from who missed what was there before: [`mod@suspect`]. What
-//! is guessed wrongly is found to have an order, and not told.
+//! Which elements those are is guessed, from who missed what was there before ([`mod@suspect`]).
+//! What is guessed wrongly is found to have an order, and not told.
 
 mod suspect;
 
