@@ -272,8 +272,8 @@ pub fn check<M: Model>(
 const AT_ONCE: u64 = 16;
 
 /// In parallel, where there is more than one: to wake another thread takes longer than a short
-/// history. Each with its share of the bytes, whatever the number of processors, so that the verdict
-/// does not depend on it; and who wanted more, alone and with all of them.
+/// history. Each with its share of the bytes, whatever the number of processors, so that the
+/// verdict does not depend on it; and who wanted more, alone and with all of them.
 fn each<K: Send, V, T: Send>(
     keys: Vec<K>,
     budget: &Budget,

@@ -138,6 +138,7 @@ pub(crate) use log::{Fate, Log};
 pub use serializability::{Serializability, Violation};
 pub use step::{Name, Step};
 pub(crate) use step::{differs, steps_of};
+pub(crate) use words::TRANSACTIONS_MAX;
 
 /// What transactions work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

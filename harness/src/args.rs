@@ -119,7 +119,9 @@ pub(crate) struct RunArgs {
     /// make a node forget while others may not have what it had
     #[arg(long)]
     pub(crate) unsurvivable: bool,
-    /// Run this program as the node instead of the bundled one
+    /// Run this program as the node instead of the bundled one. It is started as the bundled one
+    /// is, with `node` as its first argument and then the flags of `ordeal node` (see its --help),
+    /// and serves the same HTTP API
     #[arg(long, value_name = "PATH")]
     pub(crate) node_binary: Option<PathBuf>,
     /// Start every node with this flag too; repeatable. Replaces those that --defect chooses
@@ -135,7 +137,8 @@ pub(crate) struct RunArgs {
     /// Keep the nodes' data directories of a valid run too; those of any other are always kept
     #[arg(long)]
     pub(crate) keep_data: bool,
-    /// Print the plan as it would be stored, and the first operations of each worker; start nothing
+    /// Print the plan as it would be stored where nothing is missing, and the first operations of
+    /// each worker; start and try nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// With --dry-run: how many operations of each worker to print
@@ -187,8 +190,8 @@ pub(crate) struct CheckArgs {
     /// How the file is written: see `ordeal list` [default: told from its beginning]
     #[arg(long, value_parser = named(&Format::ALL))]
     pub(crate) format: Option<Format>,
-    /// Configurations to visit before it stays undecided (100000) or a time (30s), each for every
-    /// key; or memory for them (512MiB), beside the history's; repeatable
+    /// Configurations to visit before it stays undecided (100000), or a time (30s) or memory for
+    /// them (512MiB), each for every key; repeatable
     #[arg(long = "budget", value_name = "LIMIT")]
     pub(crate) limits: Vec<Limit>,
     /// Print the verdicts as JSON

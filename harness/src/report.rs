@@ -244,6 +244,7 @@ mod tests {
         let paused = Paused {
             node,
             pid,
+            processes: 1,
             threads: 1,
             stopped_after_us: 1,
         };

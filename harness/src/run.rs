@@ -47,7 +47,7 @@ use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::process::Death;
 use ordeal_nemesis::sandbox::Sandbox;
 use ordeal_nemesis::scenario::StepEvent;
-use ordeal_workloads::Workload;
+use ordeal_workloads::{Op, Workload};
 use recorder::{FaultLine, HistoryRecorder, Recording, record};
 use rig::Rig;
 use std::sync::Arc;
@@ -174,10 +174,12 @@ pub(crate) async fn run(plan: Plan, setting: &Setting) -> Result<Evidence, RigEr
         FaultLine::Fault(_) => None,
     });
     let events = history_recording.finish()?;
+    let probe = setting.workload.probe(0);
+    let kinds = probe.each_ref().map(Op::f);
     let recovery = Recovery {
         backoff_ms: records.iter().filter_map(recovery::backoff_ms).max(),
         not_asked: ended.left,
-        ..recovery::recovery(last_heal, &served, &events, plan.recovery_bound.0)
+        ..recovery::recovery(last_heal, &served, &events, kinds, plan.recovery_bound.0)
     };
     Ok(Evidence {
         plan,

@@ -144,15 +144,6 @@ impl Fault {
         }
     }
 
-    /// Whether a process that ends itself because of it does what it should: it is no finding.
-    pub fn excuses_deaths(&self) -> bool {
-        match self {
-            Self::Disk(fault) => fault.ailment.is_noticed(),
-            Self::Damage(_) | Self::Memory(_) => true,
-            _ => false,
-        }
-    }
-
     /// Whether somebody has to be asked who leads before this fault can be injected.
     pub fn needs_leader(&self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attempt;
+mod cause;
 mod clock;
 mod cut;
 mod disk;
@@ -95,6 +96,9 @@ pub struct FaultRecord {
     pub effect: Effect,
     /// Whether nothing of it is left. `false` only when healing failed.
     pub healed: bool,
+    /// The processes that met it, of a fault that may end a process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub met_by: Vec<(Node, u32)>,
 }
 
 /// How long the injector waits for what it does not control.

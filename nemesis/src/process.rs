@@ -1,5 +1,7 @@
 //! The node processes: started in their namespaces, held by pidfd, watched until they end.
 
+mod death;
+mod family;
 mod listen;
 mod log;
 mod memory;
@@ -19,8 +21,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
+pub use self::death::Death;
 use self::slot::Slot;
 use crate::{
     clock::{ClockError, VdsoClocks},
@@ -68,36 +69,6 @@ pub enum State {
     Died(Death),
 }
 
-/// A process that ended without being told to: a finding about the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Death {
-    /// Whose.
-    pub node: Node,
-    /// The process it was.
-    pub pid: u32,
-    /// How: `exit status: 101`, `signal: 6 (SIGABRT)`.
-    pub status: String,
-    /// The text of its panic, or of whatever else it says that ended it, if its log has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub panic: Option<String>,
-    /// The last lines that this process wrote to its log.
-    pub log_tail: Vec<String>,
-}
-
-impl Death {
-    /// The text of its panic; without one the last line of its log that says something: not an
-    /// empty one, nor where to find help about flags.
-    pub fn last_words(&self) -> Option<&str> {
-        let says_nothing = |line: &&str| {
-            let line = line.trim().to_ascii_lowercase();
-            line.is_empty() || line.contains("--help")
-        };
-        let lines = || self.log_tail.iter().rev().map(String::as_str);
-        let last = lines().find(|line| !says_nothing(line)).or(lines().next());
-        self.panic.as_deref().or(last)
-    }
-}
-
 /// What a lever can do to node processes.
 pub trait Lifecycle: Send + Sync {
     /// Starts a node that does not run.
@@ -114,14 +85,15 @@ pub trait Lifecycle: Send + Sync {
     /// When it does not run, or is not gone by the deadline.
     fn kill(&self, node: Node) -> Result<Killed, ProcessError>;
 
-    /// SIGSTOP; returns once the kernel has reported the stop and all threads are in state `T`.
+    /// SIGSTOP, to the process and whoever came of it; returns once the kernel has reported the
+    /// stop and all threads of all of them are in state `T`.
     ///
     /// # Errors
     ///
     /// When it does not run, is paused already, or does not stop by the deadline.
     fn pause(&self, node: Node) -> Result<Paused, ProcessError>;
 
-    /// SIGCONT; returns once no thread is in state `T`.
+    /// SIGCONT, to all of them; returns once no thread is in state `T`.
     ///
     /// # Errors
     ///

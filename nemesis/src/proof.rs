@@ -181,10 +181,18 @@ pub struct Paused {
     pub node: Node,
     /// The process.
     pub pid: u32,
-    /// How many threads it had, all of them in state `T`.
+    /// How many processes it was with whoever came of it.
+    #[serde(default = "one")]
+    pub processes: u32,
+    /// How many threads they had, all of them in state `T`.
     pub threads: u32,
     /// From the signal until the kernel reported the stop, in microseconds.
     pub stopped_after_us: u64,
+}
+
+/// What was told of a pause before the processes were counted.
+fn one() -> u32 {
+    1
 }
 
 /// Packets dropped by one cut, per directed edge. Edges that dropped none are listed with 0.
@@ -306,11 +314,16 @@ impl fmt::Display for Killed {
 
 impl fmt::Display for Paused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} pid {} in state T ({} threads)",
-            self.node, self.pid, self.threads
-        )
+        let Self {
+            node, pid, threads, ..
+        } = self;
+        match self.processes {
+            1 => write!(f, "{node} pid {pid} in state T ({threads} threads)"),
+            processes => write!(
+                f,
+                "{node} pid {pid} in state T ({threads} threads of {processes} processes)"
+            ),
+        }
     }
 }
 

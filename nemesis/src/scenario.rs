@@ -36,6 +36,6 @@ pub use self::condition::{Condition, ConditionError};
 pub use self::play::{Act, End, Play, StepEvent, StepWhat, Turn};
 pub use self::script::{Script, ScriptError};
 pub use self::sight::{FaultState, Seen, Sight};
-pub use self::step::{Heal, Step, StepError, Workload};
+pub use self::step::{Heal, Step, StepDraft, StepError, Workload};
 pub use self::template::{Template, TemplateError};
 pub use self::timeline::Close;

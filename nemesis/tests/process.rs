@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Inside an_unplanned_death_is_reported_with_its_last_words,
         Inside a_crash_instead_of_a_stop_is_a_death_too,
         Inside a_killed_process_takes_its_children_along,
+        Inside a_node_behind_a_wrapper_is_paused_slowed_and_killed_with_it,
         Inside a_process_starts_clean_in_its_own_namespace,
         Inside what_cannot_be_started_is_named,
         Inside what_does_not_fit_the_state_is_refused,
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         Program panics,
         Program aborts_on_sigterm,
         Program has_a_child,
+        Program has_a_child_elsewhere,
+        Program works,
         Program tells_about_itself,
     ])
 }
@@ -95,6 +98,32 @@ fn has_a_child(args: &[String]) {
     println!("child {}", child.id());
     sleeps(args);
     child.wait().unwrap();
+}
+
+/// As `setsid -w` or a script does it: a session of its own for the child, and a grandchild whose
+/// parent has ended.
+fn has_a_child_elsewhere(args: &[String]) {
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("setsid");
+        command.args(["sh", "-c", script]);
+        command.env("PROGRAM", std::env::current_exe().unwrap());
+        command
+    };
+    let mut child = shell("exec $PROGRAM --case works").spawn().unwrap();
+    let orphan = shell("$PROGRAM --case works & true")
+        .spawn()
+        .unwrap()
+        .wait();
+    assert!(orphan.unwrap().success());
+    sleeps(args);
+    child.wait().unwrap();
+}
+
+fn works(_: &[String]) {
+    println!("worker {}", std::process::id());
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 fn tells_about_itself(args: &[String]) {
@@ -334,6 +363,42 @@ fn a_killed_process_takes_its_children_along(sandbox: &Sandbox) {
     support::eventually("the child is stopped too", || letters(child) == "T");
     let _ = rig.processes.kill(N1).unwrap();
     support::eventually("the child is gone too", || !exists(child));
+}
+
+fn a_node_behind_a_wrapper_is_paused_slowed_and_killed_with_it(sandbox: &Sandbox) {
+    let rig = Rig::new(sandbox, "has_a_child_elsewhere");
+    let first = rig.start();
+    support::eventually("both work", || rig.log().matches("worker ").count() == 2);
+    let log = rig.log();
+    let workers = log.lines().filter_map(|line| line.strip_prefix("worker "));
+    let workers: Vec<u32> = workers.map(|pid| pid.parse().unwrap()).collect();
+    let letters_of_all = || [letters(first), letters(workers[0]), letters(workers[1])];
+    let paused = rig.processes.pause(N1).unwrap();
+    assert_eq!(letters_of_all(), ["T", "T", "T"]);
+    assert_eq!(
+        (paused.pid, paused.processes, paused.threads),
+        (first, 3, 3)
+    );
+    rig.processes.resume(N1).unwrap();
+    assert!(!letters_of_all().concat().contains('T'), "they go on");
+    rig.processes.slow(N1, 20).unwrap();
+    support::eventually("they stand still now and then", || {
+        letters_of_all() == ["T", "T", "T"]
+    });
+    support::eventually("stops are seen", || {
+        rig.processes
+            .slowed(N1)
+            .is_some_and(|slowed| slowed.stops > 2)
+    });
+    let slowed = rig.processes.hasten(N1).unwrap();
+    assert!(slowed.cpu_us > 0, "what the workers had counts: {slowed:?}");
+    assert!(!letters_of_all().concat().contains('T'), "they go on");
+    let _ = rig.processes.pause(N1).unwrap();
+    let _ = rig.processes.kill(N1).unwrap();
+    for pid in workers {
+        support::eventually("the workers are gone too", || !exists(pid));
+    }
+    rig.assert_no_deaths();
 }
 
 fn a_process_starts_clean_in_its_own_namespace(sandbox: &Sandbox) {

@@ -2,6 +2,7 @@
 
 use crate::history::{Event, Time};
 use crate::linearizability::Telling;
+use crate::transaction::TRANSACTIONS_MAX;
 use crate::verdict::Anomaly;
 
 /// What is known of a file after reading it: how its events are best named.
@@ -50,6 +51,19 @@ impl Source {
 
     pub(super) fn events(&self) -> usize {
         usize::try_from(self.events).expect("they were read one by one")
+    }
+
+    /// Where the transactions T1, T2 … of an anomaly stand, as a line of its own; indices where
+    /// lines are shared.
+    pub(super) fn introduce(&self, lines: &[u64], indices: &[u64]) -> String {
+        let (noun, numbers) = match self.has_lines {
+            true => ("line", lines),
+            false => ("index", indices),
+        };
+        let each = (1..).zip(numbers).take(TRANSACTIONS_MAX);
+        let each = each.map(|(number, at)| format!("T{number} begins at {noun} {at}"));
+        let each: Vec<String> = each.collect();
+        format!("\n{}.", each.join(", "))
     }
 
     /// `12.340000 s`, when something returned; without a clock `line 9`, where it did.

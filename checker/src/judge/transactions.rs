@@ -44,7 +44,7 @@ impl Transactions {
     }
 
     /// Names the transactions of anomalies, of which only the places are known, by the lines and
-    /// indices of their invocations.
+    /// indices of their invocations, and says in words where they stand.
     fn locate(&self, anomalies: &mut [Anomaly]) {
         let rank = |place: &u64| self.log.rank(usize::try_from(*place).expect("a place"));
         let ranks = anomalies.iter().flat_map(|anomaly| &anomaly.events);
@@ -52,6 +52,7 @@ impl Transactions {
         for anomaly in anomalies {
             let places = anomaly.events.iter().map(|place| found[&rank(place)]);
             (anomaly.lines, anomaly.events) = places.unzip();
+            anomaly.message += &self.source.introduce(&anomaly.lines, &anomaly.events);
         }
     }
 }

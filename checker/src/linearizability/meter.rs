@@ -29,8 +29,9 @@ pub(crate) enum Limit {
     Wall,
 }
 
-/// What a hash table takes: its buckets, and a byte each to find them by. Where it will have to grow
-/// before anybody looks again, the table of twice the size counts too, which is filled beside it.
+/// What a hash table takes: its buckets, and a byte each to find them by. Where it will have to
+/// grow before anybody looks again, the table of twice the size counts too, which is filled beside
+/// it.
 pub(crate) fn table_bytes(len: usize, capacity: usize, entry: usize) -> usize {
     let buckets = (capacity + capacity / 7).next_power_of_two();
     let will_grow = capacity.saturating_sub(len) as u64 <= VISITS;

@@ -36,11 +36,15 @@ const VISITS_MAX: u64 = 1_000_000;
 const ORDERS: [Reasons; 3] = [
     DEPENDENCIES,
     DEPENDENCIES.and(Reasons::PROCESS),
-    DEPENDENCIES.and(Reasons::PROCESS).and(Reasons::TIME),
+    DEPENDENCIES.and(Reasons::PROCESS).and(Reasons::REAL_TIME),
 ];
 const DEPENDENCIES: Reasons = Reasons::WW.and(Reasons::WR).and(Reasons::RW);
-/// What is left out for G0, and for G1c.
-const WITHOUT: [Reasons; 2] = [Reasons::WR.and(Reasons::RW), Reasons::RW];
+/// What is left out for G0, and for G1c. What was overwritten is only known by somebody's read: if
+/// that is a part of it, it tells more.
+const WITHOUT: [Reasons; 2] = [
+    Reasons::WR.and(Reasons::UNSEEN).and(Reasons::OVER),
+    Reasons::UNSEEN.and(Reasons::OVER),
+];
 
 /// Transactions, by their nodes or places, and why each came before the next; the last before the
 /// first.
@@ -199,13 +203,13 @@ impl<'a, 'h> Search<'a, 'h> {
 
     /// The shortest cycle that there is effort to find, of the strongest kind.
     fn shortest(&mut self, part: &[u32], allowed: Reasons) -> Cycle {
-        let mut starts = match allowed.meets(Reasons::RW) {
+        let mut starts = match allowed.meets(Reasons::UNSEEN) {
             true => self.readers(part),
             false => Vec::new(),
         };
         let first = match starts.is_empty() {
             true => allowed,
-            false => Reasons::RW,
+            false => Reasons::UNSEEN,
         };
         // In a component that was not named by its edges there may be no `rw`.
         if starts.is_empty() {
@@ -217,8 +221,8 @@ impl<'a, 'h> Search<'a, 'h> {
         let visits_max = self.effort.states() + VISITS_MAX;
         let mut is_over = false;
         let mut kinds = vec![(first, allowed)];
-        if first == Reasons::RW {
-            kinds.insert(0, (first, allowed.without(Reasons::RW)));
+        if first == Reasons::UNSEEN {
+            kinds.insert(0, (first, allowed.without(Reasons::UNSEEN)));
         }
         for (first, later) in kinds {
             let mut best: Option<Cycle> = None;
@@ -249,7 +253,7 @@ impl<'a, 'h> Search<'a, 'h> {
         let oldest_missed = |node: u32| {
             let edges = self.graph.after(node);
             let within = edges.filter(|(to, why)| {
-                why.meets(Reasons::RW) && self.part[*to as usize] == self.parts
+                why.meets(Reasons::UNSEEN) && self.part[*to as usize] == self.parts
             });
             // Behind a gate they are in order.
             let oldest = within.filter_map(|(to, _)| match self.graph.is_transaction(to) {

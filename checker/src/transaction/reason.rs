@@ -15,16 +15,27 @@ impl Reasons {
     pub(super) const PROCESS: Reasons = Reasons(8);
     /// It completed before the other was invoked.
     pub(super) const TIME: Reasons = Reasons(16);
+    /// Its write was over when somebody asked who read the other's: that one overwrote it.
+    pub(super) const OVER: Reasons = Reasons(32);
+    /// The other began to write when what it read was there already.
+    pub(super) const MISSED: Reasons = Reasons(64);
     /// Whatever the reason was that led to here.
-    pub(super) const ANY: Reasons = Reasons(31);
+    pub(super) const ANY: Reasons = Reasons(127);
+
+    /// What it did not see of the other.
+    pub(super) const UNSEEN: Reasons = Reasons::RW.and(Reasons::MISSED);
+    /// Those that real time is a part of.
+    pub(super) const REAL_TIME: Reasons = Reasons::TIME.and(Reasons::OVER).and(Reasons::MISSED);
 
     /// Those that make the stronger anomaly come first.
-    const ONE_BY_ONE: [Reasons; 5] = [
+    const ONE_BY_ONE: [Reasons; 7] = [
         Reasons::WW,
         Reasons::WR,
         Reasons::PROCESS,
         Reasons::TIME,
+        Reasons::OVER,
         Reasons::RW,
+        Reasons::MISSED,
     ];
 
     /// These and those.

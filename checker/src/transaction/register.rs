@@ -11,8 +11,8 @@
 //! tells who wrote it, and its order comes of the first version and of writes that follow reads.
 //! The argument: whoever reads a value and then writes does both at once in a serial order,
 //! so that its value comes directly after the one that it read. Nobody writes nil, so that whoever
-//! reads it looked before every write. Which of two other writes was first is nowhere to be seen,
-//! and nothing is made of it.
+//! reads it looked before every write. Which of two other writes was first only real time can tell
+//! (`register/clock.rs`); where it does not, nothing is made of it.
 //!
 //! **A value that nobody wrote** is what the register held before, if it is the only such value
 //! of that register, nil included: only one value can be there at first. Two of them are a
@@ -20,6 +20,8 @@
 //! comes of it: it may as well be of somebody whose transactions are not in the history.
 //!
 //! [`Serializability::unwritten`]: super::Serializability::unwritten
+
+mod clock;
 
 use std::collections::BTreeMap;
 
@@ -194,19 +196,29 @@ pub(super) fn edges(
             }
         }
     }
+    edges.connect_all(&at_start, &writers(object, log, happened));
+    clock::edges(object, log, happened, edges);
+}
+
+/// Who certainly wrote to it, each once, in order of invocation.
+fn writers(object: &Object<'_>, log: &Log, happened: &[bool]) -> Vec<u32> {
     let mut writers: Vec<u32> = object.writes.iter().map(|write| write.place).collect();
     writers.dedup();
     writers.retain(|place| happened[*place as usize] && log.fate(*place) != Fate::Fail);
-    edges.connect_all(&at_start, &writers);
+    writers
 }
 
 /// Why the transaction `from` came before `to` by what they did to this register, in words.
 pub(super) fn because(
     object: &Object<'_>,
+    words: Words<'_>,
     (from, to): (u32, u32),
     names: (&str, &str),
     why: Reasons,
 ) -> Option<String> {
+    if why == Reasons::OVER || why == Reasons::MISSED {
+        return clock::because(object, words, (from, to), names, why);
+    }
     let (t, u, name) = (names.0, names.1, object.name);
     let value = |write: u32| object.writes[write as usize].value;
     let seen = |place: u32| Some(object.read_of(place)?.value());

@@ -73,7 +73,8 @@ impl Serializability {
     }
 
     fn summary(&self) -> (Validity, String) {
-        let transactions = self.transactions;
+        let s = if self.transactions == 1 { "" } else { "s" };
+        let transactions = format!("{} transaction{s}", self.transactions);
         let undecided = self.undecided.as_ref();
         if let Some(first) = self.violations.first() {
             let counted: usize = self.counts.values().sum();
@@ -91,25 +92,26 @@ impl Serializability {
             }
             return (Validity::Invalid, summary);
         }
-        if transactions == 0 {
+        if self.transactions == 0 {
             return (Validity::Unknown, "no transaction to judge".to_owned());
         }
         if let Some(undecided) = undecided {
-            let summary = format!("{transactions} transactions undecided: {undecided}");
+            let summary = format!("{transactions} undecided: {undecided}");
             return (Validity::Unknown, summary);
         }
         let summary = match (self.kind, self.unwritten) {
             (Kind::ListAppend, _) => {
-                format!("{transactions} transactions are strictly serializable")
+                let are = if self.transactions == 1 { "is" } else { "are" };
+                format!("{transactions} {are} strictly serializable")
             }
             // Which of two writes was first is often nowhere to be seen.
-            (Kind::RwRegister, 0) => format!(
-                "no anomaly among {transactions} transactions, as far as reads of registers tell"
-            ),
+            (Kind::RwRegister, 0) => {
+                format!("no anomaly among {transactions}, as far as reads of registers tell")
+            }
             (Kind::RwRegister, held) => {
                 let s = if held == 1 { "" } else { "s" };
                 format!(
-                    "no anomaly among {transactions} transactions, as far as reads of registers \
+                    "no anomaly among {transactions}, as far as reads of registers \
                      tell; {held} register{s} held a value that nobody here wrote, of which \
                      nothing is made"
                 )

@@ -6,7 +6,7 @@ use super::{Elements, Kind, Step};
 /// So many elements of a list are written out; of a longer one its end.
 const ELEMENTS_MAX: usize = 8;
 /// So many transactions are introduced.
-pub(super) const TRANSACTIONS_MAX: usize = 12;
+pub(crate) const TRANSACTIONS_MAX: usize = 12;
 /// So many steps of a transaction are written out.
 const STEPS_MAX: usize = 12;
 

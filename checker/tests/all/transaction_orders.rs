@@ -157,6 +157,8 @@ struct Counts {
     bad: u64,
     found: u64,
     undecided: u64,
+    /// Bad, and nothing was found.
+    missed: u64,
 }
 
 fn compare(kind: Kind) -> Counts {
@@ -184,7 +186,7 @@ fn compare(kind: Kind) -> Counts {
             Validity::Valid if kind == Kind::ListAppend => {
                 assert!(is_good, "seed {seed}: nothing was found in {history:#?}");
             }
-            Validity::Valid => {}
+            Validity::Valid => counts.missed += u64::from(!is_good),
         }
     }
     println!("{kind:?}: {counts:?}");

@@ -4,7 +4,7 @@ use super::{Plan, PlanError};
 use crate::verdict::Exit;
 use ordeal_nemesis::planner::Nemesis;
 use ordeal_nemesis::planner::atlas::{self, CATCH_UP_MS};
-use ordeal_nemesis::scenario::{Script, Step};
+use ordeal_nemesis::scenario::{Script, StepDraft};
 use ordeal_nemesis::{PlannedFault, Schedule};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -45,7 +45,7 @@ pub(crate) struct ScenarioDraft {
     #[serde(default)]
     exit: u8,
     #[serde(default)]
-    step: Vec<Spanned<Step>>,
+    step: Vec<Spanned<StepDraft>>,
     /// Which file it stands in, and in which of its lines each step does.
     #[serde(skip)]
     origin: (String, Vec<usize>),
@@ -104,18 +104,17 @@ impl ScenarioDraft {
             let why = format!("it has {} steps, more than {STEPS_MAX}", self.step.len());
             return Err(error(STEPS_MAX, why));
         }
-        let steps = self.step.into_iter().map(Spanned::into_inner).collect();
+        let steps = (1..).zip(self.step).map(|(number, step)| {
+            let wrong = |why| error(number, format!("step {number}: {why}"));
+            step.into_inner().step().map_err(wrong)
+        });
+        let steps = steps.collect::<Result<Vec<_>, _>>()?;
         let script = Script { steps };
         if let Err(wrong) = script.check(nodes) {
             return Err(error(wrong.step, wrong.to_string()));
         }
-        let (destroyed, most) = (script.destroys(nodes), atlas::expendable_most(nodes));
-        if destroyed > most && !unsurvivable {
-            return Err(PlanError::Unsurvivable {
-                destroyed,
-                nodes,
-                most,
-            });
+        if let Some((step, wrong)) = too_many(&script, nodes).filter(|_| !unsurvivable) {
+            return Err(error(step, format!("step {step}: {wrong}")));
         }
         if let Some(close) = script.too_close(nodes).filter(|_| !unsurvivable) {
             let [(step, forgets), (other_step, other)] = close;
@@ -131,6 +130,25 @@ impl ScenarioDraft {
             script,
         })
     }
+}
+
+/// The step with which more disks are destroyed than a cluster of this size can be expected to
+/// survive, and how many those are all together.
+fn too_many(script: &Script, nodes: u16) -> Option<(usize, PlanError)> {
+    let most = atlas::expendable_most(nodes);
+    let destroys = script.destroys(nodes);
+    let all: usize = destroys.iter().map(|(_, disks)| disks).sum();
+    let mut so_far = 0;
+    let (step, _) = destroys.into_iter().find(|(_, disks)| {
+        so_far += disks;
+        so_far > most
+    })?;
+    let wrong = PlanError::Unsurvivable {
+        destroyed: all.min(usize::from(nodes)),
+        nodes,
+        most,
+    };
+    Some((step, wrong))
 }
 
 fn too_close((step, forgets): (usize, &str), (other_step, other): (usize, &str)) -> String {
@@ -164,11 +182,12 @@ impl Scenario {
 impl ScenarioDraft {
     /// How long it is given, unless the plan says otherwise.
     pub(super) fn longest(&self) -> Duration {
+        // What is no step is refused by the check.
         let steps = self
             .step
             .iter()
-            .map(|step| step.get_ref().clone())
-            .collect();
+            .filter_map(|step| step.get_ref().clone().step().ok());
+        let steps = steps.collect();
         Scenario::longest(&Script { steps })
     }
 }

@@ -238,6 +238,7 @@ mod tests {
             window_ns: Some((2_501_000_000, 5_502_000_000)),
             effect: Effect::NoEffect("no packet met the cut".into()),
             healed: true,
+            met_by: Vec::new(),
         };
         let told = FaultView::of(&record, Time(1_000_000_000));
         assert_eq!(told.label(), "isolate leader");
@@ -271,6 +272,7 @@ mod tests {
                 resumed_after_ms: None,
             })),
             healed: true,
+            met_by: Vec::new(),
         };
         assert_eq!(
             FaultView::of(&record, Time(0)).label(),
@@ -296,6 +298,7 @@ mod tests {
                     .collect(),
             })),
             healed: true,
+            met_by: Vec::new(),
         };
         let label = |record| FaultView::of(&record, Time(0)).label();
         let edges = ["n2 -> n1", "n1 -> n2", "n2 -> n3", "n3 -> n2"];

@@ -242,6 +242,7 @@ mod tests {
             window_ns: Some(window_ns),
             effect,
             healed: true,
+            met_by: Vec::new(),
         }
     }
 

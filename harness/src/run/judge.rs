@@ -136,7 +136,7 @@ fn operations(evidence: &Evidence) -> OperationCounts {
 const EXCUSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The deaths without a reason: a node that ends itself because its disk fails, or because it gets
-/// no memory, does what it should.
+/// no memory, does what it should; but it must have met that fault, see `FaultRecord::explains`.
 fn unexcused(evidence: &Evidence) -> Vec<(Time, Death)> {
     let grace = u64::try_from(EXCUSED_WITHIN.as_nanos()).unwrap_or(u64::MAX);
     let excuses = |record: &FaultRecord, at: Time, death: &Death| {
@@ -149,7 +149,7 @@ fn unexcused(evidence: &Evidence) -> Vec<(Time, Death)> {
             };
             (from..=until).contains(&at.0)
         });
-        record.planned.fault.excuses_deaths() && during && record.nodes.contains(&death.node)
+        during && record.explains(death)
     };
     let deaths = evidence.deaths.iter().filter(|(at, death)| {
         let mut faults = evidence.faults.iter();

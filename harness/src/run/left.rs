@@ -110,6 +110,7 @@ mod tests {
             window_ns: None,
             effect: Effect::Indeterminate("healing failed".into()),
             healed,
+            met_by: Vec::new(),
         }
     }
 

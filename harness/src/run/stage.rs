@@ -219,6 +219,7 @@ fn end(fault: Running<'_>) -> FaultRecord {
         window_ns: None,
         effect: Effect::Indeterminate("its thread panicked".to_owned()),
         healed: false,
+        met_by: Vec::new(),
     });
     if let Some((from, to)) = record.window_ns {
         record.planned.for_ms = (to.saturating_sub(from) / 1_000_000).max(1);

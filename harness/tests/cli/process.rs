@@ -73,6 +73,39 @@ fn whatever_is_done_to_processes_is_proven_and_survived() {
     }
 }
 
+/// One fault whose heal is further from the end of the main phase than the recovery bound is long.
+const EARLY: &str = r#"
+seed = 1
+nodes = 3
+time = "3500ms"
+recovery_bound = "2s"
+
+[[fault]]
+id = 1
+at_ms = 100
+for_ms = 300
+fault = "packets n1: delay 1ms"
+"#;
+
+#[test]
+fn nodes_that_served_the_clients_after_an_early_heal_have_recovered() {
+    let _guard = one_cluster_at_a_time();
+    let results = Results::new();
+    let plan = results.path().join("plan.toml");
+    fs::write(&plan, EARLY).unwrap();
+    let output = results.run(&[plan.to_str().unwrap()]);
+    let said = format!("{}\n{}", stderr(&output), stdout(&output));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let verdict = fs::read_to_string(results.latest("verdict.json")).unwrap();
+    let verdict: Value = serde_json::from_str(&verdict).unwrap();
+    let recovery = &verdict["progress"]["findings"][0]["statistics"];
+    let served = recovery["served_after_ms"].as_array().unwrap();
+    assert_eq!(served.len(), 3);
+    for served in served {
+        assert!(served.as_u64().unwrap() < 2000, "{recovery}");
+    }
+}
+
 /// The bundled node, but n2 panics after a while, as far as anybody can tell.
 const PANICS: &str = r#"#!/bin/sh
 case " $* " in
@@ -88,6 +121,21 @@ seq 100 >&2
 exit 101
 "#;
 
+/// A limit far above what a node uses: it ends nobody.
+const UNTOUCHED: &str = r#"
+seed = 1
+nodes = 3
+warm_up = "0s"
+time = "5s"
+recovery_bound = "2s"
+
+[[fault]]
+id = 1
+at_ms = 0
+for_ms = 4900
+fault = "memory n2: 2000mb"
+"#;
+
 #[test]
 fn a_node_that_panics_is_told_of_at_once_and_is_a_finding_with_the_text_of_its_panic() {
     let _guard = one_cluster_at_a_time();
@@ -99,23 +147,10 @@ fn a_node_that_panics_is_told_of_at_once_and_is_a_finding_with_the_text_of_its_p
     )
     .unwrap();
     fs::set_permissions(&node, fs::Permissions::from_mode(0o755)).unwrap();
-    let flags = [
-        "--nemesis",
-        "none",
-        "--nodes",
-        "3",
-        "--time",
-        "5s",
-        "--seed",
-        "1",
-    ];
-    let binary = [
-        "--recovery-bound",
-        "2s",
-        "--node-binary",
-        node.to_str().unwrap(),
-    ];
-    let output = results.run(&[&flags[..], &binary].concat());
+    let plan = results.path().join("plan.toml");
+    fs::write(&plan, UNTOUCHED).unwrap();
+    let binary = ["--node-binary", node.to_str().unwrap()];
+    let output = results.run(&[&[plan.to_str().unwrap()], &binary[..]].concat());
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     let words = "thread 'applier' (7) panicked at src/log.rs:3:5: entry 9 is not there";

@@ -142,19 +142,37 @@ fn a_dry_run_prints_the_whole_scenario_and_starts_nothing() {
 fn a_scenario_that_cannot_be_is_refused_with_line_key_and_reason() {
     let results = Results::new();
     let file = results.path().join("bad.toml");
-    let wrong = FAILOVER.replace("heal = \"crash\"", "heal = \"crush\"");
-    fs::write(&file, wrong).unwrap();
-    for (name, words) in [
-        (
-            file.to_str().unwrap(),
-            "line 25: step 5, `heal`: no fault was injected as `crush`",
-        ),
-        ("s99-nothing", "there is no scenario \"s99-nothing\""),
-    ] {
+    let refused = |name: &str, words: &str| {
         let output = play(&results, name, &[]);
         assert_eq!(output.status.code(), Some(64), "{}", said(&output));
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    };
+    for (right, wrong, words) in [
+        (
+            "heal = \"crash\"",
+            "heal = \"crush\"",
+            "line 25: step 5, `heal`: no fault was injected as `crush`",
+        ),
+        (
+            "as = \"crash\"",
+            "as = \"\"",
+            "line 14: step 2: as = \"\" is no name",
+        ),
+        (
+            "within = \"2s\"",
+            "within = \"2x\"",
+            "line 18: step 3: within = \"2x\" is not a length of time",
+        ),
+        (
+            "inject = \"kill $old\"",
+            "inject = \"damage all: wipe\"",
+            "line 14: step 2: ",
+        ),
+    ] {
+        fs::write(&file, FAILOVER.replace(right, wrong)).unwrap();
+        refused(file.to_str().unwrap(), words);
     }
+    refused("s99-nothing", "there is no scenario \"s99-nothing\"");
     let plan = results.path().join("plan.toml");
     fs::write(&plan, "nodes = 3\n").unwrap();
     let output = play(&results, plan.to_str().unwrap(), &[]);

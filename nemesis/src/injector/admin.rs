@@ -87,10 +87,11 @@ impl Attempt<'_> {
         let what = format!("{candidate} is to begin an election");
         self.injecting(vec![candidate], Vec::new(), &what);
         let before = (leader, standing.term);
-        self.new_term(admin, candidate, before, &Order::Campaign, None)
+        self.new_term(admin, candidate, before, &Order::Campaign, Some(candidate))
     }
 
-    /// Gives an order that is to lead to a later term, led by `heir` where that is said.
+    /// Gives an order that is to lead to a later term, led by `heir` where that is said. Who is
+    /// ordered to begin an election may lose it, and is ordered again as long as there is time.
     fn new_term(
         mut self,
         admin: &dyn Admin,
@@ -99,12 +100,24 @@ impl Attempt<'_> {
         order: &Order,
         heir: Option<Node>,
     ) -> FaultRecord {
-        let taken = admin.order(asked, order);
+        let mut taken = admin.order(asked, order);
         self.pulled();
-        let after = match &taken {
+        let mut after = match &taken {
             Err(error) if error.is_refusal() => None,
-            _ => self.await_term_after(admin, before.1),
+            _ => self.await_term_after(admin, before.1, heir),
         };
+        while let Some((node, term)) = after
+            && *order == Order::Campaign
+            && node != asked
+            && !self.is_over()
+        {
+            match admin.order(asked, order) {
+                // It leads by now, or cannot be reached any more.
+                Err(error) if error.is_refusal() => drop(self.look_again_in(LOOK_INTERVAL)),
+                answer => taken = answer,
+            }
+            after = self.await_term_after(admin, term, heir).or(after);
+        }
         let effect = ended(before, after, heir, taken);
         if let Effect::Installed(proof) = &effect {
             self.installed(proof);
@@ -114,13 +127,21 @@ impl Attempt<'_> {
         self.finish(effect, true)
     }
 
-    /// Whoever leads a later term, if anybody does before the fault's time is over.
-    fn await_term_after(&self, admin: &dyn Admin, term: u64) -> Option<(Node, u64)> {
-        let all = || Node::first(self.injector.nodes + self.injector.spares);
+    /// Whoever leads a later term, if anybody does before the fault's time is over: the heir, where
+    /// several say that they do.
+    fn await_term_after(
+        &self,
+        admin: &dyn Admin,
+        term: u64,
+        heir: Option<Node>,
+    ) -> Option<(Node, u64)> {
+        let others = Node::first(self.injector.nodes + self.injector.spares);
+        let others = others.filter(|node| Some(*node) != heir);
+        let all: Vec<Node> = heir.into_iter().chain(others).collect();
         loop {
-            let leads = all().find_map(|node| {
-                let standing = admin.standing(node).ok()?;
-                (standing.leads && standing.term > term).then_some((node, standing.term))
+            let leads = all.iter().find_map(|node| {
+                let standing = admin.standing(*node).ok()?;
+                (standing.leads && standing.term > term).then_some((*node, standing.term))
             });
             if leads.is_some() || self.is_over() {
                 return leads;
@@ -184,7 +205,8 @@ fn other(who: Whom, leader: Node, voters: &BTreeSet<Node>, seed: u64) -> Option<
     }
 }
 
-/// What an order came to that was to lead to a later term.
+/// What an order came to that was to lead to a later term. Terms pass for many reasons: it counts
+/// only where the order was answered, and the one leads who was to.
 fn ended(
     before: (Node, u64),
     after: Option<(Node, u64)>,
@@ -192,11 +214,14 @@ fn ended(
     taken: Result<(), OrderError>,
 ) -> Effect {
     match (after, taken) {
-        (Some(after), _) if heir.is_none_or(|heir| heir == after.0) => {
+        (Some(after), Ok(())) if heir.is_none_or(|heir| heir == after.0) => {
             Effect::Installed(Proof::Led { before, after })
         }
-        (Some((node, term)), _) => {
+        (Some((node, term)), Ok(())) => {
             Effect::Indeterminate(format!("{node} leads term {term} instead"))
+        }
+        (Some((node, term)), Err(error)) => {
+            Effect::Indeterminate(format!("{error}; {node} leads term {term}"))
         }
         (None, Err(error)) if error.is_refusal() => Effect::NoEffect(error.to_string()),
         (None, Err(error)) => Effect::Indeterminate(error.to_string()),

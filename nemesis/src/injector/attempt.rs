@@ -27,6 +27,8 @@ pub(super) struct Attempt<'a> {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
     window_ns: Option<(u64, u64)>,
+    /// The processes that met it, of a fault that may end one.
+    pub(super) met_by: Vec<(Node, u32)>,
 }
 
 impl<'a> Attempt<'a> {
@@ -44,6 +46,7 @@ impl<'a> Attempt<'a> {
             nodes,
             edges,
             window_ns: None,
+            met_by: Vec::new(),
         }
     }
 
@@ -218,6 +221,7 @@ impl<'a> Attempt<'a> {
             window_ns: self.window_ns,
             effect,
             healed,
+            met_by: self.met_by,
         }
     }
 

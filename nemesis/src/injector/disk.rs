@@ -4,7 +4,7 @@
 //! disk is well.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -48,17 +48,20 @@ impl Attempt<'_> {
             return self.fail(&format!("installing failed: {}", trouble.join("; ")));
         }
         self.pulled();
-        let seen = self.await_first_request(disks, &installed);
-        self.hold();
+        let mut before = BTreeMap::new();
+        let seen = self.watch_requests(disks, &installed, &mut before);
         self.healing();
         let mut met = Vec::new();
         for (node, id) in &installed {
             match disks.heal(*id) {
-                Ok(requests) => met.push(DiskMet {
-                    node: *node,
-                    requests,
-                    successor: None,
-                }),
+                Ok(requests) => {
+                    self.count(*node, requests, &mut before);
+                    met.push(DiskMet {
+                        node: *node,
+                        requests,
+                        successor: None,
+                    });
+                }
                 Err(error) => trouble.push(format!("healing failed: {error}")),
             }
         }
@@ -78,8 +81,15 @@ impl Attempt<'_> {
         self.finish(with(proof, &trouble), healed)
     }
 
-    /// Announces the proof as soon as there is one; returns whether there was, in time.
-    fn await_first_request(&self, disks: &dyn Disks, installed: &[(Node, AilmentId)]) -> bool {
+    /// Looks on until it is time to heal: announces the proof as soon as there is one, and takes
+    /// down which processes met it. Returns whether there was a proof, in time.
+    fn watch_requests(
+        &mut self,
+        disks: &dyn Disks,
+        installed: &[(Node, AilmentId)],
+        before: &mut BTreeMap<Node, u64>,
+    ) -> bool {
+        let mut seen = false;
         while !self.is_over() {
             let met = installed.iter().map(|(node, id)| DiskMet {
                 node: *node,
@@ -87,24 +97,39 @@ impl Attempt<'_> {
                 successor: None,
             });
             let met: Vec<DiskMet> = met.collect();
-            if met.iter().any(|one| one.requests > 0) {
+            for one in &met {
+                self.count(one.node, one.requests, before);
+            }
+            if !seen && met.iter().any(|one| one.requests > 0) {
                 self.installed(&Proof::DiskMet { nodes: met });
-                return true;
+                seen = true;
             }
             self.look_again();
         }
-        false
+        seen
     }
 
-    /// Starts those that ended themselves, now that their disks are well. Returns whether all run.
+    /// Whoever runs, or did last, met it where more requests did than before.
+    fn count(&mut self, node: Node, requests: u64, before: &mut BTreeMap<Node, u64>) {
+        let counted = before.insert(node, requests).unwrap_or(0);
+        if let Some(processes) = self.injector.levers.processes.as_deref()
+            && requests > counted
+        {
+            self.has_met_in(node, &processes.state(node));
+        }
+    }
+
+    /// Starts those that ended themselves because of it, now that their disks are well. Returns
+    /// whether all run.
     fn start_what_ended(&self, met: &mut [DiskMet], trouble: &mut Vec<String>) -> bool {
         let Some(processes) = self.injector.levers.processes.as_deref() else {
             return true;
         };
         let mut all_run = true;
         for one in met {
-            if !matches!(processes.state(one.node), State::Died(_)) {
-                continue;
+            match processes.state(one.node) {
+                State::Died(death) if self.explains(&death) => {}
+                _ => continue,
             }
             match self.start_one(processes, one.node) {
                 Ok(successor) => one.successor = Some(successor),
@@ -149,8 +174,10 @@ impl Attempt<'_> {
             self.stay_away(nodes);
         }
         for one in &done {
-            if let Err(error) = processes.start(one.killed.node) {
-                trouble.push(error.to_string());
+            match processes.start(one.killed.node) {
+                Ok(pid) if one.damaged.bytes > 0 => self.has_met(one.killed.node, pid),
+                Ok(_) => {}
+                Err(error) => trouble.push(error.to_string()),
             }
         }
         if done.iter().any(|one| one.damaged.bytes > 0) {

@@ -73,10 +73,13 @@ impl Attempt<'_> {
             return self.nothing_done(&errors);
         }
         self.pulled();
+        for one in &limited {
+            self.has_met(one.node, one.pid);
+        }
         let mut seen = false;
         while !self.is_over() {
             for one in &mut limited {
-                look(processes, one);
+                self.look(processes, one);
             }
             if !seen && limited.iter().any(Starved::met) {
                 seen = true;
@@ -97,7 +100,7 @@ impl Attempt<'_> {
                 healed = false;
                 trouble.push(error.to_string());
             }
-            look(processes, one);
+            self.look(processes, one);
         }
         let down = limited.iter().filter(|one| one.ended.is_some());
         let down: BTreeSet<Node> = down.map(|one| one.node).collect();
@@ -122,18 +125,18 @@ impl Attempt<'_> {
         }
         self.finish(Effect::Indeterminate(trouble.join("; ")), healed)
     }
-}
 
-/// Takes down how much it has now, or how it ended.
-fn look(processes: &dyn Lifecycle, one: &mut Starved) {
-    match processes.state(one.node) {
-        State::Died(death) if death.pid == one.pid => one.ended = Some(death.status),
-        // Whoever runs now may be a successor, of which nothing was limited.
-        State::Running { pid } if pid == one.pid => {
-            if let Ok(bytes) = processes.memory(one.node) {
-                one.most = one.most.max(bytes);
+    /// Takes down how much it has now, or how it ended for want of more.
+    fn look(&self, processes: &dyn Lifecycle, one: &mut Starved) {
+        match processes.state(one.node) {
+            State::Died(death) if self.explains(&death) => one.ended = Some(death.status),
+            // Whoever runs now may be a successor, of which nothing was limited.
+            State::Running { pid } if pid == one.pid => {
+                if let Ok(bytes) = processes.memory(one.node) {
+                    one.most = one.most.max(bytes);
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
 }

@@ -1,7 +1,6 @@
-//! Pausing and resuming a process, each proven by the states of its threads.
+//! Pausing and resuming a node, each proven by the states of all threads of all its processes.
 
 use std::{
-    fs, io,
     os::fd::AsFd,
     sync::Arc,
     thread,
@@ -12,6 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::{
     ProcessError,
+    family::Look,
     slot::{SIGNAL_DEADLINE, Slot, micros, number},
 };
 use crate::proof::Paused;
@@ -44,16 +44,13 @@ impl Slot {
         };
         self.until("stop", pid, reported)?;
         let stopped_after_us = micros(sent.elapsed());
-        let mut threads = 0;
-        self.until("stop", pid, || {
-            let states = thread_states(pid).map_err(|e| self.call("read /proc", e))?;
-            threads = u32::try_from(states.len()).expect("threads are fewer than pids");
-            Ok(states.iter().all(|state| *state == 'T'))
-        })?;
+        let look = self.stand_still(pid)?;
+        let count = |number: usize| u32::try_from(number).expect("threads are fewer than pids");
         Ok(Paused {
             node: self.node,
             pid: number(pid),
-            threads,
+            processes: count(look.members.len()),
+            threads: count(look.members.values().map(Vec::len).sum()),
             stopped_after_us,
         })
     }
@@ -69,11 +66,37 @@ impl Slot {
             alive.paused = false;
             alive.pid
         };
-        self.until("continue", pid, || {
-            let states = thread_states(pid).map_err(|e| self.call("read /proc", e))?;
-            Ok(states.iter().all(|state| *state != 'T'))
-        })?;
+        self.go_on(pid)?;
         Ok(number(pid))
+    }
+
+    /// Stops whoever came of the first process, which was sent its signal, until nobody runs. Two
+    /// looks in a row have to see the same: between the list of processes and their states one
+    /// that still ran may have started another.
+    fn stand_still(&self, pid: Pid) -> Result<Look, ProcessError> {
+        let mut last = Look::default();
+        self.until("stop", pid, || {
+            let look = self.look(pid)?;
+            look.signal_others(pid, Signal::STOP, |state| state != 'T');
+            let is_still = look.stands_still() && look == last;
+            last = look;
+            Ok(is_still)
+        })?;
+        Ok(last)
+    }
+
+    /// Continues whoever came of the first process, which was sent its signal, until none of them
+    /// is stopped.
+    pub(super) fn go_on(&self, pid: Pid) -> Result<(), ProcessError> {
+        self.until("continue", pid, || {
+            let look = self.look(pid)?;
+            look.signal_others(pid, Signal::CONT, |state| state == 'T');
+            Ok(look.goes_on())
+        })
+    }
+
+    pub(super) fn look(&self, pid: Pid) -> Result<Look, ProcessError> {
+        Look::at(pid, &self.namespace).map_err(|source| self.call("read /proc", source))
     }
 
     /// Looks at `condition` until it holds or the deadline passes.
@@ -98,19 +121,4 @@ impl Slot {
         }
         Ok(())
     }
-}
-
-/// The state letter of every thread of a process, from `/proc/PID/task/TID/stat`.
-pub(super) fn thread_states(pid: Pid) -> io::Result<Vec<char>> {
-    let mut states = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread that ended since the listing has no state.
-        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else {
-            continue;
-        };
-        // `TID (name) S …`, where the name may itself hold parentheses and spaces.
-        let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest);
-        states.extend(after_name.and_then(|rest| rest.chars().next()));
-    }
-    Ok(states)
 }

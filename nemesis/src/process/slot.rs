@@ -35,10 +35,14 @@ use crate::{clock::NodeClock, network::Namespace, node::Node, proof::Killed};
 /// in the kernel takes longer.
 pub(super) const SIGNAL_DEADLINE: Duration = Duration::from_secs(5);
 
+/// So often whoever is left of an ended process is looked for: what was killed goes within
+/// microseconds, unless it is stuck in the kernel.
+const LEFT_LOOKS_MAX: u32 = 100;
+
 pub(super) struct Slot {
     pub(super) node: Node,
     command: NodeCommand,
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
     on_death: Arc<dyn Fn(Death) + Send + Sync>,
     pub(super) clock: Option<Arc<NodeClock>>,
     pub(super) prepare: Option<Prepare>,
@@ -211,8 +215,9 @@ impl Slot {
         else {
             unreachable!("only the watching thread ends a life, and there is one for each")
         };
-        // Whatever children it left in its group would hold its ports against its successor.
+        // Whoever came of it and is left would hold its ports against its successor.
         let _ = kill_process_group(*pid, Signal::KILL);
+        self.kill_left(*pid);
         let pid = number(*pid);
         let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
         let raw = match ended.ok().flatten() {
@@ -237,6 +242,19 @@ impl Slot {
         }
         *life = death.map_or(Life::Ended(pid, status), Life::Died);
         self.changed.notify_all();
+    }
+
+    /// Kills whoever came of a process that has ended, in whatever group or session.
+    fn kill_left(&self, ended: Pid) {
+        for _ in 0..LEFT_LOOKS_MAX {
+            match self.look(ended) {
+                Ok(look) if !look.members.is_empty() => {
+                    look.signal_others(ended, Signal::KILL, |_| true);
+                }
+                _ => return,
+            }
+            thread::yield_now();
+        }
     }
 
     pub(super) fn kill(&self) -> Result<Killed, ProcessError> {

@@ -12,12 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{time::clock_getcpuclockid, unistd};
 use rustix::process::{Pid, Signal};
 
 use super::{
     ProcessError,
-    pause::thread_states,
     slot::{Life, Slot, micros, number},
 };
 use crate::proof::Slowed;
@@ -56,7 +54,7 @@ impl Slot {
             return Err(self.wrong_state("slow down", "is paused".to_owned()));
         }
         let pid = alive.pid;
-        let cpu_before = cpu_time(pid).map_err(|errno| self.call("clock_getcpuclockid", errno))?;
+        let cpu_before = self.look(pid)?.cpu_time();
         let over = Arc::new((Mutex::new(false), Condvar::new()));
         let tally = Arc::new(Mutex::new(Tally::default()));
         let (slot, ends, counts) = (Arc::clone(self), Arc::clone(&over), Arc::clone(&tally));
@@ -114,17 +112,19 @@ impl Slot {
                 _ => return Ok(slowed),
             }
         }
-        self.until("continue", pid, || match thread_states(pid) {
-            Ok(states) => Ok(states.iter().all(|state| *state != 'T')),
+        match self.go_on(pid) {
             // It ended just now.
-            Err(_) => Ok(true),
-        })?;
-        Ok(slowed)
+            Err(ProcessError::Call { .. }) => Ok(slowed),
+            gone_on => gone_on.map(|()| slowed),
+        }
     }
 
     fn tell(&self, duty: &Duty) -> Slowed {
         let tally = *lock(&duty.tally);
-        let cpu = cpu_time(duty.pid).unwrap_or(tally.cpu);
+        let cpu = match self.look(duty.pid) {
+            Ok(look) => look.cpu_time().max(tally.cpu),
+            Err(_) => tally.cpu,
+        };
         Slowed {
             node: self.node,
             pid: number(duty.pid),
@@ -147,17 +147,21 @@ impl Slot {
             if is_over_within(over, runs) || !self.signal_if_alive(pid, Signal::STOP) {
                 break;
             }
+            if let Ok(look) = self.look(pid) {
+                look.signal_others(pid, Signal::STOP, |state| state != 'T');
+            }
             let stopped = Instant::now();
             let is_over = is_over_within(over, PERIOD - runs);
-            let states = thread_states(pid).unwrap_or_default();
-            let stands_still = !states.is_empty() && states.iter().all(|state| *state == 'T');
-            if stands_still {
+            let look = self.look(pid).unwrap_or_default();
+            if look.stands_still() {
                 let mut tally = lock(tally);
                 tally.stops += 1;
                 tally.stopped += stopped.elapsed();
-                tally.cpu = cpu_time(pid).unwrap_or(tally.cpu);
+                tally.cpu = look.cpu_time();
             }
-            if !self.signal_if_alive(pid, Signal::CONT) || is_over {
+            let goes_on = self.signal_if_alive(pid, Signal::CONT);
+            look.signal_others(pid, Signal::CONT, |state| state == 'T');
+            if !goes_on || is_over {
                 break;
             }
         }
@@ -176,12 +180,6 @@ impl Slot {
 fn is_over_within((over, changed): &(Mutex<bool>, Condvar), wait: Duration) -> bool {
     let waited = changed.wait_timeout_while(lock(over), wait, |over| !*over);
     *waited.unwrap_or_else(PoisonError::into_inner).0
-}
-
-/// The processor time that the process has had in all its threads.
-fn cpu_time(pid: Pid) -> nix::Result<Duration> {
-    let clock = clock_getcpuclockid(unistd::Pid::from_raw(pid.as_raw_nonzero().get()))?;
-    clock.now().map(Duration::from)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -24,6 +24,29 @@ pub(super) fn of_panic(log: &str) -> Option<String> {
     Some(words)
 }
 
+/// Whether a line is about memory that was refused, be it to a heap or to the stack of a thread:
+/// Rust, Go, the C and C++ libraries, the JVM, Python, shells.
+pub(super) fn tell_of_memory(line: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "memory allocation of ",
+        "out of memory",
+        "outofmemory",
+        "out of space",
+        "cannot allocate memory",
+        "can't allocate memory",
+        "bad_alloc",
+        "memoryerror",
+        "memory exhausted",
+        "enomem",
+        "os error 12",
+        "failed to spawn thread",
+        "spawn worker thread",
+        "failed to create new os thread",
+    ];
+    let line = line.to_ascii_lowercase();
+    WORDS.iter().any(|words| line.contains(words))
+}
+
 fn begins(line: &str) -> bool {
     let line = line.trim_start();
     let rust = line.starts_with("thread '") && line.contains(" panicked at ");
@@ -69,6 +92,28 @@ mod tests {
         ] {
             let log = format!("started\n{line}\n\ngoroutine 1 [running]:\n");
             assert_eq!(of_panic(&log).as_deref(), Some(line));
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_told_from_what_was_not_there() {
+        for line in [
+            "memory allocation of 67108864 bytes failed",
+            "runtime: out of memory: cannot allocate 4194304-byte block (3768320 in use)",
+            "terminate called after throwing an instance of 'std::bad_alloc'",
+            "Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space",
+            "sh: 1: Out of space",
+            "mmap: Cannot allocate memory",
+            "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
+        ] {
+            assert!(tell_of_memory(line), "{line}");
+        }
+        for line in [
+            "thread 'applier' (7) panicked at src/log.rs:3:5: entry 9 is not there",
+            "No space left on device (os error 28)",
+            "",
+        ] {
+            assert!(!tell_of_memory(line), "{line}");
         }
     }
 

@@ -84,7 +84,7 @@ pub struct Starved {
     pub had: u64,
     /// The most it was seen to have since.
     pub most: u64,
-    /// How it ended, where it did.
+    /// How it ended, where it did for want of memory, by its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
     /// Who serves in its place, where it ended.
@@ -93,7 +93,7 @@ pub struct Starved {
 }
 
 impl Starved {
-    /// Whether it met its limit: it ended, or had all of it but what a thread's stack takes.
+    /// Whether it met its limit: it ended by it, or had all of it but what a thread's stack takes.
     pub fn met(&self) -> bool {
         const NEAR: u64 = 256 << 10;
         self.ended.is_some() || self.most.saturating_add(NEAR) >= self.limit

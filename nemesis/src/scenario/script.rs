@@ -94,9 +94,9 @@ impl Script {
         })
     }
 
-    /// How many disks it may destroy at most: who is meant by a name is not known, so each fault
-    /// counts on its own.
-    pub fn destroys(&self, count: u16) -> usize {
+    /// How many disks each step may destroy at most, where it may destroy any, with its number: who
+    /// is meant by a name is not known, so each fault counts on its own.
+    pub fn destroys(&self, count: u16) -> Vec<(usize, usize)> {
         let possible = self.check(count).unwrap_or_default();
         let nodes = |fault: &Fault| {
             let targets = fault.targets();
@@ -110,7 +110,11 @@ impl Script {
             Fault::Disk(fault) if fault.ailment.is_lie() && is_dark => nodes(whole),
             _ => 0,
         });
-        destroyed.sum::<usize>().min(usize::from(count))
+        // Each of these has one fault, and no other step has any.
+        let injects = |step: &Step| matches!(step, Step::Inject { .. } | Step::Admin(_));
+        let steps = (1..).zip(&self.steps).filter(|(_, step)| injects(step));
+        let each = steps.map(|(number, _)| number).zip(destroyed);
+        each.filter(|(_, disks)| *disks > 0).collect()
     }
 
     /// How long its waits and expectations may take, all together.
@@ -398,7 +402,7 @@ mod tests {
         );
         let possible = script.check(5).unwrap();
         assert_eq!(possible.faults.len(), 2);
-        assert_eq!(script.destroys(5), 2);
+        assert_eq!(script.destroys(5), [(4, 2)]);
         assert_eq!(script.longest(), Duration::from_secs(5));
     }
 }

@@ -135,8 +135,24 @@ pub enum StepError {
     Template(#[from] TemplateError),
 }
 
+/// A step as it stands in a file, which may not be one: for whoever reads a file of many, and is to
+/// say which of them is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct StepDraft(Raw);
+
+impl StepDraft {
+    /// The step.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn step(self) -> Result<Step, StepError> {
+        self.0.try_into()
+    }
+}
+
 /// As it stands in a file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     #[serde(rename = "let", skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,10 @@ pub(crate) enum Mood {
     OneByOne,
     /// Takes every change but the last way back.
     Sticks,
+    /// Somebody else wins the first so many elections that a node is told to begin.
+    Loses(u64),
+    /// A later term is led by whoever was told to campaign, who has not answered.
+    LeadsUnasked,
 }
 
 impl Told {
@@ -93,7 +97,11 @@ impl Admin for Told {
             (_, Order::Remove(Node(4))) if is_parted => return refused,
             (Mood::Refuses, _) | (Mood::OneByOne, Order::Change(_)) => return refused,
             (Mood::Sticks, Order::Remove(Node(4))) => return refused,
-            (Mood::SaysNothing, _) => {
+            (Mood::SaysNothing | Mood::LeadsUnasked, _) => {
+                if self.mood == Mood::LeadsUnasked {
+                    *self.leader.lock().unwrap() = node;
+                    state.term += 1;
+                }
                 return Err(OrderError::Unclear {
                     node,
                     order: text,
@@ -120,7 +128,12 @@ impl Admin for Told {
                 *self.leader.lock().unwrap() = *to;
                 state.term += 1;
             }
-            Order::Campaign | Order::StepDown => state.term += 1,
+            Order::Campaign => {
+                let loses = matches!(self.mood, Mood::Loses(times) if state.term <= times);
+                *self.leader.lock().unwrap() = if loses { Node(1) } else { node };
+                state.term += 1;
+            }
+            Order::StepDown => state.term += 1,
             Order::Snapshot => state.snapshot = state.applied,
             Order::Compact => state.first = state.snapshot + 1,
         }
@@ -288,6 +301,33 @@ fn who_leads_and_what_logs_keep_is_proven_by_what_nodes_say_afterwards() {
     );
     let again = run(&told, &trial, &["0+20 snapshot n1"]);
     assert_eq!(why(&again[0]), "no log keeps less than before");
+}
+
+#[test]
+fn an_election_counts_only_where_whoever_was_told_to_begin_it_answered_and_won() {
+    let effect = |mood: Mood| {
+        let (told, trial) = (Told::new(mood), Trial::default());
+        let records = run(&told, &trial, &["0+60 campaign n3"]);
+        (records[0].effect.to_string(), told.orders())
+    };
+    let (effect_of, orders) = (effect(Mood::Obeys), vec!["n3: campaign".to_owned()]);
+    let proof = "installed: n2 led term 1, n3 led term 2".to_owned();
+    assert_eq!(effect_of, (proof, orders.clone()));
+    // Whoever loses is told again.
+    let (lost_once, twice) = (effect(Mood::Loses(1)), [&orders[..], &orders[..]].concat());
+    let proof = "installed: n2 led term 1, n3 led term 3".to_owned();
+    assert_eq!(lost_once, (proof, twice));
+    let (always_lost, orders) = effect(Mood::Loses(u64::MAX));
+    assert!(
+        always_lost.starts_with("indeterminate: n1 leads term "),
+        "{always_lost}"
+    );
+    assert!(orders.len() > 1, "{orders:?}");
+    let (unanswered, _) = effect(Mood::LeadsUnasked);
+    assert_eq!(
+        unanswered,
+        "indeterminate: n3 did not answer when told to campaign: it is in no mood; n3 leads term 2"
+    );
 }
 
 #[test]

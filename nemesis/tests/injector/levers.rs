@@ -164,6 +164,8 @@ pub(crate) struct Cluster {
     pub(crate) stops_and_goes: bool,
     /// Limits to memory cannot be lifted.
     pub(crate) stays_limited: bool,
+    /// Whoever gets a limit to its memory ends at once: how, and with which last words.
+    pub(crate) ends_limited: Option<(&'static str, &'static str)>,
 }
 
 impl Default for Cluster {
@@ -179,6 +181,7 @@ impl Default for Cluster {
             listens_at_once: false,
             stops_and_goes: true,
             stays_limited: false,
+            ends_limited: None,
         }
     }
 }
@@ -195,6 +198,17 @@ impl Cluster {
         }
     }
 
+    fn die(&self, node: Node, pid: u32, status: &str, words: &str) {
+        let death = Death {
+            node,
+            pid,
+            status: status.to_owned(),
+            panic: None,
+            log_tail: vec![words.to_owned()],
+        };
+        self.set(node, State::Died(death));
+    }
+
     pub(crate) fn set(&self, node: Node, state: State) {
         self.states.lock().unwrap().insert(node, state);
     }
@@ -203,22 +217,12 @@ impl Cluster {
 impl Lifecycle for Cluster {
     fn start(&self, node: Node) -> Result<u32, ProcessError> {
         let pid = u32::try_from(self.next_pid.fetch_add(1, Relaxed)).unwrap();
-        let State::Ended { .. } = self.state(node) else {
+        let (State::Ended { .. } | State::Died(_)) = self.state(node) else {
             panic!("{node} was not killed")
         };
         self.set(node, State::Running { pid });
         if let Some(words) = self.dies_after_start {
-            let (status, log_tail) = ("exit status: 101".to_owned(), vec![words.to_owned()]);
-            self.set(
-                node,
-                State::Died(Death {
-                    node,
-                    pid,
-                    status,
-                    panic: None,
-                    log_tail,
-                }),
-            );
+            self.die(node, pid, "exit status: 101", words);
         }
         Ok(pid)
     }
@@ -255,6 +259,7 @@ impl Lifecycle for Cluster {
         Ok(Paused {
             node,
             pid,
+            processes: 1,
             threads: 1,
             stopped_after_us: 1,
         })
@@ -306,6 +311,9 @@ impl Lifecycle for Cluster {
 
     fn limit_memory(&self, node: Node, room: u64) -> Result<Starved, ProcessError> {
         let pid = self.expect_running("limit the memory of", node)?;
+        if let Some((status, words)) = self.ends_limited {
+            self.die(node, pid, status, words);
+        }
         Ok(Starved {
             node,
             pid,

@@ -117,3 +117,34 @@ fn a_limit_counts_when_it_is_met_and_is_no_heal_while_it_stays() {
     );
     assert!(!stuck[0].healed);
 }
+
+#[test]
+fn who_ends_under_a_limit_ended_by_it_only_where_it_says_so() {
+    let limited = |status, words| {
+        let trial = with(Cluster {
+            ends_limited: Some((status, words)),
+            ..Cluster::default()
+        });
+        let records = trial.run(&["0+20 memory n1: 2mb"]);
+        (records[0].clone(), trial)
+    };
+    let said = "memory allocation of 64 bytes failed";
+    let (record, trial) = limited("signal: 6 (SIGABRT)", said);
+    let Effect::Installed(Proof::Starved { processes }) = &record.effect else {
+        panic!("{record:?}")
+    };
+    assert_eq!(processes[0].ended.as_deref(), Some("signal: 6 (SIGABRT)"));
+    assert!(trial.all_run() && record.healed);
+    for (status, words) in [
+        ("signal: 11 (SIGSEGV)", said),
+        ("signal: 9 (SIGKILL)", said),
+        ("exit status: 101", "entry 9 is not there"),
+    ] {
+        let (record, trial) = limited(status, words);
+        assert!(matches!(record.effect, Effect::NoEffect(_)), "{record:?}");
+        let State::Died(death) = trial.cluster.state(Node(1)) else {
+            panic!("it was not this fault that ended it: {record:?}")
+        };
+        assert!(!record.explains(&death), "{record:?}");
+    }
+}

@@ -9,10 +9,11 @@
 //! of them are needed, and a reader who is shown all of them loses the thread. Of a group of equal
 //! questions it is enough to know when they were. They are set aside, if
 //!
-//! - the rest is a contradiction **without** them, so that it can be told as if they were not there,
+//! - the rest is a contradiction **without** them, so that it can be told as if there were none,
 //! - it is one **with** them, each at some moment between its call and its return, with whatever
 //!   result, so that nothing that they did can help, and
-//! - the order that is told gets as far without them as with them, so that nothing in it is missing.
+//! - the order that is told gets as far without them as with them, and leaves the object as it was
+//!   left with them, so that nothing in it is missing.
 //!
 //! The rest stays minimal: with more known of those there was an order already when any one of the
 //! rest was forgotten.
@@ -173,6 +174,6 @@ fn without<'a, M: Model>(
     let (mut with, mut without) = (needed(story), needed(&told));
     with.sort_unstable();
     without.sort_unstable();
-    let is_same = with == without && story.stuck() == told.stuck();
+    let is_same = with == without && story.stuck() == told.stuck() && story.state() == told.state();
     is_same.then_some((timed, told))
 }

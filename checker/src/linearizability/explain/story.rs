@@ -78,6 +78,11 @@ impl<M: Model> Story<M> {
         steps.any(|step| step.telling.operation == id && step.state.is_some())
     }
 
+    /// The object at its end.
+    pub(super) fn state(&self) -> &M::State {
+        &self.state
+    }
+
     /// At which operations the order ends.
     pub(super) fn stuck(&self) -> Vec<OperationId> {
         let stuck = self.prefix.stuck.iter();

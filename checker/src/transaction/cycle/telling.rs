@@ -11,14 +11,14 @@ const UNEXPLAINED: &str = "by what both did, though it is not clear to what";
 
 /// What a cycle of such edges is called.
 pub(super) fn name(cycle: &Cycle) -> String {
-    let count = |why: Reasons| cycle.iter().filter(|(_, edge)| *edge == why).count();
-    let kind = match (count(Reasons::RW), count(Reasons::WR)) {
+    let count = |why: Reasons| cycle.iter().filter(|(_, edge)| edge.meets(why)).count();
+    let kind = match (count(Reasons::UNSEEN), count(Reasons::WR)) {
         (0, 0) => "G0",
         (0, _) => "G1c",
         (1, _) => "G-single",
         _ => "G2-item",
     };
-    let order = match (count(Reasons::TIME), count(Reasons::PROCESS)) {
+    let order = match (count(Reasons::REAL_TIME), count(Reasons::PROCESS)) {
         (0, 0) => "",
         (0, _) => "-process",
         _ => "-realtime",
@@ -80,7 +80,7 @@ fn because(
     let mut touched = touched.filter_map(|did| objects.get(did));
     let told = touched.find_map(|object| match log.kind() {
         Kind::ListAppend => list::because(object, words, places, (t, u), why),
-        Kind::RwRegister => register::because(object, places, (t, u), why),
+        Kind::RwRegister => register::because(object, words, places, (t, u), why),
     });
     told.unwrap_or_else(|| UNEXPLAINED.to_owned())
 }
