@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Limits, enforced inside the search and per key: when one is reached the answer is unknown,
 /// with what is known by then.
 ///
+/// The explanation of a violation is paid from what is left, and takes a small share of it: work
+/// for a second or two and 48 MiB per key. What that does not suffice for is told as far as it is
+/// known, and not called minimal.
+///
 /// With the same input and no wall-clock limit the verdict is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {

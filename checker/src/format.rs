@@ -18,6 +18,11 @@
 //! last line without its end is always left out. Nil can be written to registers, and put, as the
 //! empty string, under a key.
 //!
+//! Keys are told apart by what they are: `1` and `"1"` are two, of which the second is told in
+//! quotes. A keyword is the word that it is: `:a` and `"a"` are one, as in the JSON that Jepsen
+//! writes of both. An answer that repeats its question has to repeat it as it was asked; only what
+//! was read may be new in it.
+//!
 //! ```
 //! use ordeal_checker::format::{Format, events};
 //! use ordeal_checker::history::EventKind;

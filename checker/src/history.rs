@@ -232,6 +232,23 @@ pub(crate) enum Recall {
 }
 
 impl<O, R> Operation<O, R> {
+    /// As it was and ended, but with another question, and another answer if it had one.
+    pub(crate) fn with<P, S>(&self, op: P, ret: S) -> Operation<P, S> {
+        let outcome = match &self.outcome {
+            Outcome::Ok(_) => Outcome::Ok(ret),
+            Outcome::Fail(reason) => Outcome::Fail(reason.clone()),
+            Outcome::Info(reason) => Outcome::Info(reason.clone()),
+        };
+        Operation {
+            id: self.id,
+            process: self.process,
+            op,
+            invoked: self.invoked,
+            completed: self.completed,
+            outcome,
+        }
+    }
+
     /// The same operation with only as much of it as that: of its result nothing where it is only
     /// known that it happened.
     pub(crate) fn recalled(&self, recall: Recall) -> Operation<&O, Option<&R>> {

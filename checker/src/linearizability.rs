@@ -341,6 +341,7 @@ fn check_key<M: Model>(
                 operations,
                 core.as_deref(),
                 &deepest,
+                &explain::Means::after(&spent),
             ))
         }
     };

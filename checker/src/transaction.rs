@@ -136,8 +136,8 @@ use words::Words;
 pub use elements::Elements;
 pub(crate) use log::{Fate, Log};
 pub use serializability::{Serializability, Violation};
-pub(crate) use step::steps_of;
 pub use step::{Name, Step};
+pub(crate) use step::{differs, steps_of};
 pub(crate) use words::TRANSACTIONS_MAX;
 
 /// What transactions work on.

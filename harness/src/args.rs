@@ -178,7 +178,7 @@ pub(crate) struct CleanArgs {
 Exit codes: 0 all valid · 1 one is invalid · 2 one is undecided, none invalid · 64 bad usage, or a \
 file that is no history, and no other invalid")]
 pub(crate) struct CheckArgs {
-    /// Histories; of a folder its history.jsonl
+    /// Histories; of a folder its history.jsonl; - reads standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// What the history is of: see `ordeal list` [default: told from its operations]
@@ -210,7 +210,7 @@ check` reads it again; a run's own checks, as of durability, need its history.js
 Exit codes: 0 all of it is written · 64 bad usage, or a file that is no history · 70 it cannot be \
 written")]
 pub(crate) struct ExportArgs {
-    /// A history; of a folder its history.jsonl
+    /// A history; of a folder its history.jsonl; - reads standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// How the file is written: see `ordeal list` [default: told from its beginning]

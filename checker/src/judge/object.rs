@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::packed::{Answered, Asked, Packed};
-use super::reading::key_of;
+use super::reading::{key_of, same, says_something};
 use super::source::{Source, locate};
 use super::subject::{Wrong, wrong};
 use super::{Judged, Sees, Unjudgeable};
@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::history::{Event, EventKind, Operation, Process, Processes};
 use crate::linearizability::{Telling, Told, check_each, explanation, finding};
 use crate::model::{Keyed, Model};
+use crate::verdict::Validity;
 
 /// How an event is read as a question, and as the answer to one.
 pub(super) type ReadOp<O> = fn(&Event) -> Result<Keyed<String, O>, Wrong>;
@@ -145,6 +146,12 @@ where
         }
         let ret = match &asked {
             Some(asked) if event.kind == EventKind::Ok => {
+                // An answer need not repeat the question, and may have a result in its place.
+                if says_something(event)
+                    && let Ok(again) = (self.op)(event)
+                {
+                    same(&asked.op, &again, event).map_err(|what| wrong(line, event, &what))?;
+                }
                 let ret = (self.ret)(&asked.op, event);
                 Some(ret.map_err(|what| wrong(line, event, &what))?)
             }
@@ -204,10 +211,18 @@ where
                 told
             },
         );
+        let explanation = explanation(&told);
+        let mut finding = finding(told);
+        if finding.statistics["operations"] == 0 {
+            finding.validity = Validity::Unknown;
+            finding.summary = "nothing to judge: no operation is known to have happened, and none \
+                               that may have could change anything"
+                .to_owned();
+        }
         Judged {
             events: source.events(),
-            explanation: explanation(&told),
-            finding: finding(told),
+            explanation,
+            finding,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How events are read as operations and results, object by object.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -20,16 +21,57 @@ pub(super) fn unkeyed(value: &Value) -> &Value {
     }
 }
 
-/// The key: the event's own, or the first of `[key value]`.
+/// The key: the event's own, or the first of `[key value]`. A word that could be taken for
+/// something else is in quotes: `"1"` and `1` are two keys. (A keyword is the word that it is.)
 pub(super) fn key_of(event: &Event, is_keyed: bool) -> String {
     let key = event
         .key
         .as_ref()
         .or_else(|| event.value.get(0).filter(|_| is_keyed));
     key.map_or(String::new(), |key| match key {
-        Value::String(key) => key.clone(),
+        Value::String(word) if !is_taken_for_other(word) => word.clone(),
         other => other.to_string(),
     })
+}
+
+/// Nothing at all, or what a number, a list or the like would be written as.
+fn is_taken_for_other(word: &str) -> bool {
+    let is_suspect = |first: &u8| !first.is_ascii_alphabetic() || b"tfn".contains(first);
+    match word.as_bytes().first() {
+        None => true,
+        Some(first) => is_suspect(first) && serde_json::from_str::<Value>(word).is_ok(),
+    }
+}
+
+/// Operations whose answer is what was asked, or nothing.
+const CHANGES: [&str; 8] = [
+    "add", "append", "cas", "enqueue", "push", "put", "remove", "write",
+];
+
+/// False for nil, also under a key.
+pub(super) fn says_something(event: &Event) -> bool {
+    let value = match event.value.as_array().map(Vec::as_slice) {
+        Some([_, value]) if event.key.is_none() => value,
+        _ => &event.value,
+    };
+    !value.is_null()
+}
+
+/// Where an answer repeats what it answers, it repeats what was asked.
+pub(super) fn same<O: PartialEq + fmt::Debug>(
+    asked: &Keyed<String, O>,
+    answered: &Keyed<String, O>,
+    event: &Event,
+) -> Result<(), Wrong> {
+    let is_of_another = !answered.key.is_empty() && answered.key != asked.key;
+    if is_of_another && event.key.is_none() && CHANGES.contains(&event.f.as_str()) {
+        return Err("answers for another key than was asked for".to_owned());
+    }
+    let (asked, answered) = (&asked.op, &answered.op);
+    match asked == answered {
+        true => Ok(()),
+        false => Err(format!("answers for {answered:?}, and {asked:?} was asked")),
+    }
 }
 
 /// The answer: the event's value, or that of `[key value]` where the key is the one that was asked
@@ -182,11 +224,16 @@ fn keyed<O>(
     Ok(Keyed::new(key_of(event, is_pair), op(value)?))
 }
 
+/// Each value that a drain returns was taken at a moment of its own.
+const DRAIN: &str = "a drain is many dequeues in one event, which does not say when each of them \
+                     was: record each as a dequeue, or leave the drain and all after it out";
+
 pub(super) fn sequence_op(event: &Event) -> Result<Keyed<String, SequenceOp>, Wrong> {
     keyed(event, |value| {
         Ok(match event.f.as_str() {
             "enqueue" | "push" => SequenceOp::Put(integer(value)?),
             "dequeue" | "pop" => SequenceOp::Take,
+            "drain" => return Err(DRAIN.to_owned()),
             other => return Err(format!("a queue or stack has no {other}")),
         })
     })

@@ -77,6 +77,11 @@ impl Sees for Transactions {
             EventKind::Ok => Some(self.steps(line, event)?),
             _ => None,
         };
+        if let (Some(answered), Some((_, asked))) = (&answer, self.open.get(&process))
+            && let Some(what) = transaction::differs(asked, answered)
+        {
+            return Err(wrong(line, event, &what).into());
+        }
         let rank = self
             .processes
             .complete(process, time, is_info)

@@ -17,6 +17,8 @@ mod cast;
 mod core;
 mod drawing;
 mod early;
+mod means;
+mod part;
 mod recall;
 mod recheck;
 mod story;
@@ -24,12 +26,14 @@ mod words;
 
 use self::core::{Core, Fact, narrow};
 use self::early::set_aside;
+use self::part::parted;
 use self::story::Story;
 use super::problem::Problem;
 use super::{Contradiction, Early, Prefix, Stuck, Telling};
 use crate::history::{Operation, Recall, Time};
 use crate::model::Model;
 
+pub(super) use means::Means;
 pub(super) use words::{Words, by_time};
 
 /// What can be said of `operations`, which are a contradiction; `core` alone may be one already,
@@ -39,15 +43,38 @@ pub(super) fn contradiction<M: Model>(
     operations: &[&Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
     deepest: &[u32],
+    means: &Means,
 ) -> Contradiction {
-    let Some(mut core) = narrow(model, operations, core) else {
-        let prefix = prefix(&Problem::new(model, operations), deepest);
-        return Contradiction::not_narrowed(prefix);
-    };
-    let mut story = Story::of(model, &core, &core.facts);
-    let aside = set_aside(model, &mut core, &mut story);
+    if let Some(part) = parted(model, operations, means) {
+        let operations: Vec<_> = part.operations.iter().collect();
+        let told = narrowed(&part.model, &operations, Some(&part.core), means);
+        if let Some(told) = told {
+            return told;
+        }
+    }
+    narrowed(model, operations, core, means).unwrap_or_else(|| {
+        let mut prefix = prefix(&Problem::new(model, operations), deepest);
+        if deepest.is_empty() {
+            // No order was looked for, so that nothing is stuck.
+            prefix.stuck.clear();
+        }
+        Contradiction::not_narrowed(prefix)
+    })
+}
+
+/// What can be said of what is left when nothing more can be forgotten; nothing where that takes
+/// too long to find.
+fn narrowed<M: Model>(
+    model: &M,
+    operations: &[&Operation<M::Op, M::Ret>],
+    core: Option<&[u32]>,
+    means: &Means,
+) -> Option<Contradiction> {
+    let mut core = narrow(model, operations, core, means)?;
+    let mut story = Story::of(model, &core, &core.facts, means);
+    let aside = set_aside(model, &mut core, &mut story, means);
     let early = aside.iter().map(|early| tell_early(model, early));
-    Contradiction {
+    Some(Contradiction {
         minimal: core
             .needed()
             .map(|fact| tell_fact(model, &core, fact))
@@ -56,13 +83,20 @@ pub(super) fn contradiction<M: Model>(
         is_minimal: core.is_minimal,
         is_whole: core.is_whole,
         until: core.until,
-        late: story.helpful(model, &core).map(|late| tell(model, late)),
+        late: story
+            .helpful(model, &core, means)
+            .map(|late| tell(model, late)),
         steps: story.steps,
         prefix: story.prefix,
-    }
+    })
 }
 
 impl Contradiction {
+    /// One operation is wrong by itself, whatever the others did.
+    pub(super) fn is_alone(&self) -> bool {
+        self.minimal.len() == 1 && self.steps.is_empty() && self.is_whole
+    }
+
     /// All that is known is that there is no order of all operations, and how far one gets.
     pub(super) fn not_narrowed(prefix: Prefix) -> Self {
         Contradiction {

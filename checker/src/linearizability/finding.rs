@@ -227,8 +227,9 @@ impl KeyVerdict {
                 )
             }
         };
+        let is_alone = matches!(&self.decision, Decision::Invalid(all) if all.is_alone());
         let mut message = opening;
-        for reason in words.reasons(prefix, steps) {
+        for reason in words.reasons(prefix, steps, is_alone) {
             message.push(' ');
             message.push_str(&reason);
         }

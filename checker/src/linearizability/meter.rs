@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::budget::Budget;
 
-/// So many configurations are visited between two looks at the clock and the bytes in use.
+/// So many configurations are visited between two looks at the clock.
 const VISITS: u64 = 256;
 /// So many cheap steps likewise.
 const TICKS: u64 = 4096;
@@ -70,6 +70,11 @@ impl Meter {
         self.spent = self.spent.or_else(|| self.limit(0));
     }
 
+    /// The budget, and when its clock began.
+    pub(crate) fn terms(&self) -> (Budget, Instant) {
+        (self.budget, self.started)
+    }
+
     pub(crate) fn states(&self) -> u64 {
         self.states
     }
@@ -98,7 +103,9 @@ impl Meter {
     /// Counts one configuration, with so many bytes in use; false when the budget is spent.
     pub(crate) fn visit(&mut self, bytes: usize) -> bool {
         self.states += 1;
-        if self.states.is_multiple_of(VISITS) || self.states >= self.budget.states_max {
+        let is_due = self.states.is_multiple_of(VISITS);
+        let is_over = self.states >= self.budget.states_max || self.is_full(bytes);
+        if is_due || is_over {
             self.spent = self.spent.or_else(|| self.limit(bytes));
         }
         !self.is_spent()
@@ -114,11 +121,15 @@ impl Meter {
         !self.is_spent()
     }
 
+    fn is_full(&self, bytes: usize) -> bool {
+        bytes as u64 >= self.budget.bytes_max
+    }
+
     fn limit(&self, bytes: usize) -> Option<Limit> {
         let wall = self.budget.wall_max;
         if self.states >= self.budget.states_max {
             Some(Limit::States)
-        } else if bytes as u64 >= self.budget.bytes_max {
+        } else if self.is_full(bytes) {
             Some(Limit::Bytes)
         } else if wall.is_some_and(|wall| self.started.elapsed() >= wall) {
             Some(Limit::Wall)

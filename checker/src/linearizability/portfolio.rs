@@ -69,6 +69,18 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, mut meter: Meter) -> (A
     (answer, meter)
 }
 
+/// [`decide`] without any search.
+pub(super) fn decide_unsearched<M: Model>(
+    problem: &Problem<'_, M>,
+    mut meter: Meter,
+) -> (Answer, Meter) {
+    let answer = monitored(problem, &mut meter).unwrap_or_else(|| match tightened(problem) {
+        Err(core) => Answer::refuted_by(core),
+        Ok(_) => Answer::spent(),
+    });
+    (answer, meter)
+}
+
 /// By the order of values in time, where the object has such a monitor.
 fn monitored<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Option<Answer> {
     for monitor in [zone::decide, queue::decide, set::decide] {

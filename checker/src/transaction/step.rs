@@ -45,6 +45,36 @@ impl Step {
     }
 }
 
+/// Why the steps of an answer are not those that were asked, of which only what reads saw may
+/// differ; `None` where they are.
+pub(crate) fn differs(asked: &[Step], answered: &[Step]) -> Option<String> {
+    let is_same = |(one, other): &(&Step, &Step)| match (one, other) {
+        (Step::Read(one, _), Step::Read(other, _)) => one == other,
+        (one, other) => one == other,
+    };
+    if asked.len() != answered.len() {
+        let (asked, answered) = (asked.len(), answered.len());
+        return Some(format!("answers {answered} steps, and {asked} were asked"));
+    }
+    let mut pairs = asked.iter().zip(answered);
+    let at = pairs.position(|pair| !is_same(&pair))?;
+    let (asked, answered) = (&asked[at], &answered[at]);
+    let step = at + 1;
+    Some(format!(
+        "its step {step} answers {answered}, and {asked} was asked"
+    ))
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Append(name, value) => write!(f, "append {name} {value}"),
+            Step::Write(name, value) => write!(f, "w {name} {value}"),
+            Step::Read(name, _) => write!(f, "r {name}"),
+        }
+    }
+}
+
 impl Kind {
     /// Why these objects do not have such a step.
     pub(crate) fn refuses(self, step: &Step) -> Option<&'static str> {

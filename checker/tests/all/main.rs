@@ -9,6 +9,8 @@
 mod many;
 mod support;
 
+mod answers;
+mod bounded;
 mod corpus_files;
 mod drawings;
 mod effort;

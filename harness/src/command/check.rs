@@ -114,10 +114,11 @@ fn say(text: &str) {
 /// How many workers there were does not matter to what must hold.
 const WORKERS: u32 = 10;
 
-/// The file, or that of the folder of a run.
+/// The file, or that of the folder of a run; `-` is what comes in.
 pub(super) fn history_in(path: &Path) -> PathBuf {
     match path.is_dir() {
         true => path.join("history.jsonl"),
+        false if path == Path::new("-") => PathBuf::from("/dev/stdin"),
         false => path.to_owned(),
     }
 }

@@ -25,11 +25,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::means::Means;
 use super::recall::Recalled;
 use super::recheck::{Known, Recheck, SMALL, Twins, judge};
 use crate::history::{Operation, OperationId, Recall, Time};
 use crate::linearizability::problem::Problem;
-use crate::model::{Model, RegisterStep};
+use crate::model::{Model, QueueStep, RegisterStep};
 use crate::verdict::Validity;
 
 /// Configurations of all re-checks together; from then on facts are kept unseen, unless there are
@@ -86,8 +87,13 @@ pub(super) fn narrow<'a, M: Model>(
     model: &'a M,
     operations: &[&'a Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
+    means: &Means,
 ) -> Option<Core<'a, M>> {
-    let mut narrowing = Narrowing { model, effort: 0 };
+    let mut narrowing = Narrowing {
+        model,
+        means,
+        effort: 0,
+    };
     let alone = core.and_then(|core| {
         let mut core = core.to_vec();
         core.sort_unstable();
@@ -107,14 +113,15 @@ pub(super) fn narrow<'a, M: Model>(
     alone.filter(is_better).or(Some(whole))
 }
 
-struct Narrowing<'a, M> {
+struct Narrowing<'m, 'a, M> {
     model: &'a M,
+    means: &'m Means,
     effort: u64,
 }
 
-impl<'a, M: Model> Narrowing<'a, M> {
+impl<'a, M: Model> Narrowing<'_, 'a, M> {
     fn judge(&mut self, facts: &[Fact<'a, M>]) -> Validity {
-        let (validity, states) = judge::<M>(self.model, facts);
+        let (validity, states) = judge::<M>(self.model, facts, self.means);
         self.effort += states + CHECK_COST * facts.len() as u64;
         validity
     }
@@ -156,7 +163,8 @@ impl<'a, M: Model> Narrowing<'a, M> {
         let recalled = Recalled::new(self.model, &borrowed);
         let problem = Problem::new(&recalled, &borrowed);
         let mut bisection = Bisection {
-            recheck: Recheck::new(self.model, universe, &twins, &problem),
+            recheck: Recheck::new(self.model, universe, &twins, &problem, self.means),
+            means: self.means,
             effort: &mut self.effort,
             doubtful: Vec::new(),
         };
@@ -178,6 +186,7 @@ impl<'a, M: Model> Narrowing<'a, M> {
 /// What remains a contradiction while more and more is forgotten.
 struct Bisection<'r, 'p, 'q, 'a, M: Model> {
     recheck: Recheck<'p, 'q, 'a, M>,
+    means: &'r Means,
     effort: &'r mut u64,
     /// What is kept because it could not be decided whether it is needed.
     doubtful: Vec<usize>,
@@ -307,7 +316,7 @@ impl<M: Model> Bisection<'_, '_, '_, '_, M> {
     /// Forgets these, if the rest remains a contradiction; what it is without them.
     fn forget_all(&mut self, numbers: &[usize]) -> Validity {
         let is_small = self.recheck.known().is_forgotten.len() <= SMALL;
-        if *self.effort >= EFFORT_MAX && !is_small {
+        if self.means.is_spent() || *self.effort >= EFFORT_MAX && !is_small {
             return Validity::Unknown;
         }
         let validity = self.judge_without(numbers);
@@ -319,9 +328,44 @@ impl<M: Model> Bisection<'_, '_, '_, '_, M> {
     }
 }
 
+/// Only what could have helped, where that can be told.
+fn keep_relevant<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'a, M>) {
+    keep_puts(model, core, others);
+    keep_writes(model, core, others);
+}
+
+/// Of a queue: what puts a value there that was taken. Any other may be left out of an order, with
+/// what took it there: nothing else becomes impossible. And no more takes than there are values.
+fn keep_puts<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'a, M>) {
+    let known = core
+        .facts
+        .iter()
+        .filter(|(_, recall)| *recall == Recall::Known);
+    let known = known.map(|(op, _)| model.as_queue(op.op(), op.outcome().ok()));
+    let Some(known) = known.collect::<Option<Vec<QueueStep>>>() else {
+        return;
+    };
+    let is_taken = |value: i64| known.contains(&QueueStep::Taken(value));
+    let put = |op: &Operation<M::Op, M::Ret>| match model.as_queue(op.op(), None) {
+        Some(QueueStep::Put(value)) => Some(value),
+        _ => None,
+    };
+    if known.is_empty() {
+        return;
+    }
+    others.retain(|op| put(op).is_none_or(is_taken));
+    let all = core.facts.iter().map(|(op, _)| *op);
+    let mut takes = all.chain(others.iter().copied()).filter_map(put).count();
+    others.retain(|op| {
+        let is_kept = put(op).is_some() || takes > 0;
+        takes -= usize::from(is_kept && put(op).is_none());
+        is_kept
+    });
+}
+
 /// Of a register: only what could have put a value there that was seen, if that is all that
 /// matters.
-fn keep_relevant<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'a, M>) {
+fn keep_writes<'a, M: Model>(model: &M, core: &Core<'a, M>, others: &mut Ops<'a, M>) {
     let mut values = BTreeSet::new();
     for op in core.facts.iter().map(|(op, _)| op) {
         match model.as_register(op.op(), op.outcome().ok()) {

@@ -21,6 +21,7 @@
 use std::collections::BTreeSet;
 
 use super::core::{Core, Fact, Ops};
+use super::means::Means;
 use super::recheck::judge;
 use super::story::Story;
 use crate::history::{Operation, OperationId, Recall, Time};
@@ -43,6 +44,7 @@ pub(super) fn set_aside<'a, M: Model>(
     model: &'a M,
     core: &mut Core<'a, M>,
     story: &mut Story<M>,
+    means: &Means,
 ) -> Vec<Early<'a, M>> {
     let mut aside: Vec<Early<'a, M>> = Vec::new();
     for question in questions(model, core) {
@@ -63,7 +65,7 @@ pub(super) fn set_aside<'a, M: Model>(
             if is_story || group.iter().any(is_told) {
                 break;
             }
-            if let Some(rest) = without(model, core, story, &group)
+            if let Some(rest) = without(model, core, story, &group, means)
                 && let Some(before) = after(core, &group)
             {
                 (core.facts, *story) = rest;
@@ -148,6 +150,7 @@ fn without<'a, M: Model>(
     core: &Core<'a, M>,
     story: &Story<M>,
     group: &Ops<'a, M>,
+    means: &Means,
 ) -> Option<(Vec<Fact<'a, M>>, Story<M>)> {
     let group: BTreeSet<OperationId> = group.iter().map(|op| op.id()).collect();
     let is_out = |(op, _): &Fact<'a, M>| group.contains(&op.id());
@@ -158,11 +161,11 @@ fn without<'a, M: Model>(
     let timed: Vec<Fact<'a, M>> = timed.collect();
     let rest = timed.iter().filter(|(_, recall)| *recall != Recall::Timed);
     let rest: Vec<Fact<'a, M>> = rest.copied().collect();
-    let is_wrong = |facts: &[Fact<'a, M>]| judge::<M>(model, facts).0 == Validity::Invalid;
+    let is_wrong = |facts: &[Fact<'a, M>]| judge::<M>(model, facts, means).0 == Validity::Invalid;
     if !is_wrong(&rest) || !is_wrong(&timed) {
         return None;
     }
-    let told = Story::of(model, core, &rest);
+    let told = Story::of(model, core, &rest, means);
     let needed = |story: &Story<M>| -> Vec<OperationId> {
         let steps = story.steps.iter().filter(|step| step.is_needed);
         let steps = steps.map(|step| step.telling.operation);

@@ -14,12 +14,11 @@
 //! through all algorithms, as a history of its own.
 
 use super::core::{Fact, Ops};
+use super::means::Means;
 use super::recall::Recalled;
-use crate::budget::Budget;
 use crate::history::{Operation, Recall, Time};
 use crate::linearizability::class::Classes;
 use crate::linearizability::glance::{Glance, Sight};
-use crate::linearizability::meter::Meter;
 use crate::linearizability::portfolio::{self, Answer};
 use crate::linearizability::problem::{Event, Problem, counts};
 use crate::linearizability::reachable::reachable;
@@ -33,6 +32,8 @@ pub(super) const SMALL: usize = 16;
 const SMALL_STATES_MAX: u64 = 1_000_000;
 /// Of those, for a glance.
 const GLANCE_MAX: u64 = 4_000;
+/// Work for one event, or one configuration, of a glance.
+const GLANCE_WORK: u64 = 30;
 /// An operation that has no such place.
 const NONE: u32 = u32::MAX;
 
@@ -119,6 +120,7 @@ pub(super) struct Recheck<'p, 'q, 'a, M: Model> {
     universe: &'p Ops<'a, M>,
     twins: &'p Twins<'a, M>,
     problem: &'p Problem<'q, Recalled<'a, M>>,
+    means: &'p Means,
     classes: Classes<'p, 'q, Recalled<'a, M>>,
     /// False where there are too many for a glance.
     has_few_states: bool,
@@ -139,6 +141,7 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
         universe: &'p Ops<'a, M>,
         twins: &'p Twins<'a, M>,
         problem: &'p Problem<'q, Recalled<'a, M>>,
+        means: &'p Means,
     ) -> Self {
         let mut classes = Classes::new(problem);
         let known = Known {
@@ -156,6 +159,7 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
             universe,
             twins,
             problem,
+            means,
             has_few_states: reachable(problem, &mut classes).is_some(),
             classes,
             glance: Glance::default(),
@@ -220,7 +224,8 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
             Sight::Refuted(_) => (Validity::Invalid, states),
             Sight::Unclear => {
                 let known = self.known.without(numbers);
-                let (validity, more) = judge(self.model, &known.facts::<M>(self.universe));
+                let (validity, more) =
+                    judge(self.model, &known.facts::<M>(self.universe), self.means);
                 (validity, states + more)
             }
         }
@@ -239,12 +244,14 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
         let is_left = |event: &&Event| !is_out[twins.of[event.place() as usize]];
         let events = forgotten.map(Event::call);
         let events = events.chain(self.events.iter().filter(is_left).copied());
-        let mut meter = Meter::new(Budget::states(GLANCE_MAX), std::time::Instant::now());
+        let mut meter = self.means.meter(GLANCE_MAX);
         let (problem, classes) = (self.problem, &mut self.classes);
         let sight = self.glance.look(problem, classes, &events, &mut meter);
         for number in without {
             self.is_out[*number] = false;
         }
+        let work = GLANCE_WORK * (self.events.len() as u64 + meter.states());
+        self.means.spend(meter.states(), work);
         (sight, meter.states())
     }
 }
@@ -279,8 +286,25 @@ pub(super) fn recalled<'a, M: Model>(
     operations
 }
 
+/// True where these operations, all known, are one for certain.
+pub(super) fn is_contradiction<'a, M: Model>(
+    model: &'a M,
+    operations: &'a [Operation<M::Op, M::Ret>],
+    means: &Means,
+) -> bool {
+    let known: Vec<Fact<'a, M>> = operations.iter().map(|op| (op, Recall::Known)).collect();
+    judge::<M>(model, &known, means).0 == Validity::Invalid
+}
+
 /// The verdict on those facts, and the configurations that it took.
-pub(super) fn judge<'a, M: Model>(model: &'a M, facts: &[Fact<'a, M>]) -> (Validity, u64) {
+pub(super) fn judge<'a, M: Model>(
+    model: &'a M,
+    facts: &[Fact<'a, M>],
+    means: &Means,
+) -> (Validity, u64) {
+    if means.is_spent() {
+        return (Validity::Unknown, 0);
+    }
     let recalled = recalled(model, facts);
     if recalled.iter().all(|op| op.outcome().is_info()) {
         return (Validity::Valid, 0);
@@ -292,8 +316,14 @@ pub(super) fn judge<'a, M: Model>(model: &'a M, facts: &[Fact<'a, M>]) -> (Valid
         ..=SMALL => SMALL_STATES_MAX,
         _ => STATES_MAX,
     };
-    let meter = Meter::new(Budget::states(states_max), std::time::Instant::now());
-    let (answer, spent) = portfolio::decide(&problem, meter);
+    let (answer, spent) = match means.open(&problem) {
+        Some(search) => {
+            let (answer, spent) = portfolio::decide(&problem, search.meter(means, states_max));
+            search.pay(means, spent.states());
+            (answer, spent)
+        }
+        None => portfolio::decide_unsearched(&problem, means.meter(states_max)),
+    };
     let validity = match answer {
         Answer::None { .. } => Validity::Invalid,
         Answer::Order(_) => Validity::Valid,

@@ -1,17 +1,15 @@
 //! How far an order of the facts gets, step by step, and what cannot follow.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use super::core::{Core, Fact, is_needed};
+use super::means::Means;
 use super::recall::{Recalled, result};
 use super::recheck::{judge, recalled};
 use super::{prefix, tell_fact};
-use crate::budget::Budget;
 use crate::history::{Operation, OperationId, Recall};
 use crate::linearizability::class::Classes;
 use crate::linearizability::glance::Glance;
-use crate::linearizability::meter::Meter;
 use crate::linearizability::problem::Problem;
 use crate::linearizability::reachable::reachable;
 use crate::linearizability::search::{Cuts, Outcome, Search};
@@ -33,12 +31,19 @@ pub(super) struct Story<M: Model> {
 
 impl<M: Model> Story<M> {
     /// Of these facts, which are all or some of a contradiction's.
-    pub(super) fn of<'a>(model: &'a M, core: &Core<'a, M>, facts: &[Fact<'a, M>]) -> Self {
+    pub(super) fn of<'a>(
+        model: &'a M,
+        core: &Core<'a, M>,
+        facts: &[Fact<'a, M>],
+        means: &Means,
+    ) -> Self {
         let operations = recalled::<M>(model, facts);
         let operations: Vec<_> = operations.iter().collect();
         let borrowed = Recalled::new(model, &operations);
         let problem = Problem::new(&borrowed, &operations);
-        let order = needed_only(&problem, facts, longest(&problem));
+        let longest = longest(&problem, means);
+        let is_searched = longest.is_some();
+        let order = needed_only(&problem, facts, longest.unwrap_or_default(), means);
         let (steps, state) = steps(model, core, &problem, &order);
         let mut prefix = prefix(&problem, &order);
         let told = |telling: &mut Telling| {
@@ -46,6 +51,10 @@ impl<M: Model> Story<M> {
                 *telling = tell_fact(model, core, fact);
             }
         };
+        if !is_searched {
+            // No order was looked for, so that nothing is stuck.
+            prefix.stuck.clear();
+        }
         for stuck in &mut prefix.stuck {
             let fact = core.find(stuck.telling.operation);
             stuck.instead = fact.and_then(|(op, _)| {
@@ -86,6 +95,7 @@ impl<M: Model> Story<M> {
         &self,
         model: &'a M,
         core: &Core<'a, M>,
+        means: &Means,
     ) -> Option<&'a Operation<M::Op, M::Ret>> {
         let stuck = self.prefix.stuck.first()?;
         let (stuck, _) = core.find(stuck.telling.operation)?;
@@ -100,7 +110,7 @@ impl<M: Model> Story<M> {
         let explains = |op: &&&'a Operation<M::Op, M::Ret>| {
             let mut facts = core.facts.clone();
             facts.push((**op, Recall::Early));
-            judge::<M>(model, &facts).0 == Validity::Valid
+            judge::<M>(model, &facts, means).0 == Validity::Valid
         };
         let mut late = core.late.iter().filter(leads_on).take(LATE_MAX);
         late.find(explains).copied()
@@ -112,6 +122,7 @@ fn needed_only<M: Model>(
     problem: &Problem<'_, Recalled<'_, M>>,
     facts: &[Fact<'_, M>],
     mut order: Vec<u32>,
+    means: &Means,
 ) -> Vec<u32> {
     let needed = facts.iter().filter(|(_, recall)| is_needed(*recall));
     let needed: BTreeSet<OperationId> = needed.map(|(op, _)| op.id()).collect();
@@ -119,6 +130,10 @@ fn needed_only<M: Model>(
         if needed.contains(&problem.operations[order[at] as usize].id()) {
             continue;
         }
+        if means.is_spent() {
+            break;
+        }
+        means.spend(0, 100 * order.len() as u64);
         let place = order.remove(at);
         if !is_possible(problem, &order) {
             order.insert(at, place);
@@ -160,20 +175,24 @@ fn steps<M: Model>(
     (steps, state)
 }
 
-/// The longest order that can be had, of few operations: at a glance, or else depth-first.
-fn longest<M: Model>(problem: &Problem<'_, M>) -> Vec<u32> {
+/// The longest order that can be had, of few operations: at a glance, or else depth-first. Nothing
+/// where that would take too long.
+fn longest<M: Model>(problem: &Problem<'_, M>, means: &Means) -> Option<Vec<u32>> {
+    let cost = means.open(problem)?;
     let mut classes = Classes::new(problem);
     if reachable(problem, &mut classes).is_some() {
         let (mut glance, events) = (Glance::default(), problem.events.iter().copied());
-        let mut meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
+        let mut meter = cost.meter(means, STATES_MAX);
         if let Some(order) = glance.furthest(problem, &mut classes, &events, &mut meter) {
-            return order;
+            return Some(order);
         }
     }
-    let meter = Meter::new(Budget::states(STATES_MAX), Instant::now());
     let search = Search::new(problem, &mut classes, Cuts::default());
-    match search.run(&mut meter.slice(STATES_MAX)) {
+    let mut meter = cost.meter(means, STATES_MAX);
+    let outcome = search.run(&mut meter);
+    cost.pay(means, meter.states());
+    Some(match outcome {
         Outcome::Order(order) => order,
         Outcome::Exhausted { deepest } | Outcome::Spent { deepest } => deepest,
-    }
+    })
 }

@@ -7,6 +7,9 @@ use crate::linearizability::{Contradiction, Early, Prefix, Step, Stuck, Telling}
 const NAMED_MAX: usize = 4;
 /// How many operations are drawn, and how many steps are told.
 pub(super) const DRAWN_MAX: usize = 30;
+/// Why one operation is wrong by itself.
+const NOWHERE: &str =
+    "cannot be explained: nothing that had begun by then, and did not fail, leads to it";
 /// How many pairs are named that time puts in order.
 const PAIRS_MAX: usize = 3;
 /// Longer texts are told without their middle.
@@ -38,20 +41,21 @@ impl Words<'_> {
     }
 
     /// Why nothing can follow the longest consistent order, in which some of these were put where
-    /// they help most.
+    /// they help most; `is_alone` where one operation is wrong by itself.
     pub(in crate::linearizability) fn reasons(
         self,
         prefix: &Prefix,
         steps: &[Step],
+        is_alone: bool,
     ) -> Vec<String> {
         let named = prefix.stuck.iter().take(NAMED_MAX);
         let mut reasons: Vec<String> = named
             .map(|stuck| {
-                format!(
-                    "{} {}.",
-                    self.phrase(&stuck.telling),
-                    self.why(stuck, prefix, steps)
-                )
+                let why = match is_alone {
+                    true => NOWHERE.to_owned(),
+                    false => self.why(stuck, prefix, steps),
+                };
+                format!("{} {why}.", self.phrase(&stuck.telling))
             })
             .collect();
         match prefix.stuck.len().saturating_sub(NAMED_MAX) {
@@ -105,7 +109,7 @@ impl Words<'_> {
         );
         if contradiction.minimal.is_empty() {
             text.push_str("The history is too long to be narrowed down.\n");
-            for reason in self.reasons(&contradiction.prefix, &[]) {
+            for reason in self.reasons(&contradiction.prefix, &[], false) {
                 text.push_str(&format!("{reason}\n"));
             }
             return wrapped(&text);
