@@ -190,8 +190,8 @@ pub(crate) struct CheckArgs {
     /// How the file is written: see `ordeal list` [default: told from its beginning]
     #[arg(long, value_parser = named(&Format::ALL))]
     pub(crate) format: Option<Format>,
-    /// Configurations to visit before it stays undecided (100000), or a time (30s) or memory for
-    /// them (512MiB), each for every key; repeatable
+    /// Configurations to visit before it stays undecided (100000) or a time (30s), each for every
+    /// key; or memory for them (512MiB), beside the history's; repeatable
     #[arg(long = "budget", value_name = "LIMIT")]
     pub(crate) limits: Vec<Limit>,
     /// Print the verdicts as JSON

@@ -4,6 +4,7 @@
 //! run; every other file through the checker, as the object that it is of.
 
 use crate::args::{CheckArgs, Limit};
+use crate::console::{end, print};
 use crate::verdict::Exit;
 use ordeal_checker::format::{Format, FormatError, Reading};
 use ordeal_checker::judge::{self, JudgeError};
@@ -13,7 +14,7 @@ use ordeal_workloads::{Name as WorkloadName, workload};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 /// What became of one file that could be judged.
@@ -70,6 +71,7 @@ enum Failure {
 /// Judges every file and tells; the worst of them is the exit code.
 pub(crate) fn check(args: &CheckArgs) -> Exit {
     let mut outcomes = Vec::new();
+    let mut printed = Ok(());
     for path in &args.files {
         let outcome = match judge_one(path, args) {
             Ok(judged) => Outcome::Judged(judged),
@@ -82,18 +84,18 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
             }
         };
         if !args.json {
-            say(&outcome.told(args.explain));
+            printed = printed.and_then(|()| print(&outcome.told(args.explain)));
         }
         outcomes.push(outcome);
     }
     if args.json {
         let text = serde_json::to_string_pretty(&outcomes).expect("verdicts are plain data");
-        say(&format!("{text}\n"));
+        printed = print(&format!("{text}\n"));
     } else if outcomes.len() > 1 {
-        say(&table(&outcomes));
+        printed = printed.and_then(|()| print(&table(&outcomes)));
     }
     let worst = outcomes.iter().map(Outcome::exit).max_by_key(rank);
-    worst.unwrap_or(Exit::Usage)
+    end(printed, worst.unwrap_or(Exit::Usage))
 }
 
 /// A violation outranks everything, and a file that nobody could read outranks not knowing.
@@ -104,11 +106,6 @@ fn rank(exit: &Exit) -> u8 {
         Exit::Undecided => 1,
         _ => 0,
     }
-}
-
-fn say(text: &str) {
-    // A reader that has seen enough, like `head`, is no failure.
-    drop(io::stdout().write_all(text.as_bytes()));
 }
 
 /// How many workers there were does not matter to what must hold.

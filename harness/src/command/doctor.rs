@@ -1,12 +1,11 @@
 //! `ordeal doctor`: which faults can be injected on this machine, each really tried.
 
-use crate::console::say;
+use crate::console::{end, print, say};
 use crate::verdict::Exit;
 use ordeal_nemesis::doctor::{Row, Setting, examine_all, settings};
 use ordeal_nemesis::network::Backend;
 use ordeal_nemesis::sandbox;
 use std::fmt;
-use std::io::{self, Write};
 
 /// Prints the table; undecided where a fault is missing.
 pub(crate) fn doctor() -> Exit {
@@ -14,14 +13,11 @@ pub(crate) fn doctor() -> Exit {
     let sandbox = match sandbox::enter() {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            drop(print(
-                "NO   no namespaces are to be had here",
-                &settings,
-                &[],
-            ));
+            let table = table("NO   no namespaces are to be had here", &settings, &[]);
+            let exit = end(print(&table), Exit::Harness);
             say(format_args!("ordeal: {error}"));
             say("ordeal: without a sandbox no fault can be injected here");
-            return Exit::Harness;
+            return exit;
         }
     };
     let rows = examine_all(&sandbox);
@@ -31,27 +27,28 @@ pub(crate) fn doctor() -> Exit {
     } else {
         ("yes  as root", Vec::new())
     };
-    // A reader that has seen enough, like `head`, is no failure.
-    drop(print(who, &settings, &rows));
+    let printed = print(&table(who, &settings, &rows));
     // What the kernel's network lacks the switch has: it keeps nobody from anything.
-    if rows.iter().all(|row| row.is_available() || row.is_spare()) {
-        Exit::Valid
-    } else {
-        Exit::Undecided
-    }
+    let is_there = |row: &Row| row.is_available() || row.is_spare();
+    let exit = match rows.iter().all(is_there) {
+        true => Exit::Valid,
+        false => Exit::Undecided,
+    };
+    end(printed, exit)
 }
 
-fn print(sandbox: &str, settings: &[Setting], rows: &[Row]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "sandbox    {sandbox}")?;
+fn table(sandbox: &str, settings: &[Setting], rows: &[Row]) -> String {
+    let mut text = format!("sandbox    {sandbox}\n");
     for setting in settings {
-        match &setting.remedy {
-            None => writeln!(out, "setting    yes  {setting}")?,
-            Some(remedy) => writeln!(out, "setting    NO   {setting}\n{:16}{remedy}", "")?,
-        }
+        text.push_str(&match &setting.remedy {
+            None => format!("setting    yes  {setting}\n"),
+            Some(remedy) => format!("setting    NO   {setting}\n{:16}{remedy}\n", ""),
+        });
     }
-    rows.iter()
-        .try_for_each(|row| writeln!(out, "{}", Told(row)))
+    for row in rows {
+        text.push_str(&format!("{}\n", Told(row)));
+    }
+    text
 }
 
 /// A row as it stands in the table, and in the refusal of a plan that needs it.

@@ -4,7 +4,7 @@ use super::doctor::Told;
 use super::tell::tell;
 use crate::args::{RunArgs, ScenarioArgs};
 use crate::clock::Clock;
-use crate::console::say;
+use crate::console::{end, print, say};
 use crate::plan::{self, Plan, PlanError};
 use crate::run::{self, Evidence, RigError, Setting};
 use crate::store::{MARK, Mark, RunFolder, Started, StoreError};
@@ -19,7 +19,7 @@ use ordeal_workloads::{Workload, workload};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -88,8 +88,8 @@ fn attempt(args: &RunArgs, targets: &Targets, clock: Clock, make: Make) -> Resul
     let (mut plan, is_drawn) = make(args, targets)?;
     let workload: Arc<dyn Workload> = workload(plan.workload, plan.concurrency).into();
     if args.dry_run {
-        dry_run(&plan, is_drawn, &*workload, args.operations);
-        return Ok(Exit::Valid);
+        let printed = dry_run(&plan, is_drawn, &*workload, args.operations);
+        return Ok(end(printed, Exit::Valid));
     }
     // Inside, nobody can be seen who is outside.
     let outer = Started::of(std::process::id());
@@ -245,7 +245,12 @@ fn listen(interrupt: &CancellationToken) -> io::Result<()> {
 }
 
 /// Prints the plan and tries nothing; a choice of many may be drawn again when it is run.
-fn dry_run(plan: &Plan, is_drawn: bool, workload: &dyn Workload, operations: u32) {
+fn dry_run(
+    plan: &Plan,
+    is_drawn: bool,
+    workload: &dyn Workload,
+    operations: u32,
+) -> io::Result<()> {
     if is_drawn && plan.nemesis.is_a_choice() {
         say(format_args!(
             "ordeal: drawn from all that {} has: on a machine that lacks some of it a run draws \
@@ -261,6 +266,5 @@ fn dry_run(plan: &Plan, is_drawn: bool, workload: &dyn Workload, operations: u32
             writeln!(text, "# worker {worker}: {intent}").expect("writing to a string");
         }
     }
-    // A reader that has seen enough is no failure.
-    drop(io::stdout().write_all(text.as_bytes()));
+    print(&text)
 }

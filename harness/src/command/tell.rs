@@ -1,6 +1,7 @@
 //! Tells what a run found: the files for people and machines, and the last words on the terminal.
 
 use crate::args::{RESULTS, RunArgs};
+use crate::console::{print, say};
 use crate::report::{self, FaultView, NodeView, RunView};
 use crate::run::{Evidence, Setting};
 use crate::store::{RunFolder, StoreError};
@@ -8,7 +9,6 @@ use crate::verdict::{Exit, Verdict};
 use ordeal_nemesis::process::Death;
 use ordeal_nemesis::{Effect, Node};
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 /// How many lines of a node's log a report shows.
@@ -52,8 +52,12 @@ pub(crate) fn tell(
     if stored.is_ok() && verdict.exit() == Exit::Valid && !args.keep_data {
         folder.drop_node_data()?;
     }
-    // Told whatever became of the files; where the terminal is gone too, nobody is left to tell.
-    drop(io::stdout().write_all(report::text(&view).as_bytes()));
+    // Told whatever became of the files.
+    if let Err(error) = print(&report::text(&view)) {
+        say(format_args!(
+            "ordeal: cannot write to stdout: {error}; {path} has all of it"
+        ));
+    }
     stored
 }
 

@@ -509,6 +509,38 @@ fn what_cannot_be_exported_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_verdict_that_cannot_be_written_is_an_error_unless_nobody_reads_on() {
+    let files = Files::new();
+    let (good, bad) = (files.put("good.edn", GOOD), files.put("bad.edn", BAD));
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    for args in [
+        &["check", &good][..],
+        &["check", "--json", &good],
+        &["list"],
+        &["run", "--dry-run", "--seed", "1"],
+    ] {
+        let output = ordeal(args).stdout(full()).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(70), "{args:?}: {said}");
+        assert!(said.contains("cannot write to stdout: No space"), "{said}");
+    }
+    // A violation outranks it.
+    let output = ordeal(&["check", &bad]).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write to stdout"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = ordeal(&["check", &good]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
 fn files_that_are_no_histories_are_refused_with_the_place() {
     let files = Files::new();
     let bank = "{:process 1, :type :invoke, :f :transfer, :value 1}\n\
