@@ -61,6 +61,6 @@ mod tests {
         let found = lines.find([3, 0, 2].into_iter());
         let found = [3, 0, 2].map(|rank| found[&rank]);
         assert_eq!(found, [(900, 0), (3, 2), (6, u64::MAX)]);
-        assert_eq!(lines.bytes.len(), 18);
+        assert_eq!(lines.bytes.len(), 10);
     }
 }
