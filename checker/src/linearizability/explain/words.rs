@@ -99,10 +99,9 @@ impl Words<'_> {
     ) -> String {
         let mut text = format!("{object} is not linearizable");
         text[..1].make_ascii_uppercase();
-        match self.culprits(contradiction) {
-            Some(culprits) => text.push_str(&format!(": {culprits}.\n")),
-            None => text.push_str(".\n"),
-        }
+        let culprits = self.culprits(contradiction);
+        let culprits = culprits.map_or(String::new(), |culprits| format!(": {culprits}"));
+        text.push_str(&format!("{culprits}.\n"));
         text.push_str(
             "There is no order of its operations, each taking effect at one moment between its \
              call and its return, that gives all of them the results that they got.\n",
