@@ -304,7 +304,7 @@ fn what_comes_through_a_pipe_is_read_once_and_whole() {
     let mut text = String::new();
     for at in 0..200 {
         let value = json!(if at == 0 { 7 } else { 1 });
-        text += &line(2 * at, 1, "invoke", "write", &json!(1), None);
+        text += &line(2 * at, 1, "invoke", "write", &value, None);
         text += &line(2 * at + 1, 1, "ok", "write", &value, None);
     }
     text += &line(400, 2, "invoke", "read", &json!(null), None);
@@ -317,7 +317,7 @@ fn what_comes_through_a_pipe_is_read_once_and_whole() {
         .spawn()
         .unwrap();
     let piped = cat.stdout.take().unwrap();
-    let output = ordeal(&["check", "/dev/stdin"])
+    let output = ordeal(&["check", "-"])
         .stdin(piped)
         .output()
         .unwrap();
