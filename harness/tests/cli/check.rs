@@ -317,10 +317,7 @@ fn what_comes_through_a_pipe_is_read_once_and_whole() {
         .spawn()
         .unwrap();
     let piped = cat.stdout.take().unwrap();
-    let output = ordeal(&["check", "-"])
-        .stdin(piped)
-        .output()
-        .unwrap();
+    let output = ordeal(&["check", "-"]).stdin(piped).output().unwrap();
     assert!(cat.wait().unwrap().success());
     assert!(
         stdout(&output).contains("402 events"),
