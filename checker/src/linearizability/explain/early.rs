@@ -30,6 +30,8 @@ use crate::verdict::Validity;
 
 /// So many groups of equal questions are looked at.
 const GROUPS_MAX: usize = 64;
+/// A reader can follow fewer, and to look whether they can be set aside takes time.
+const GROUP_MIN: usize = 2;
 /// So many moments are tried before which a group may have been over.
 const MOMENTS_MAX: usize = 4;
 
@@ -56,13 +58,11 @@ pub(super) fn set_aside<'a, M: Model>(
         let alike: Ops<'a, M> = known.filter(|op| op.op() == question).collect();
         for before in moments(core, &alike) {
             let group = over_before::<M>(&alike, before);
-            let changes_nothing = |op: &&Operation<M::Op, M::Ret>| !story.changes(op.id());
             let is_told = |op: &&Operation<M::Op, M::Ret>| {
                 let mut others = aside.iter().map(|early| early.before.id());
                 others.any(|before| before == op.id())
             };
-            let is_story = group.len() < 2 && !group.iter().all(changes_nothing);
-            if is_story || group.iter().any(is_told) {
+            if group.len() < GROUP_MIN || group.iter().any(is_told) {
                 break;
             }
             if let Some(rest) = without(model, core, story, &group, means)

@@ -72,12 +72,6 @@ impl<M: Model> Story<M> {
         }
     }
 
-    /// True where the object is another one after this operation than before, in this order.
-    pub(super) fn changes(&self, id: OperationId) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|step| step.telling.operation == id && step.state.is_some())
-    }
-
     /// The object at its end.
     pub(super) fn state(&self) -> &M::State {
         &self.state
