@@ -105,7 +105,10 @@ pub enum JudgeError {
     #[error("{0}: there is no operation of a client in it, read as {1}: nothing to judge")]
     Empty(PathBuf, Format),
     /// Its format cannot be told.
-    #[error("{0}: cannot tell the format; say --format jsonl, edn, json or console")]
+    #[error(
+        "{0}: cannot tell the format, for it is empty or begins like none of them; say --format \
+         jsonl, edn, json or console"
+    )]
     UnknownFormat(PathBuf),
     /// Its model cannot be told.
     #[error(

@@ -241,3 +241,11 @@ pub trait Model: Sync {
         (words != "()").then_some(words)
     }
 }
+
+/// What is asked, in words, without a result.
+pub(crate) fn question<M: Model>(model: &M, op: &M::Op) -> String {
+    let what = model.describe(op, None);
+    let ends = [" (result unknown)", " → ?"];
+    let asked = ends.iter().find_map(|end| what.strip_suffix(end));
+    asked.unwrap_or(&what).to_owned()
+}

@@ -150,7 +150,8 @@ where
                 if says_something(event)
                     && let Ok(again) = (self.op)(event)
                 {
-                    same(&asked.op, &again, event).map_err(|what| wrong(line, event, &what))?;
+                    let same = same(&self.model, &asked.op, &again, event);
+                    same.map_err(|what| wrong(line, event, &what))?;
                 }
                 let ret = (self.ret)(&asked.op, event);
                 Some(ret.map_err(|what| wrong(line, event, &what))?)

@@ -1,15 +1,14 @@
 //! How events are read as operations and results, object by object.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde_json::Value;
 
 use super::subject::Wrong;
 use crate::history::{Event, Process};
 use crate::model::{
-    AppendOp, AppendRet, CounterOp, CounterRet, Keyed, LockOp, LockRet, RegisterOp, RegisterRet,
-    RegistersOp, SequenceOp, SequenceRet, SetOp, SetRet,
+    AppendOp, AppendRet, CounterOp, CounterRet, Keyed, LockOp, LockRet, Model, RegisterOp,
+    RegisterRet, RegistersOp, SequenceOp, SequenceRet, SetOp, SetRet, question,
 };
 use crate::transaction::{self, Name, Step};
 
@@ -58,9 +57,10 @@ pub(super) fn says_something(event: &Event) -> bool {
 }
 
 /// Where an answer repeats what it answers, it repeats what was asked.
-pub(super) fn same<O: PartialEq + fmt::Debug>(
-    asked: &Keyed<String, O>,
-    answered: &Keyed<String, O>,
+pub(super) fn same<M: Model>(
+    model: &M,
+    asked: &Keyed<String, M::Op>,
+    answered: &Keyed<String, M::Op>,
     event: &Event,
 ) -> Result<(), Wrong> {
     let is_of_another = !answered.key.is_empty() && answered.key != asked.key;
@@ -70,7 +70,11 @@ pub(super) fn same<O: PartialEq + fmt::Debug>(
     let (asked, answered) = (&asked.op, &answered.op);
     match asked == answered {
         true => Ok(()),
-        false => Err(format!("answers for {answered:?}, and {asked:?} was asked")),
+        false => Err(format!(
+            "answers {}, and {} was asked",
+            question(model, answered),
+            question(model, asked)
+        )),
     }
 }
 

@@ -31,7 +31,7 @@ use self::story::Story;
 use super::problem::Problem;
 use super::{Contradiction, Early, Prefix, Stuck, Telling};
 use crate::history::{Operation, Recall, Time};
-use crate::model::Model;
+use crate::model::{Model, question};
 
 pub(super) use means::Means;
 pub(super) use words::{Words, by_time};
@@ -128,7 +128,7 @@ fn tell_fact<M: Model>(model: &M, core: &Core<'_, M>, (op, recall): Fact<'_, M>)
     let mut telling = tell(model, op);
     let is_open = op.returned().is_some_and(|returned| returned > core.until);
     if recall == Recall::Forgotten || is_open {
-        telling.what = question(model, op);
+        telling.what = question(model, op.op());
     }
     telling
 }
@@ -137,7 +137,7 @@ fn tell_early<M: Model>(model: &M, early: &early::Early<'_, M>) -> Early {
     let mut operations: Vec<_> = early.operations.iter().map(|op| tell(model, op)).collect();
     let is_one = operations.iter().all(|op| op.what == operations[0].what);
     if !is_one {
-        let asked = question(model, early.operations[0]);
+        let asked = question(model, early.operations[0].op());
         operations
             .iter_mut()
             .for_each(|op| op.what.clone_from(&asked));
@@ -146,14 +146,6 @@ fn tell_early<M: Model>(model: &M, early: &early::Early<'_, M>) -> Early {
         operations,
         before: tell(model, early.before),
     }
-}
-
-/// What was asked, in words.
-fn question<M: Model>(model: &M, op: &Operation<M::Op, M::Ret>) -> String {
-    let what = model.describe(op.op(), None);
-    let ends = [" (result unknown)", " → ?"];
-    let asked = ends.iter().find_map(|end| what.strip_suffix(end));
-    asked.unwrap_or(&what).to_owned()
 }
 
 /// Replays `order`, and names what might come next.

@@ -33,9 +33,9 @@ fn an_answer_to_another_question_is_an_error_with_its_line() {
             "3",
             "4",
             None,
-            "answers for Write(4), and Write(3) was asked",
+            "answers write 4, and write 3 was asked",
         ),
-        ("cas", "[nil 3]", "[1 2]", None, "Cas"),
+        ("cas", "[nil 3]", "[1 2]", None, "cas nil→3 was asked"),
         ("write", "[7 3]", "[8 3]", None, "another key"),
         ("txn", "[[:r 1 nil]]", "[[:r 2 5]]", txn, "asked"),
         (
