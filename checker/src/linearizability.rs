@@ -22,7 +22,8 @@
 //! 1. Where a model says that it is a register, a queue or a set ([`Model::as_register`],
 //!    [`Model::as_queue`], [`Model::as_set`]) and values are distinct, the order of values in time
 //!    decides in near-linear time.
-//!    Of a counter ([`Model::as_counter`]) only the sums that reads saw have to be made up.
+//!    Of a counter ([`Model::as_counter`]) a read is refuted by what it must have seen at least, or
+//!    at most; otherwise only the sums that reads saw have to be made up.
 //! 2. A depth-first search looks for an order (Wing and Gong 1993), remembering dead ends (Lowe
 //!    2017): first one that looks at few possibilities and turns back soon, later one that leaves
 //!    none out.
@@ -59,6 +60,7 @@
 //! [`verdict`](crate::verdict). While a run goes on: [`Monitor`].*
 
 mod class;
+mod counter;
 mod cut;
 #[cfg(test)]
 mod differential;

@@ -21,7 +21,7 @@ use super::search::{Cuts, Outcome, Search};
 use super::sum::{self, Sums};
 use super::tighten::tightened;
 use super::zone::Zones;
-use super::{queue, set, zone};
+use super::{counter, queue, set, zone};
 use crate::budget::Budget;
 use crate::history::{History, HistoryBuilder, Operation, Process};
 use crate::model::Model;
@@ -92,6 +92,7 @@ where
             ("zones", zone::decide(problem, &mut meter())),
             ("queue", queue::decide(problem, &mut meter())),
             ("set", set::decide(problem, &mut meter())),
+            ("bounds", counter::decide(problem, &mut meter())),
         ] {
             match told {
                 Zones::Order(order) => self.order(name, &order),
@@ -284,10 +285,11 @@ fn judge<M: Model>(
 }
 
 /// Who must have said something of a model: valid and invalid at least so often.
-const EXPECTED: [(&str, &str, [u64; 2]); 16] = [
+const EXPECTED: [(&str, &str, [u64; 2]); 17] = [
     ("registers_with_cas", "glance", [50, 20]),
     ("registers_with_cas", "second glance", [50, 20]),
     ("counters", "sums", [50, 20]),
+    ("counters", "bounds", [0, 20]),
     ("locks", "glance", [50, 20]),
     ("registers_of_distinct_values", "zones", [50, 20]),
     ("queues_of_distinct_values", "queue", [50, 20]),

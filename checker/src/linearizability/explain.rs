@@ -13,6 +13,7 @@
 //! What [`mod@core`] leaves is searched once more, for the order that gets furthest. An operation
 //! that is needed is in that order, or stuck at its end, or comes after one that is stuck.
 
+mod bisection;
 mod cast;
 mod core;
 mod drawing;
@@ -47,12 +48,12 @@ pub(super) fn contradiction<M: Model>(
 ) -> Contradiction {
     if let Some(part) = parted(model, operations, means) {
         let operations: Vec<_> = part.operations.iter().collect();
-        let told = narrowed(&part.model, &operations, Some(&part.core), means);
+        let told = narrowed(&part.model, &operations, Some(&part.core), &[], means);
         if let Some(told) = told {
             return told;
         }
     }
-    narrowed(model, operations, core, means).unwrap_or_else(|| {
+    narrowed(model, operations, core, deepest, means).unwrap_or_else(|| {
         let mut prefix = prefix(&Problem::new(model, operations), deepest);
         if deepest.is_empty() {
             // No order was looked for, so that nothing is stuck.
@@ -68,9 +69,10 @@ fn narrowed<M: Model>(
     model: &M,
     operations: &[&Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
+    deepest: &[u32],
     means: &Means,
 ) -> Option<Contradiction> {
-    let mut core = narrow(model, operations, core, means)?;
+    let mut core = narrow(model, operations, core, deepest, means)?;
     let mut story = Story::of(model, &core, &core.facts, means);
     let aside = set_aside(model, &mut core, &mut story, means);
     let early = aside.iter().map(|early| tell_early(model, early));

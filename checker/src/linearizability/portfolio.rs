@@ -1,7 +1,7 @@
 //! The algorithms in growing slices of the budget, cheapest first, until one decides.
 //!
 //! ```text
-//!   zones, queue or set
+//!   zones, queue, set, or bounds of a counter
 //!     └─▶ what was seen is known
 //!           └─▶ impossible results
 //!                 └─▶ at a glance ─▶  ┌ sums, of a counter                 (both)    ┐
@@ -22,6 +22,7 @@
 //! that nothing here has to be trusted to be clever.
 
 use super::class::Classes;
+use super::counter;
 use super::cut::{self, Pieces};
 use super::frontier::{Fate, Frontier, Scope};
 use super::glance::{Glance, Sight};
@@ -83,7 +84,7 @@ pub(super) fn decide_unsearched<M: Model>(
 
 /// By the order of values in time, where the object has such a monitor.
 fn monitored<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Option<Answer> {
-    for monitor in [zone::decide, queue::decide, set::decide] {
+    for monitor in [zone::decide, queue::decide, set::decide, counter::decide] {
         match monitor(problem, meter) {
             Zones::Order(order) => return Some(Answer::Order(order)),
             Zones::Contradiction(core) => return Some(Answer::refuted_by(core)),

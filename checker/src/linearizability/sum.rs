@@ -56,7 +56,7 @@ pub(crate) enum Sums {
 const LIVE_MAX: u32 = 64;
 
 /// So many may be open.
-const OPEN_MAX: usize = 10_000;
+const OPEN_MAX: usize = 60_000;
 
 /// Decides a counter.
 pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> Sums {
@@ -78,7 +78,7 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> S
 }
 
 /// Every operation as one on a counter, unless their sum could overflow.
-fn steps<M: Model>(problem: &Problem<'_, M>) -> Option<Vec<CounterStep>> {
+pub(super) fn steps<M: Model>(problem: &Problem<'_, M>) -> Option<Vec<CounterStep>> {
     let steps = problem.operations.iter().map(|operation| {
         let ret = operation.outcome().ok();
         problem.model.as_counter(operation.op(), ret)

@@ -15,33 +15,28 @@
 //! the contradiction was complete cannot either (linearizability is prefix-closed: Herlihy and Wing
 //! 1990, section 3), and is left out.
 //!
-//! First the beginning is forgotten, as much of it as can be. Then operations are, by bisection (as
-//! in delta debugging: Zeller and Hildebrandt 2002): all of a range, or else each half of it, down
-//! to one. Where one cannot be forgotten, it cannot be later either, when even less is known; so
-//! the rest is **minimal** after one pass. Forget any one more, and there is an order.
+//! First the beginning is forgotten, as much of it as can be, and then operations by
+//! [`bisection`](super::bisection). The rest is **minimal**: forget any one more, and there is an
+//! order.
 //!
 //! Where a model has too many states to decide whether a fact is needed, the fact is kept, and the
 //! contradiction is not called minimal.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
+use super::bisection::{Bisection, CHECK_COST};
 use super::means::Means;
 use super::recall::Recalled;
-use super::recheck::{Known, Recheck, SMALL, Twins, judge};
+use super::recheck::{Recheck, Twins, judge};
 use crate::history::{Operation, OperationId, Recall, Time};
 use crate::linearizability::problem::Problem;
 use crate::model::{Model, QueueStep, RegisterStep};
 use crate::verdict::Validity;
 
-/// Configurations of all re-checks together; from then on facts are kept unseen, unless there are
-/// few.
-const EFFORT_MAX: u64 = 400_000;
-/// A re-check costs at least as much, per operation, as so many configurations.
-const CHECK_COST: u64 = 1;
-/// So many equal operations at most are not bisected: often all are needed.
-const ONE_BY_ONE_MAX: usize = 16;
 /// Longer histories are not bisected as a whole: too slow, and nobody would read them.
 const BISECTED_MAX: usize = 5_000;
+/// The same, where it is known which few of them are wrong.
+const BESIDE_MAX: usize = 200_000;
 
 pub(super) type Ops<'a, M> = Vec<&'a Operation<<M as Model>::Op, <M as Model>::Ret>>;
 
@@ -82,11 +77,12 @@ impl<'a, M: Model> Core<'a, M> {
 }
 
 /// Forgets what can be forgotten of `operations`, which are a contradiction, as `core` may be by
-/// itself. `None` where there are too many.
+/// itself. `None` where there are too many. An order that gets far is `deepest`.
 pub(super) fn narrow<'a, M: Model>(
     model: &'a M,
     operations: &[&'a Operation<M::Op, M::Ret>],
     core: Option<&[u32]>,
+    deepest: &[u32],
     means: &Means,
 ) -> Option<Core<'a, M>> {
     let mut narrowing = Narrowing {
@@ -94,6 +90,12 @@ pub(super) fn narrow<'a, M: Model>(
         means,
         effort: 0,
     };
+    // A sum that was seen contradicts itself as soon as what it is made up of is left out.
+    let counted = core.filter(|core| is_counted(model, operations, core));
+    if let Some(beside) = counted.and_then(|core| narrowing.beside(operations, core)) {
+        return Some(beside);
+    }
+    let core = core.filter(|_| counted.is_none());
     let alone = core.and_then(|core| {
         let mut core = core.to_vec();
         core.sort_unstable();
@@ -106,11 +108,34 @@ pub(super) fn narrow<'a, M: Model>(
     if operations.len() > BISECTED_MAX {
         return alone;
     }
+    let missed = missed(operations, deepest).filter(|_| core.is_none());
+    let missed = missed.and_then(|place| narrowing.alone(operations, &[place]));
+    if missed.as_ref().is_some_and(|core| core.is_whole) {
+        return missed;
+    }
     narrowing.effort = 0;
-    let whole = narrowing.forget(&operations.to_vec());
+    let whole = narrowing.forget(&operations.to_vec(), |_| true)?;
     let is_better =
         |alone: &Core<'a, M>| !whole.is_minimal && alone.needed().count() < whole.needed().count();
     alone.filter(is_better).or(Some(whole))
+}
+
+/// Whether these are operations on a counter.
+fn is_counted<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>], core: &[u32]) -> bool {
+    let core = core.iter().map(|place| operations[*place as usize]);
+    let mut steps = core.map(|op| model.as_counter(op.op(), op.outcome().ok()));
+    steps.all(|step| step.is_some())
+}
+
+/// The first that returned without a place in that order: what many contradictions are about, and
+/// some of them by itself.
+fn missed<O, R>(operations: &[&Operation<O, R>], deepest: &[u32]) -> Option<u32> {
+    let explained: BTreeSet<u32> = deepest.iter().copied().collect();
+    let missed = (0..).zip(operations).filter_map(|(place, op)| {
+        let is_missed = !explained.is_empty() && !explained.contains(&place);
+        op.returned().filter(|_| is_missed).map(|at| (at, place))
+    });
+    missed.min().map(|(_, place)| place)
 }
 
 struct Narrowing<'m, 'a, M> {
@@ -141,7 +166,7 @@ impl<'a, M: Model> Narrowing<'_, 'a, M> {
         if self.judge(&known) != Validity::Invalid {
             return None;
         }
-        let mut narrowed = self.forget(&universe);
+        let mut narrowed = self.forget(&universe, |_| true)?;
         let others = (0..).zip(operations).filter(|(place, op)| {
             op.invoked() <= narrowed.until && core.binary_search(place).is_err()
         });
@@ -157,7 +182,25 @@ impl<'a, M: Model> Narrowing<'_, 'a, M> {
         Some(narrowed)
     }
 
-    fn forget(&mut self, universe: &Ops<'a, M>) -> Core<'a, M> {
+    /// What is needed of `core` while all others are there, forgotten, if it is a contradiction so.
+    fn beside(
+        &mut self,
+        operations: &[&'a Operation<M::Op, M::Ret>],
+        core: &[u32],
+    ) -> Option<Core<'a, M>> {
+        if operations.len() > BESIDE_MAX {
+            return None;
+        }
+        let core: BTreeSet<u32> = core.iter().copied().collect();
+        self.forget(&operations.to_vec(), |place| core.contains(&place))
+    }
+
+    /// What is needed of those that are known, if that is a contradiction.
+    fn forget(
+        &mut self,
+        universe: &Ops<'a, M>,
+        is_known: impl Fn(u32) -> bool,
+    ) -> Option<Core<'a, M>> {
         let twins = Twins::new(self.model, universe);
         let borrowed: Vec<_> = twins.operations.iter().collect();
         let recalled = Recalled::new(self.model, &borrowed);
@@ -168,163 +211,19 @@ impl<'a, M: Model> Narrowing<'_, 'a, M> {
             effort: &mut self.effort,
             doubtful: Vec::new(),
         };
+        bisection.forget_others(universe, is_known)?;
         bisection.cut(universe);
         let is_minimal = bisection.forget(universe);
         let known = bisection.recheck.known();
         let late = universe.iter().filter(|op| op.invoked() > known.until);
         let late = late.filter(|op| !self.model.is_read(op.op(), op.outcome().ok()));
-        Core {
+        Some(Core {
             facts: known.facts::<M>(universe),
             is_whole: true,
             until: known.until,
             late: late.copied().collect(),
             is_minimal,
-        }
-    }
-}
-
-/// What remains a contradiction while more and more is forgotten.
-struct Bisection<'r, 'p, 'q, 'a, M: Model> {
-    recheck: Recheck<'p, 'q, 'a, M>,
-    means: &'r Means,
-    effort: &'r mut u64,
-    /// What is kept because it could not be decided whether it is needed.
-    doubtful: Vec<usize>,
-}
-
-impl<M: Model> Bisection<'_, '_, '_, '_, M> {
-    fn judge_without(&mut self, numbers: &[usize]) -> Validity {
-        let (validity, states) = self.recheck.judge_without(numbers);
-        *self.effort += states + CHECK_COST * self.recheck.known().is_forgotten.len() as u64;
-        validity
-    }
-
-    /// Leaves out what was learned after it was first a contradiction.
-    fn cut(&mut self, universe: &Ops<'_, M>) {
-        let mut ends: Vec<Time> = universe.iter().filter_map(|op| op.returned()).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        let (mut low, mut high) = (0, ends.len().saturating_sub(1));
-        // When nothing leads on, it has most often just become one.
-        let refuted = self.recheck.refuted_at();
-        let guess = refuted.map(|at| ends.partition_point(|end| *end < at));
-        let guesses = guess.into_iter().flat_map(|at| [at, at.saturating_sub(1)]);
-        let mut guesses = guesses.collect::<Vec<_>>().into_iter();
-        while low < high {
-            let middle = guesses.next().filter(|at| (low..high).contains(at));
-            let middle = middle.unwrap_or((low + high) / 2);
-            self.learn_until(ends[middle]);
-            match self.judge_without(&[]) {
-                Validity::Invalid => high = middle,
-                Validity::Valid | Validity::Unknown => low = middle + 1,
-            }
-        }
-        self.learn_until(ends.get(high).copied().unwrap_or(Time(u64::MAX)));
-    }
-
-    fn learn_until(&mut self, until: Time) {
-        let known = self.recheck.known().clone();
-        self.recheck.keep(Known { until, ..known });
-    }
-
-    /// Forgets what can be forgotten; true where all that is left is needed.
-    fn forget(&mut self, universe: &Ops<'_, M>) -> bool {
-        let until = self.recheck.known().until;
-        let begun = universe.iter().enumerate();
-        let begun = begun.filter(|(_, op)| op.invoked() <= until);
-        let mut begun: Vec<usize> = begun.map(|(number, _)| number).collect();
-        self.forget_beginning(&mut begun);
-        // Of equal operations often either all are needed or none.
-        begun.sort_by_key(|number| self.recheck.kind_of(*number));
-        // When nothing is known, there is an order.
-        let mut ranges = VecDeque::from([(&begun[..], Validity::Valid)]);
-        while let Some((range, validity)) = ranges.pop_front() {
-            self.halve(range, validity, &mut ranges);
-        }
-        let mut before = usize::MAX;
-        while self.doubtful.len() < before {
-            before = self.doubtful.len();
-            for number in std::mem::take(&mut self.doubtful) {
-                if self.forget_all(&[number]) == Validity::Unknown {
-                    self.doubtful.push(number);
-                }
-            }
-        }
-        self.doubtful.is_empty()
-    }
-
-    /// Forgets what was over long before, half of what is left at a time: most contradictions are
-    /// of one moment.
-    fn forget_beginning(&mut self, begun: &mut Vec<usize>) {
-        loop {
-            let half = begun.len() / 2;
-            if half == 0 || self.forget_all(&begun[..half]) != Validity::Invalid {
-                break;
-            }
-            begun.drain(..half);
-        }
-    }
-
-    /// Forgets one half or the other of a range that cannot be forgotten as a whole, of which it
-    /// was said what is left without it; and keeps for later what has to be halved again.
-    fn halve<'n>(
-        &mut self,
-        range: &'n [usize],
-        validity: Validity,
-        ranges: &mut VecDeque<(&'n [usize], Validity)>,
-    ) {
-        if range.len() < 2 {
-            let is_doubtful = validity == Validity::Unknown;
-            self.doubtful.extend(range.iter().filter(|_| is_doubtful));
-            return;
-        }
-        let kind = |at: &usize| self.recheck.kind_of(*at);
-        let (first, last) = (range.first().map(kind), range.last().map(kind));
-        if range.len() <= ONE_BY_ONE_MAX && first == last {
-            return self.forget_one_by_one(range, validity);
-        }
-        let (first, second) = range.split_at(range.len() / 2);
-        let without_first = self.forget_all(first);
-        // Without both there would be an order.
-        let is_needed = validity == Validity::Valid && without_first == Validity::Invalid;
-        let without_second = match is_needed {
-            true => Validity::Valid,
-            false => self.forget_all(second),
-        };
-        let halves = [(first, without_first), (second, without_second)];
-        let kept = halves.into_iter();
-        ranges.extend(
-            kept.filter(|(half, without)| !half.is_empty() && *without != Validity::Invalid),
-        );
-    }
-
-    /// Of equal operations, which cannot all be forgotten.
-    fn forget_one_by_one(&mut self, range: &[usize], validity: Validity) {
-        let mut is_kept = false;
-        for (place, number) in range.iter().enumerate() {
-            let is_last = place + 1 == range.len();
-            let without = match is_last && !is_kept && validity == Validity::Valid {
-                true => Validity::Valid,
-                false => self.forget_all(&[*number]),
-            };
-            is_kept |= without != Validity::Invalid;
-            self.doubtful
-                .extend((without == Validity::Unknown).then_some(*number));
-        }
-    }
-
-    /// Forgets these, if the rest remains a contradiction; what it is without them.
-    fn forget_all(&mut self, numbers: &[usize]) -> Validity {
-        let is_small = self.recheck.known().is_forgotten.len() <= SMALL;
-        if self.means.is_spent() || *self.effort >= EFFORT_MAX && !is_small {
-            return Validity::Unknown;
-        }
-        let validity = self.judge_without(numbers);
-        if validity == Validity::Invalid {
-            let fewer = self.recheck.known().without(numbers);
-            self.recheck.keep(fewer);
-        }
-        validity
+        })
     }
 }
 

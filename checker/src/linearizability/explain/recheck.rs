@@ -175,6 +175,11 @@ impl<'p, 'q, 'a, M: Model> Recheck<'p, 'q, 'a, M> {
         self.kinds[number]
     }
 
+    /// The model of the whole history.
+    pub(super) fn model(&self) -> &'a M {
+        self.model
+    }
+
     /// What is known.
     pub(super) fn known(&self) -> &Known {
         &self.known

@@ -1,5 +1,7 @@
 //! A contradiction in words, for somebody who has never seen this tool.
 
+mod order;
+
 use super::cast::drawn;
 use crate::linearizability::{Contradiction, Early, Prefix, Step, Stuck, Telling};
 
@@ -142,15 +144,7 @@ impl Words<'_> {
         if !contradiction.steps.is_empty() {
             text.push_str("How far an order of these gets:\n");
         }
-        let mut rank = contradiction.steps.len().saturating_sub(DRAWN_MAX);
-        if rank > 0 {
-            text.push_str(&format!("  … after {rank} steps that are not told\n"));
-        }
-        while rank < contradiction.steps.len() {
-            let (line, told) = self.steps(rank, &contradiction.steps[rank..]);
-            text.push_str(&line);
-            rank += told;
-        }
+        text.push_str(&self.order(&contradiction.steps));
         for stuck in &contradiction.prefix.stuck {
             let (phrase, why) = (
                 self.phrase(&stuck.telling),
@@ -264,37 +258,6 @@ impl Words<'_> {
         let told = told.map(|(a, b)| format!("{} ended before {} began", word(a), word(b)));
         let told: Vec<String> = told.collect();
         (!told.is_empty()).then(|| told.join("; "))
-    }
-
-    /// The first of these steps, with all that only repeat it; and how many those are.
-    fn steps(self, rank: usize, steps: &[Step]) -> (String, usize) {
-        let (first, rest) = steps.split_first().expect("asked of a step");
-        let phrase = self.phrase(&first.telling);
-        let state = match &first.state {
-            Some(state) => format!(": {} holds {}", self.holder, brief(state)),
-            None => String::new(),
-        };
-        let number = rank + 1;
-        let mut text = match first.is_needed {
-            true => format!("  {number}. {phrase}{state}\n"),
-            false => {
-                format!("  ({number}) let {phrase} take effect here, whenever it was{state}\n")
-            }
-        };
-        let repeats = |step: &&Step| {
-            step.is_needed && step.state.is_none() && step.telling.what == first.telling.what
-        };
-        let again: Vec<&Step> = rest.iter().take_while(repeats).collect();
-        if again.len() < 2 {
-            return (text, 1);
-        }
-        let others = again
-            .iter()
-            .map(|step| format!("{} ({})", step.telling.process, (self.place)(&step.telling)));
-        let others = others.collect::<Vec<_>>().join(", ");
-        let last = number + again.len();
-        text.push_str(&format!("  {}–{last}. the same by {others}\n", number + 1));
-        (text, 1 + again.len())
     }
 }
 

@@ -84,7 +84,9 @@ impl Choices<'_> {
         }
         for first in at..self.amounts.len() {
             let by = self.amounts[first].by;
-            for count in 1..=self.left(first) {
+            let (least, most) = self.bounds(first + 1);
+            let fits = |count: &i64| (least..=most).contains(&(missing - by * count));
+            for count in (1..=self.left(first)).filter(fits) {
                 if !meter.visit(0) {
                     return None;
                 }
