@@ -234,6 +234,8 @@ mod tests {
             "{by} {off}: {}",
             contradiction.minimal.len()
         );
+        let text = verdict.explain().expect("it is told");
+        assert!(text.lines().count() < 50, "{by} {off}: {text}");
         contradiction.minimal.len()
     }
 

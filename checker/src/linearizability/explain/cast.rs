@@ -1,9 +1,14 @@
 //! Which operations of a contradiction are drawn, and what the signs mean.
 
+use std::collections::BTreeMap;
+
 use super::drawing::{Row, drawing};
 use super::words::{DRAWN_MAX, wrapped};
 use crate::history::{OperationId, Time};
 use crate::linearizability::{Contradiction, Early, Telling};
+
+/// So many helpers that do the same are drawn as one.
+const ALIKE_MIN: usize = 4;
 
 /// The drawing, and what its signs mean.
 pub(super) fn drawn(contradiction: &Contradiction) -> String {
@@ -16,14 +21,18 @@ pub(super) fn drawn(contradiction: &Contradiction) -> String {
         let mut stuck = contradiction.prefix.stuck.iter();
         stuck.any(|stuck| stuck.telling.operation == telling.operation)
     };
-    let helpers = contradiction.steps.iter().filter(|step| !step.is_needed);
     let needed = contradiction.minimal.iter().cloned().map(|mut telling| {
         // What came back later is not used.
         let is_late = |returned: &Time| *returned > contradiction.until;
         telling.returned = telling.returned.filter(|returned| !is_late(returned));
         telling
     });
-    let told = needed.chain(helpers.map(|step| step.telling.clone()));
+    let helpers = helpers(contradiction);
+    let (alone, many): (Vec<_>, Vec<_>) = helpers
+        .into_iter()
+        .partition(|alike| alike.len() < ALIKE_MIN);
+    let alone = alone.into_iter().flatten();
+    let told = needed.chain(alone.map(|(_, telling)| telling.clone()));
     let mut rows: Vec<Row> = told
         .map(|telling| Row {
             mark: match rank(&telling) {
@@ -38,6 +47,7 @@ pub(super) fn drawn(contradiction: &Contradiction) -> String {
             remark: "too late",
             ..Row::of(late.clone())
         }))
+        .chain(many.iter().map(|alike| helping(alike)))
         .chain(contradiction.early.iter().map(group))
         .collect();
     rows.sort_by_key(|row| (row.telling.invoked, row.telling.operation));
@@ -52,24 +62,71 @@ pub(super) fn drawn(contradiction: &Contradiction) -> String {
     format!("{hint}{}\n{}", drawing(rows), wrapped(&legend))
 }
 
-/// One line for all of a group, from the first call to the last return.
-fn group(early: &Early) -> Row {
-    let (first, count) = (&early.operations[0], early.operations.len());
-    let mut telling = first.clone();
-    let all = early.operations.iter();
-    telling.returned = all.filter_map(|one| one.returned).max();
-    if count > 1 {
-        telling.what = format!("{count} × {}", first.what);
+/// What only helps the order, with its places there, by what it does.
+fn helpers(contradiction: &Contradiction) -> Vec<Vec<(usize, &Telling)>> {
+    let mut alike: BTreeMap<&str, Vec<(usize, &Telling)>> = BTreeMap::new();
+    for (rank, step) in (1..).zip(&contradiction.steps) {
+        if !step.is_needed {
+            let telling = &step.telling;
+            alike
+                .entry(&telling.what)
+                .or_default()
+                .push((rank, telling));
+        }
     }
-    let is_alone = |one: &Telling| one.process == first.process;
-    let name = match early.operations.iter().all(is_alone) {
+    alike.into_values().collect()
+}
+
+/// One line for all helpers that are alike.
+fn helping(alike: &[(usize, &Telling)]) -> Row {
+    let ranks: Vec<usize> = alike.iter().map(|(rank, _)| *rank).collect();
+    let tellings: Vec<&Telling> = alike.iter().map(|(_, telling)| *telling).collect();
+    let mark = match ranks.chunk_by(|a, b| a + 1 == *b).count() {
+        1 => format!("({}) to ({})", ranks[0], ranks[ranks.len() - 1]),
+        _ => format!("({}) …", ranks[0]),
+    };
+    Row {
+        mark,
+        ..together(&tellings)
+    }
+}
+
+/// One line for all that was over too early.
+fn group(early: &Early) -> Row {
+    let tellings: Vec<&Telling> = early.operations.iter().collect();
+    Row {
+        remark: "too early",
+        ..together(&tellings)
+    }
+}
+
+/// One line for all of a group, from the first call to the last return.
+fn together(tellings: &[&Telling]) -> Row {
+    let calls = tellings.iter().copied();
+    let first = calls
+        .min_by_key(|one| one.invoked)
+        .expect("a group is of some");
+    let mut telling = first.clone();
+    telling.returned = tellings.iter().filter_map(|one| one.returned).max();
+    if tellings.len() > 1 {
+        telling.what = format!("{} × {}", tellings.len(), first.what);
+    }
+    let is_alone = |one: &&Telling| one.process == first.process;
+    let name = match tellings.iter().all(is_alone) {
         true => first.process.to_string(),
         false => format!("{} …", first.process),
     };
     Row {
         name,
-        remark: "too early",
         ..Row::of(telling)
+    }
+}
+
+/// These ranks, which follow each other: `(2)` and `(3)`, or `(2) to (9)`.
+fn runs(ranks: &[usize]) -> Vec<String> {
+    match ranks {
+        [first, _, .., last] => vec![format!("({first}) to ({last})")],
+        _ => ranks.iter().map(|rank| format!("({rank})")).collect(),
     }
 }
 
@@ -99,10 +156,13 @@ fn legend(contradiction: &Contradiction, rows: &[Row]) -> String {
     let helpers: Vec<usize> = helpers
         .filter_map(|(rank, step)| (!step.is_needed).then_some(rank))
         .collect();
-    let ranks: Vec<String> = helpers.iter().map(|rank| format!("({rank})")).collect();
+    let ranks: Vec<String> = helpers
+        .chunk_by(|a, b| a + 1 == *b)
+        .flat_map(runs)
+        .collect();
     match ranks.as_slice() {
         [] => {}
-        [one] => legend.push_str(&format!(
+        [one] if helpers.len() == 1 => legend.push_str(&format!(
             " {one} is not needed to show it: whatever was recorded of its time and result is \
              ignored, and it is put where it helps most."
         )),

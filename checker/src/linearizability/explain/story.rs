@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashSet;
+
 use super::core::{Core, Fact, is_needed};
 use super::means::Means;
 use super::recall::{Recalled, result};
@@ -111,7 +113,8 @@ impl<M: Model> Story<M> {
     }
 }
 
-/// Without what is forgotten and makes no difference.
+/// Without what is forgotten and makes no difference: all of it, or else each half, the later one
+/// first.
 fn needed_only<M: Model>(
     problem: &Problem<'_, Recalled<'_, M>>,
     facts: &[Fact<'_, M>],
@@ -120,17 +123,22 @@ fn needed_only<M: Model>(
 ) -> Vec<u32> {
     let needed = facts.iter().filter(|(_, recall)| is_needed(*recall));
     let needed: BTreeSet<OperationId> = needed.map(|(op, _)| op.id()).collect();
-    for at in (0..order.len()).rev() {
-        if needed.contains(&problem.operations[order[at] as usize].id()) {
+    let is_helper = |place: &u32| !needed.contains(&problem.operations[*place as usize].id());
+    let helpers: Vec<u32> = order.iter().copied().filter(is_helper).collect();
+    let mut ranges = vec![&helpers[..]];
+    while let Some(range) = ranges.pop() {
+        if range.is_empty() || means.is_spent() {
             continue;
         }
-        if means.is_spent() {
-            break;
-        }
         means.spend(0, 100 * order.len() as u64);
-        let place = order.remove(at);
-        if !is_possible(problem, &order) {
-            order.insert(at, place);
+        let is_out: FxHashSet<u32> = range.iter().copied().collect();
+        let rest = order.iter().copied().filter(|at| !is_out.contains(at));
+        let rest: Vec<u32> = rest.collect();
+        if is_possible(problem, &rest) {
+            order = rest;
+        } else if range.len() > 1 {
+            let (first, second) = range.split_at(range.len() / 2);
+            ranges.extend([first, second]);
         }
     }
     order
