@@ -253,6 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_at_the_end_of_the_range_is_just_wrong() {
+        for seen in [i64::MIN, i64::MIN + 1, i64::MAX] {
+            let mut builder = HistoryBuilder::new();
+            let op = [
+                (CounterOp::Add(-2), CounterRet::Added),
+                (CounterOp::Add(3), CounterRet::Added),
+                (CounterOp::Read, CounterRet::Value(seen)),
+                (CounterOp::Read, CounterRet::Value(1)),
+            ];
+            for (at, (op, ret)) in (0..).zip(op) {
+                let begun = builder.invoke(Process(1), Time(10 * at), op);
+                begun.expect("it is idle");
+                let end = builder.complete(Process(1), Time(10 * at + 5), Outcome::Ok(ret));
+                end.expect("it is busy");
+            }
+            let verdict = check(&Counter, &builder.finish(), &Budget::default());
+            assert_eq!(verdict.validity(), Validity::Invalid, "{seen}");
+            let text = verdict.explain().expect("it is told");
+            assert!(text.contains(&format!("read → {seen}")), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_right_stays_so() {
         let verdict = check(&Counter, &history(3, 0), &Budget::states(100_000));
         assert_eq!(verdict.validity(), Validity::Valid);

@@ -77,18 +77,26 @@ pub(crate) fn decide<M: Model>(problem: &Problem<'_, M>, meter: &mut Meter) -> S
     Frontier::new(problem, steps, slots).run(meter)
 }
 
-/// Every operation as one on a counter, unless their sum could overflow.
+/// All amounts together are less, so that no sum overflows; and what is seen is not more.
+const SUM_MAX: i64 = i64::MAX / 4;
+
+/// Every operation as one on a counter, unless their sum could overflow. What no sum can be is told
+/// as the largest that is none, or the smallest.
 pub(super) fn steps<M: Model>(problem: &Problem<'_, M>) -> Option<Vec<CounterStep>> {
     let steps = problem.operations.iter().map(|operation| {
         let ret = operation.outcome().ok();
-        problem.model.as_counter(operation.op(), ret)
+        let step = problem.model.as_counter(operation.op(), ret)?;
+        Some(match step {
+            CounterStep::Read(seen) => CounterStep::Read(seen.clamp(-SUM_MAX, SUM_MAX)),
+            CounterStep::Add(_) => step,
+        })
     });
     let steps: Vec<CounterStep> = steps.collect::<Option<_>>()?;
     let amounts = steps.iter().map(|step| match step {
         CounterStep::Add(by) => i128::from(*by).abs(),
         CounterStep::Read(_) => 0,
     });
-    (amounts.sum::<i128>() < i128::from(i64::MAX) / 4).then_some(steps)
+    (amounts.sum::<i128>() < i128::from(SUM_MAX)).then_some(steps)
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
