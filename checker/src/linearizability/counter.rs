@@ -276,6 +276,25 @@ mod tests {
     }
 
     #[test]
+    fn what_helps_and_repeats_itself_is_one_row_and_one_line() {
+        let verdict = check(&Counter, &history(2, -22), &Budget::states(10_000_000));
+        let text = verdict.explain().expect("it is told");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for told in [
+            "(1) to (5990) p1 …",
+            "5990 × add 2",
+            "(1–5990) let p1's add 2",
+        ] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+        let last = "and 5989 more like it, the last";
+        assert!(
+            text.contains(last) && text.contains("holds 11980"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn what_is_right_stays_so() {
         let verdict = check(&Counter, &history(3, 0), &Budget::states(100_000));
         assert_eq!(verdict.validity(), Validity::Valid);
